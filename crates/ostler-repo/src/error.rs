@@ -1,0 +1,195 @@
+//! What can go wrong with a repository, by what a caller can do about it.
+//!
+//! Every variant names its subject. `Display` leaves the source out; who prints an error prints the chain once.
+
+use crate::lock::LockKind;
+use ostler_format::{Checksum, FormatError};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The result of an operation on a repository.
+pub type Result<T, E = RepoError> = std::result::Result<T, E>;
+
+/// Why an operation on a repository failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepoError {
+    /// Something that was asked for is not there.
+    #[error("{what} not found")]
+    NotFound {
+        /// "commit 3f2a…", "Refspec 'x'", …
+        what: String,
+    },
+    /// Something that was to be made is there already.
+    #[error("{what} already exists")]
+    AlreadyExists {
+        /// What is there.
+        what: String,
+    },
+    /// Another program holds a lock, and the time to wait for it is over.
+    #[error("cannot take the {kind} lock on {} after {}{holder}", path.display(), Waited(*.waited))]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// What was asked for.
+        kind: LockKind,
+        /// Who holds it, as far as the kernel tells: empty, or "; held by …", with a hint where there is one.
+        holder: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Bytes in the repository are not what they must be.
+    #[error("{what} is corrupt: {detail}")]
+    Corrupt {
+        /// The object, ref or file.
+        what: String,
+        /// What is wrong with it: expected and found.
+        detail: String,
+    },
+    /// A feature of the format that is recognised and not supported.
+    #[error("unsupported: {what}")]
+    Unsupported {
+        /// What was met.
+        what: String,
+    },
+    /// The free space that the configuration reserves would be used.
+    #[error("not enough free space: {detail}")]
+    NoSpace {
+        /// The rule and the numbers.
+        detail: String,
+    },
+    /// An argument or a setting has no meaning here.
+    #[error("invalid {what}: {detail}")]
+    Invalid {
+        /// What was given.
+        what: String,
+        /// Why it is refused.
+        detail: String,
+    },
+    /// Bytes or a name break the format.
+    #[error("cannot read {subject}")]
+    Format {
+        /// What was read.
+        subject: String,
+        /// The rule that is broken.
+        #[source]
+        source: FormatError,
+    },
+    /// A system call failed.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// A verb, with what else matters: "open", "rename to objects", …
+        doing: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A ref is not at the value that the caller computed with.
+    #[error("ref {reference} is not as expected: expected {expected}, found {}", Found(.found.as_ref()))]
+    Conflict {
+        /// The ref.
+        reference: String,
+        /// What it should have been: "no ref", "any commit", or a checksum.
+        expected: String,
+        /// What it is.
+        found: Option<Checksum>,
+    },
+    /// Two names cannot be refs at once, since one would be a directory holding the other.
+    #[error("ref {reference} cannot exist beside ref {existing}: one is a directory of the other")]
+    NameConflict {
+        /// The ref to be written.
+        reference: String,
+        /// The ref in its way.
+        existing: String,
+    },
+    /// Several things fit where one was asked for.
+    #[error("{what} not unique")]
+    Ambiguous {
+        /// What was asked for.
+        what: String,
+    },
+    /// The process may not write to the repository.
+    #[error("cannot write to repository {}: permission denied", path.display())]
+    ReadOnly {
+        /// The repository.
+        path: PathBuf,
+    },
+}
+
+impl RepoError {
+    /// Returns a function for `map_err` that says what was being done to which file.
+    pub fn io(doing: impl Into<String>, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            doing: doing.into(),
+            path: path.as_ref().to_path_buf(),
+            source,
+        }
+    }
+
+    /// Returns a function for `map_err` that says what was being read.
+    pub fn format(subject: impl Into<String>) -> impl FnOnce(FormatError) -> Self {
+        move |source| Self::Format {
+            subject: subject.into(),
+            source,
+        }
+    }
+
+    /// Returns [`RepoError::NotFound`].
+    pub fn not_found(what: impl Into<String>) -> Self {
+        Self::NotFound { what: what.into() }
+    }
+
+    /// Returns [`RepoError::Corrupt`].
+    pub fn corrupt(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Corrupt {
+            what: what.into(),
+            detail: detail.into(),
+        }
+    }
+
+    /// Returns [`RepoError::Invalid`].
+    pub fn invalid(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid {
+            what: what.into(),
+            detail: detail.into(),
+        }
+    }
+
+    /// Returns whether the error says that something is missing.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::NotFound { .. } => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+}
+
+/// A waiting time for people: "one try" or seconds.
+struct Waited(Duration);
+
+impl fmt::Display for Waited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() {
+            f.write_str("one try")
+        } else {
+            write!(f, "{:.1} s", self.0.as_secs_f64())
+        }
+    }
+}
+
+/// The value of a ref, or its absence.
+struct Found<'a>(Option<&'a Checksum>);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(checksum) => fmt::Display::fmt(checksum, f),
+            None => f.write_str("no ref"),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Files that have no name until they are complete.
+//!
+//! Order: write to a nameless file, sync where asked, then give it its name with one call. A process that dies
+//! before leaves nothing; where the file system has no nameless files, a file `.ostler-…` that nobody takes for
+//! an object or a ref, and that the expiry of `tmp/` removes.
+
+use super::{Dir, Linked, permissions};
+use rustix::fs::{self as sys, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use std::ffi::OsString;
+use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::path::Path;
+
+/// How many random names are tried before giving up.
+const NAME_TRIES: u32 = 100;
+
+/// A file that is being written and has no final name yet. Dropping it abandons it.
+#[derive(Debug)]
+pub struct TempFile {
+    file: File,
+    /// Where it was made: the directory, whose file system it lives on.
+    dir: Dir,
+    /// Its temporary name there, if it needs one.
+    name: Option<OsString>,
+}
+
+impl TempFile {
+    /// Returns the file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Sets the permission bits exactly, whatever the umask.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(sys::fchmod(&self.file, permissions(mode))?)
+    }
+
+    /// Brings the bytes to disk.
+    ///
+    /// # Errors
+    /// What the system answers. After an error the file must be given up: a second call may claim success.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(sys::fdatasync(&self.file)?)
+    }
+
+    /// Gives the file the name `name` in `holder`, where nothing has that name.
+    fn link(&mut self, holder: BorrowedFd<'_>, name: &std::ffi::OsStr) -> rustix::io::Result<()> {
+        if let Some(temporary) = &self.name {
+            sys::linkat(self.dir.as_fd(), temporary, holder, name, AtFlags::empty())?;
+            return Ok(());
+        }
+        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        match sys::linkat(sys::CWD, own, holder, name, AtFlags::SYMLINK_FOLLOW) {
+            // Without /proc: needs a capability on most kernels, and costs nothing to try.
+            Err(Errno::NOENT) => sys::linkat(&self.file, "", holder, name, AtFlags::EMPTY_PATH),
+            other => other,
+        }
+    }
+
+    /// Gives the file a temporary name, unless it has one.
+    fn name(&mut self) -> io::Result<&OsString> {
+        if self.name.is_none() {
+            let dir = self.dir.clone();
+            let name = with_random_name(|name| self.link(dir.as_fd(), name.as_ref()))?.1;
+            self.name = Some(name);
+        }
+        Ok(self.name.get_or_insert_default())
+    }
+}
+
+impl Write for TempFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl AsFd for TempFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            // What is left of it after a failure here expires with the other contents of `tmp/`.
+            drop(self.dir.unlink(name));
+        }
+    }
+}
+
+impl Dir {
+    /// Makes a file without a name on the file system of this directory, with the permission bits `mode`
+    /// less the umask.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn temp_file(&self, mode: u32) -> io::Result<TempFile> {
+        let mode = permissions(mode);
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match sys::openat(self.as_fd(), ".", flags, mode) {
+            Ok(fd) => Ok(TempFile {
+                file: fd.into(),
+                dir: self.clone(),
+                name: None,
+            }),
+            // The file system has no nameless files, or the kernel does not know them.
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => self.named_temp_file(mode),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn named_temp_file(&self, mode: Mode) -> io::Result<TempFile> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let (fd, name) = with_random_name(|name| sys::openat(self.as_fd(), name, flags, mode))?;
+        Ok(TempFile {
+            file: fd.into(),
+            dir: self.clone(),
+            name: Some(name),
+        })
+    }
+
+    /// Gives a temporary file its name, where nothing has that name. The file may have been made in another
+    /// directory of the same file system.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn link_temp(&self, mut temp: TempFile, relative: impl AsRef<Path>) -> io::Result<Linked> {
+        let (holder, name) = self.parent_of(relative.as_ref())?;
+        match temp.link(holder.as_fd(), name) {
+            Ok(()) => Ok(Linked::New),
+            Err(Errno::EXIST) => Ok(Linked::Exists),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a temporary file its name; what had that name is replaced in the same instant. The temporary
+    /// name that this needs lies where the file was made.
+    ///
+    /// # Errors
+    /// What the system answers; the old file is then still in place.
+    pub fn replace_with_temp(&self, mut temp: TempFile, relative: impl AsRef<Path>) -> io::Result<()> {
+        let (holder, name) = self.parent_of(relative.as_ref())?;
+        let dir = temp.dir.clone();
+        let temporary = temp.name()?;
+        sys::renameat(dir.as_fd(), temporary, holder.as_fd(), name)?;
+        temp.name = None;
+        Ok(())
+    }
+
+    /// Makes a symbolic link, replacing what had the name in the same instant. The temporary name that this
+    /// needs lies in `scratch`.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn replace_symlink(
+        &self,
+        target: impl AsRef<Path>,
+        relative: impl AsRef<Path>,
+        scratch: &Self,
+    ) -> io::Result<()> {
+        let (holder, name) = self.parent_of(relative.as_ref())?;
+        let target = target.as_ref();
+        let ((), temporary) = with_random_name(|name| sys::symlinkat(target, scratch.as_fd(), name))?;
+        sys::renameat(scratch.as_fd(), &temporary, holder.as_fd(), name).map_err(|error| {
+            drop(scratch.unlink(&temporary));
+            error.into()
+        })
+    }
+
+    /// Makes a directory `prefix` + six random characters in this one and returns its name.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn make_random_dir(&self, prefix: &str, mode: u32) -> io::Result<String> {
+        for _ in 0..NAME_TRIES {
+            let name = format!("{prefix}{}", random_letters());
+            match sys::mkdirat(self.as_fd(), &name, permissions(mode)) {
+                Err(Errno::EXIST) => {}
+                other => return Ok(other.map(|()| name)?),
+            }
+        }
+        Err(Errno::EXIST.into())
+    }
+}
+
+/// Calls `make` with random names until one is free.
+fn with_random_name<T>(mut make: impl FnMut(&str) -> rustix::io::Result<T>) -> io::Result<(T, OsString)> {
+    for _ in 0..NAME_TRIES {
+        let name = format!(".ostler-{:016x}", random());
+        match make(&name) {
+            Err(Errno::EXIST) => {}
+            other => return Ok((other?, name.into())),
+        }
+    }
+    Err(Errno::EXIST.into())
+}
+
+/// A number that differs from call to call and from process to process. Names need no more: what decides
+/// between two makers of one name is that making it fails for the second.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Six characters as `mkdtemp` makes them.
+fn random_letters() -> String {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut rest = random();
+    let mut letter = || {
+        let digit = rest % 62;
+        rest /= 62;
+        usize::try_from(digit)
+            .ok()
+            .and_then(|digit| LETTERS.get(digit))
+            .map_or('0', |letter| char::from(*letter))
+    };
+    std::iter::repeat_with(&mut letter).take(6).collect()
+}
