@@ -280,7 +280,13 @@ impl Dir {
 
     /// Returns whether this process may write into `relative` (`.` is the directory itself).
     pub fn is_writable(&self, relative: impl AsRef<Path>) -> bool {
-        sys::accessat(self.as_fd(), relative.as_ref(), sys::Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+        sys::accessat(
+            self.as_fd(),
+            relative.as_ref(),
+            sys::Access::WRITE_OK,
+            AtFlags::EACCESS,
+        )
+        .is_ok()
     }
 
     /// Returns the space of the file system.
@@ -386,7 +392,9 @@ fn read_limited(mut file: File, limit: u64) -> io::Result<Vec<u8>> {
         return Err(too_large(size));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-    file.by_ref().take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.by_ref()
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(too_large(bytes.len() as u64));
     }
