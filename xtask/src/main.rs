@@ -1,2 +1,78 @@
-//! Chores.
-fn main() {}
+//! The project's own chores, run as `cargo xtask NAME`.
+//!
+//! One file a chore; this one holds only the command line. Nothing here is part of the product.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a tool for people at a terminal: it prints, and it looks at PATH and CI"
+)]
+
+mod fuzz;
+mod layers;
+mod step;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Chores of the ostler workspace.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Install what the tests need, build the fuzz targets, run every test.
+    Test {
+        /// Install what the tests need and stop.
+        #[arg(long)]
+        only_install: bool,
+        /// Leave out the fuzz targets.
+        #[arg(long)]
+        no_fuzz: bool,
+    },
+    /// Check that the dependencies of each crate keep to its layer.
+    Layers,
+    /// Build the fuzz targets and run each once over its corpus.
+    Fuzz,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: &Chore) -> anyhow::Result<()> {
+    step::enter_workspace()?;
+    match chore {
+        Chore::Test {
+            only_install,
+            no_fuzz,
+        } => {
+            tools::install()?;
+            if *only_install {
+                return Ok(());
+            }
+            if !*no_fuzz {
+                fuzz::build_and_replay()?;
+            }
+            test::run()
+        }
+        Chore::Layers => layers::check(),
+        Chore::Fuzz => fuzz::build_and_replay(),
+    }
+}
