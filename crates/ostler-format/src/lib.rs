@@ -9,11 +9,21 @@
 #![warn(clippy::indexing_slicing)]
 
 mod checksum;
+mod delta_path;
 mod error;
+mod limits;
 mod mode;
+mod names;
 mod object;
+mod posix_mode;
+mod varint;
 
 pub use checksum::{Checksum, Hasher, HexChecksum};
+pub use delta_path::{DeltaName, delta_index_path, delta_path, parse_delta_index_path};
 pub use error::{FormatError, Result};
+pub use limits::{MAX_FILE_HEADER_SIZE, MAX_METADATA_SIZE};
 pub use mode::RepoMode;
+pub use names::{CollectionId, CollectionRef, MAX_FILE_NAME, RefName, Refspec, RemoteName, check_file_name};
 pub use object::{LoosePath, ObjectName, ObjectType};
+pub use posix_mode::{PERMISSION_BITS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+pub use varint::{read_varint, write_varint};
