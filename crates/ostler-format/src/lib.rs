@@ -11,6 +11,7 @@
 mod checksum;
 mod delta_path;
 mod error;
+pub mod gvariant;
 mod limits;
 mod mode;
 mod names;

@@ -1,0 +1,146 @@
+//! Dictionaries of metadata: `a{sv}`.
+//!
+//! Shape: an array of entries of a string key and a variant, aligned to 8 bytes. The order is whatever the
+//! writer chose and part of the checksum of what contains the dictionary: it is kept. Zero bytes are the
+//! empty dictionary. A key that occurs twice is kept too, as GLib does; look-ups find the first.
+
+use super::decode::Decoder;
+use super::framing::{ArrayReader, ArrayWriter, TupleReader};
+use super::{Type, Value};
+use crate::Result;
+
+/// An `a{sv}` with its stored order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VarDict(Vec<(String, Value)>);
+
+impl VarDict {
+    /// Returns an empty dictionary.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns the dictionary that is the whole of `bytes`, in normal form.
+    ///
+    /// # Errors
+    /// As [`Value::from_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        const WHAT: &str = "metadata dictionary";
+        const ENTRY_DEPTH: usize = 1;
+        let mut decoder = Decoder::default();
+        let entries = ArrayReader::new(WHAT, bytes, 8)?;
+        let mut dict = Vec::with_capacity(entries.len().min(64));
+        for entry in entries {
+            let mut entry = TupleReader::new(WHAT, entry?);
+            let key = entry.string()?.to_owned();
+            dict.push((key, decoder.child_of_variant(entry.last(8)?, ENTRY_DEPTH + 1)?));
+        }
+        Ok(Self(dict))
+    }
+
+    /// Returns the dictionary's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        ArrayWriter::encode(8, |array| {
+            for (key, value) in &self.0 {
+                array.tuple(|entry| {
+                    entry.string(key);
+                    entry.variant(value);
+                });
+            }
+        })
+    }
+
+    /// Returns the dictionary as a value of type `a{sv}`.
+    pub fn to_value(&self) -> Value {
+        let entry = |(key, value): &(String, Value)| {
+            Value::DictEntry(
+                Box::new(Value::Str(key.clone())),
+                Box::new(Value::Variant(Box::new(value.clone()))),
+            )
+        };
+        let ty = Type::DictEntry(Box::new(Type::Str), Box::new(Type::Variant));
+        Value::Array(ty, self.0.iter().map(entry).collect())
+    }
+
+    /// Returns the value of the first entry with this key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.iter()
+            .find(|(found, _)| *found == key)
+            .map(|(_, value)| value)
+    }
+
+    /// Returns the text under this key, if it is an `s`.
+    pub fn get_str(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Value::as_str)
+    }
+
+    /// Returns the bytes under this key, if it is an `ay`.
+    pub fn get_bytes(&self, key: &str) -> Option<&[u8]> {
+        self.get(key).and_then(Value::as_bytes)
+    }
+
+    /// Returns the boolean under this key, if it is a `b`.
+    pub fn get_bool(&self, key: &str) -> Option<bool> {
+        self.get(key).and_then(Value::as_bool)
+    }
+
+    /// Returns the number under this key, if it is a `u`, as it is stored in little endian.
+    pub fn get_u32(&self, key: &str) -> Option<u32> {
+        self.get(key).and_then(Value::as_u32)
+    }
+
+    /// Returns the number under this key, if it is a `t`, as it is stored in little endian.
+    pub fn get_u64(&self, key: &str) -> Option<u64> {
+        self.get(key).and_then(Value::as_u64)
+    }
+
+    /// Returns the strings under this key, if it is an `as`.
+    pub fn get_strings(&self, key: &str) -> Option<Vec<&str>> {
+        match self.get(key)? {
+            Value::Array(Type::Str, elements) => elements.iter().map(Value::as_str).collect(),
+            _ => None,
+        }
+    }
+
+    /// Puts `value` under `key`: in place of the first entry with that key, or at the end.
+    /// Returns the value that was there.
+    pub fn insert(&mut self, key: impl Into<String>, value: Value) -> Option<Value> {
+        let key = key.into();
+        if let Some((_, old)) = self.0.iter_mut().find(|(found, _)| *found == key) {
+            return Some(std::mem::replace(old, value));
+        }
+        self.0.push((key, value));
+        None
+    }
+
+    /// Removes the first entry with this key. Returns its value.
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        let index = self.0.iter().position(|(found, _)| found == key)?;
+        Some(self.0.remove(index).1)
+    }
+
+    /// Returns the entries in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Returns the number of entries.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Into<String>> FromIterator<(K, Value)> for VarDict {
+    fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
+        Self(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.into(), value))
+                .collect(),
+        )
+    }
+}
