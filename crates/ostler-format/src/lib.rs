@@ -9,7 +9,12 @@
 #![warn(clippy::indexing_slicing)]
 
 mod checksum;
+mod commit;
+mod content;
 mod delta_path;
+mod detached;
+mod dirmeta;
+mod dirtree;
 mod error;
 pub mod gvariant;
 mod limits;
@@ -17,14 +22,26 @@ mod mode;
 mod names;
 mod object;
 mod posix_mode;
+mod sizes;
 mod varint;
+mod xattrs;
 
 pub use checksum::{Checksum, Hasher, HexChecksum};
+pub use commit::Commit;
+pub use content::FileHeader;
 pub use delta_path::{DeltaName, delta_index_path, delta_path, parse_delta_index_path};
+pub use detached::{
+    ED25519_SIGNATURES, GPG_SIGNATURES, SPKI_SIGNATURES, append_signature, parse_detached, set_signatures,
+    signatures, tombstone,
+};
+pub use dirmeta::DirMeta;
+pub use dirtree::{DirTree, DirTreeView, TreeDir, TreeDirRef, TreeFile, TreeFileRef};
 pub use error::{FormatError, Result};
 pub use limits::{MAX_FILE_HEADER_SIZE, MAX_METADATA_SIZE};
 pub use mode::RepoMode;
 pub use names::{CollectionId, CollectionRef, MAX_FILE_NAME, RefName, Refspec, RemoteName, check_file_name};
 pub use object::{LoosePath, ObjectName, ObjectType};
 pub use posix_mode::{PERMISSION_BITS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+pub use sizes::{ObjectSizes, SizeEntry};
 pub use varint::{read_varint, write_varint};
+pub use xattrs::Xattrs;

@@ -10,3 +10,8 @@ pub const S_IFREG: u32 = 0o100_000;
 pub const S_IFLNK: u32 = 0o120_000;
 /// Permissions, set-user-id, set-group-id and sticky: all that a mode may have beside its type.
 pub const PERMISSION_BITS: u32 = 0o7777;
+
+/// Returns whether `mode` is of type `kind` and has no bits beside type and permissions.
+pub(crate) const fn is_of_type(mode: u32, kind: u32) -> bool {
+    mode & !PERMISSION_BITS == kind
+}

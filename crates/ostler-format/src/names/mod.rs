@@ -24,7 +24,7 @@ use crate::error::FormatError;
 pub const MAX_FILE_NAME: usize = 255;
 
 /// Returns the error for a name, shortened and with its control characters escaped.
-fn refused(kind: &'static str, name: &str, rule: &'static str) -> FormatError {
+pub(crate) fn refused(kind: &'static str, name: &str, rule: &'static str) -> FormatError {
     const SHOWN: usize = 80;
     let mut shown: String = name.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if name.chars().nth(SHOWN).is_some() {
