@@ -5,15 +5,17 @@
 //! root's dirtree and of its dirmeta.
 //!
 //! The order of the keys is part of a commit's id: [`VarDict`] keeps it, and what was read is written as the same
-//! bytes. Refused are empty keys and checksums of any other length.
+//! bytes. Refused are empty keys, more than 65536 keys or related objects, and checksums of any other length.
 
 use crate::checksum::{Checksum, Hasher};
 use crate::error::{FormatError, Result};
 use crate::gvariant::VarDict;
 use crate::gvariant::framing::{ArrayReader, TupleReader, TupleWriter};
-use crate::limits::check_metadata_size;
+use crate::limits::{check_metadata_size, check_size};
 
 const WHAT: &str = "commit";
+/// The most keys in the metadata, and the most related objects: far beyond what anybody writes.
+const MAX_ENTRIES: u64 = 1 << 16;
 
 /// A commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,7 @@ impl Commit {
         check_metadata_size(WHAT, bytes)?;
         let mut tuple = TupleReader::new(WHAT, bytes);
         let metadata = VarDict::from_bytes(tuple.variable(8)?)?;
+        check_size("number of keys of a commit", metadata.len() as u64, MAX_ENTRIES)?;
         if metadata.iter().any(|(key, _)| key.is_empty()) {
             return Err(FormatError::invalid(WHAT, "empty key in the metadata"));
         }
@@ -100,7 +103,13 @@ impl Commit {
 }
 
 fn read_related(bytes: &[u8]) -> Result<Vec<(String, Checksum)>> {
-    ArrayReader::new(WHAT, bytes, 1)?
+    let entries = ArrayReader::new(WHAT, bytes, 1)?;
+    check_size(
+        "number of objects related to a commit",
+        entries.len() as u64,
+        MAX_ENTRIES,
+    )?;
+    entries
         .map(|entry| {
             let mut entry = TupleReader::new(WHAT, entry?);
             Ok((entry.string()?.to_owned(), Checksum::from_slice(entry.last(1)?)?))

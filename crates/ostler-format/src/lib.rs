@@ -11,6 +11,7 @@
 mod checksum;
 mod commit;
 mod content;
+mod delta_index;
 mod delta_path;
 mod detached;
 mod dirmeta;
@@ -23,12 +24,14 @@ mod names;
 mod object;
 mod posix_mode;
 mod sizes;
+mod summary;
 mod varint;
 mod xattrs;
 
 pub use checksum::{Checksum, Hasher, HexChecksum};
 pub use commit::Commit;
 pub use content::FileHeader;
+pub use delta_index::DeltaList;
 pub use delta_path::{DeltaName, delta_index_path, delta_path, parse_delta_index_path};
 pub use detached::{
     ED25519_SIGNATURES, GPG_SIGNATURES, SPKI_SIGNATURES, append_signature, parse_detached, set_signatures,
@@ -43,5 +46,6 @@ pub use names::{CollectionId, CollectionRef, MAX_FILE_NAME, RefName, Refspec, Re
 pub use object::{LoosePath, ObjectName, ObjectType};
 pub use posix_mode::{PERMISSION_BITS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 pub use sizes::{ObjectSizes, SizeEntry};
+pub use summary::{CollectionMap, Summary, SummaryRef};
 pub use varint::{read_varint, write_varint};
 pub use xattrs::Xattrs;
