@@ -2,10 +2,17 @@
 //! checkout, prune, fsck, summary.
 //!
 //! No network, no terminal, no environment, no clock: what varies comes in as an argument, and what is worth
-//! telling goes to an observer. Everything blocks.
+//! telling goes to an [`Observer`]. Everything blocks.
 
+pub mod config;
 pub mod error;
 pub mod fs;
+pub mod keyfile;
 pub mod lock;
+mod repo;
 
+pub use config::{Config, MinFreeSpace, remote_group};
 pub use error::{RepoError, Result};
+pub use keyfile::KeyFile;
+pub use lock::{FileLock, Holder, LockGuard, LockKind, LockWait, Observer};
+pub use repo::{OpenOptions, Repo};
