@@ -1,0 +1,107 @@
+//! The arguments: options that every command takes, and how a wrong command line is reported.
+
+use crate::commands::Command;
+use crate::exit::Status;
+use crate::program::Program;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Looks after OSTree repositories for the people who publish them.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, args_override_self = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The options that go before or after the name of any command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// Path of the repository [default: the current directory if it is one, `OSTREE_REPO`, /ostree/repo]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) repo: Option<PathBuf>,
+    /// Print data as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more about what is being done
+    #[arg(id = "verbose", short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  ostler --repo=/srv/repo init --mode=archive
+  ostler --repo=/srv/repo commit -b os/stable --tree=dir=build
+  ostler --repo=/srv/repo log os/stable
+
+Exit status: 0 done, 1 failed, 2 bad usage, 3 some refs refused (publish), 130 interrupted.
+'ostler COMMAND --help' shows the options of a command, with examples.";
+
+/// Returns the definition of the command line under the name of `program`.
+pub(crate) fn definition(program: Program) -> clap::Command {
+    Cli::command().name(program.name()).bin_name(program.name())
+}
+
+/// Reads the arguments of the process, its name first.
+///
+/// # Errors
+/// What clap refuses; also a request for help or the version.
+pub(crate) fn parse(
+    program: Program,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Cli, clap::Error> {
+    let matches = definition(program).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Prints what [`parse`] returned instead of arguments, and returns the status.
+pub(crate) fn report(program: Program, error: &clap::Error) -> ExitCode {
+    let status = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Done,
+        _ => Status::Usage,
+    };
+    if error.kind() == ErrorKind::DisplayVersion {
+        let _written = std::io::stdout().write_all(program.version_text().as_bytes());
+    } else {
+        // clap picks the stream and colours; a stream that is gone takes no message.
+        let _printed = error.print();
+    }
+    status.code(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together_under_both_names() {
+        for program in [Program::Ostler, Program::Ostree] {
+            definition(program).debug_assert();
+        }
+    }
+
+    #[test]
+    fn the_repository_goes_before_or_after_the_command() {
+        for line in [
+            "ostler --repo=R refs",
+            "ostler refs --repo=R",
+            "ostler refs --repo R --list",
+        ] {
+            let cli = parse(Program::Ostler, line.split(' ').map(OsString::from)).unwrap();
+            assert_eq!(cli.global.repo, Some(PathBuf::from("R")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_option_means_its_last_value_as_in_glib() {
+        let line = "ostler --repo=A refs --repo=B --list --list";
+        let cli = parse(Program::Ostler, line.split(' ').map(OsString::from)).unwrap();
+        assert_eq!(cli.global.repo, Some(PathBuf::from("B")));
+    }
+}

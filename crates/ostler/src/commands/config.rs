@@ -1,0 +1,95 @@
+//! `config`: reads and changes one key of a repository's `config`; all other lines stay as they are.
+
+use crate::context::Context;
+use crate::exit;
+use crate::ui::printable;
+use anyhow::bail;
+use ostler_repo::{RepoError, Result};
+use serde::Serialize;
+
+/// The arguments of `config`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ostler config get core.mode
+  ostler config set core.fsync false
+  ostler config set --group='remote \"origin\"' url https://example.org/repo
+  ostler config unset core.parent")]
+pub(crate) struct Args {
+    /// Group of the key, where its name holds a dot
+    #[arg(long, global = true)]
+    group: Option<String>,
+    #[command(subcommand)]
+    operation: Operation,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Operation {
+    /// Print the value of a key
+    Get {
+        /// GROUP.KEY, or with --group KEY
+        key: String,
+    },
+    /// Give a key a value
+    Set {
+        /// GROUP.KEY, or with --group KEY
+        key: String,
+        /// The value
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Remove a key
+    Unset {
+        /// GROUP.KEY, or with --group KEY
+        key: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    group: &'a str,
+    key: &'a str,
+    value: &'a str,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let (Operation::Get { key } | Operation::Set { key, .. } | Operation::Unset { key }) = &args.operation;
+    let (group, key) = match &args.group {
+        Some(group) => (group.as_str(), key.as_str()),
+        None => key.split_once('.').ok_or_else(|| {
+            exit::usage("KEY must be of the form GROUP.KEY, or the group named with --group")
+        })?,
+    };
+    let repo = context.open()?;
+    match &args.operation {
+        Operation::Get { .. } => {
+            let file = repo.config().keyfile();
+            if !file.has_group(group) {
+                bail!("config has no group '{}'", printable(group));
+            }
+            let Some(value) = file.get(group, key)? else {
+                bail!(
+                    "config has no key '{}' in group '{}'",
+                    printable(key),
+                    printable(group)
+                );
+            };
+            context.ui().either(
+                &Entry {
+                    group,
+                    key,
+                    value: &value,
+                },
+                printable(&value),
+            )
+        }
+        Operation::Set { value, .. } => Ok(repo.edit_config(|file| -> Result<()> {
+            file.set(group, key, value).map_err(RepoError::format("config"))
+        })?),
+        Operation::Unset { .. } => {
+            let _was_there = repo.edit_config(|file| Ok(file.unset(group, key)))?;
+            Ok(())
+        }
+    }
+}

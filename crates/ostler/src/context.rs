@@ -1,0 +1,121 @@
+//! What every command is given: the user interface, the environment, and the repository that was asked for.
+
+use crate::cli::Global;
+use crate::environment::Environment;
+use crate::exit;
+use crate::program::Program;
+use crate::ui::Ui;
+use ostler_repo::{LockWait, Observer, OpenOptions, Repo};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The surroundings of a command.
+#[derive(Debug)]
+pub(crate) struct Context {
+    program: Program,
+    environment: Environment,
+    ui: Arc<Ui>,
+    global: Global,
+}
+
+/// The repository of a running system, where `OSTREE_SYSROOT` names no other.
+const SYSTEM_REPOSITORY: &str = "/ostree/repo";
+
+/// No repository was named, and none of the places to look for one holds any.
+#[derive(Debug, thiserror::Error)]
+#[error("command requires a --repo argument")]
+pub(crate) struct NoRepository;
+
+impl Context {
+    /// Puts the surroundings together.
+    pub(crate) fn new(program: Program, environment: Environment, ui: Ui, global: Global) -> Self {
+        Self {
+            program,
+            environment,
+            ui: Arc::new(ui),
+            global,
+        }
+    }
+
+    /// Returns the name that we were called by.
+    pub(crate) const fn program(&self) -> Program {
+        self.program
+    }
+
+    /// Returns the user interface.
+    pub(crate) fn ui(&self) -> &Ui {
+        &self.ui
+    }
+
+    /// Returns the environment and the clock.
+    pub(crate) const fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Returns how to open repositories in this environment.
+    pub(crate) fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            boot_id: self.environment.boot_id.clone(),
+        }
+    }
+
+    /// Opens the repository at `path`.
+    pub(crate) fn open_at(&self, path: &Path) -> anyhow::Result<Repo> {
+        let repo = Repo::open_with(path, self.open_options())?;
+        repo.set_observer(Arc::new(Waiting(Arc::clone(&self.ui))));
+        Ok(repo)
+    }
+
+    /// Opens the repository that the command is about: `--repo`, else the current directory if it is one, else
+    /// `OSTREE_REPO`, else that of the system.
+    pub(crate) fn open(&self) -> anyhow::Result<Repo> {
+        if let Some(path) = self.named() {
+            return self.open_at(&path);
+        }
+        let system = match &self.environment.sysroot {
+            Some(sysroot) => sysroot.join("ostree/repo"),
+            None => PathBuf::from(SYSTEM_REPOSITORY),
+        };
+        if !system.join("objects").is_dir() {
+            return Err(NoRepository.into());
+        }
+        self.open_at(&system)
+    }
+
+    /// Returns the path of the repository to create; the one of the system is never meant.
+    pub(crate) fn path_to_create(&self) -> anyhow::Result<PathBuf> {
+        self.named().ok_or_else(|| exit::usage(NoRepository.to_string()))
+    }
+
+    fn named(&self) -> Option<PathBuf> {
+        if self.global.repo.is_some() {
+            return self.global.repo.clone();
+        }
+        if Path::new("objects").is_dir() && Path::new("config").is_file() {
+            return Some(PathBuf::from("."));
+        }
+        self.environment.repo.clone()
+    }
+}
+
+/// Tells the user what a repository waits for.
+struct Waiting(Arc<Ui>);
+
+impl Observer for Waiting {
+    fn waiting_for_lock(&self, wait: &LockWait) {
+        let holders: Vec<String> = wait.holders.iter().map(ToString::to_string).collect();
+        let holders = if holders.is_empty() {
+            "another program".to_owned()
+        } else {
+            holders.join(", ")
+        };
+        let limit = wait.limit.map_or_else(String::new, |limit| {
+            format!(", giving up after {} s", limit.as_secs())
+        });
+        self.0.note(&format!(
+            "waiting for the {} lock on {}, held by {holders}{limit}",
+            wait.kind,
+            wait.path.display(),
+        ));
+    }
+}

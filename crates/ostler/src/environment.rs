@@ -1,0 +1,47 @@
+//! The one place that reads the environment and the clock.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The variables that mean something to us, as they were when the process started.
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    /// `OSTREE_REPO`: the repository where no `--repo` is given.
+    pub(crate) repo: Option<PathBuf>,
+    /// `OSTREE_SYSROOT`: its `ostree/repo` is the last default.
+    pub(crate) sysroot: Option<PathBuf>,
+    /// `OSTREE_BOOTID`: names staging directories in place of the kernel's boot id.
+    pub(crate) boot_id: Option<String>,
+    /// `SOURCE_DATE_EPOCH`: the time of commits that are given none.
+    pub(crate) source_date_epoch: Option<OsString>,
+    /// `NO_COLOR`, set and not empty.
+    pub(crate) no_color: bool,
+}
+
+impl Environment {
+    /// Reads the environment of the process.
+    #[expect(clippy::disallowed_methods, reason = "this is the place for it")]
+    pub(crate) fn read() -> Self {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            repo: set("OSTREE_REPO").map(PathBuf::from),
+            sysroot: set("OSTREE_SYSROOT").map(PathBuf::from),
+            boot_id: set("OSTREE_BOOTID").and_then(|id| id.into_string().ok()),
+            source_date_epoch: set("SOURCE_DATE_EPOCH"),
+            no_color: set("NO_COLOR").is_some(),
+        }
+    }
+
+    /// Returns the seconds since the epoch by the system's clock; 0 for a clock before it.
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::unused_self,
+        reason = "the clock is part of the environment, and this is the place for it"
+    )]
+    pub(crate) fn now(&self) -> u64 {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
+    }
+}

@@ -1,0 +1,118 @@
+//! The exit statuses: one table, and how an error turns into one of them.
+//!
+//! | status | meaning |
+//! | --- | --- |
+//! | 0 | done |
+//! | 1 | failed |
+//! | 2 | bad usage (as `ostree`: 1, as the stock command) |
+//! | 3 | `publish`: some refs were refused, the others are published |
+//! | 130 | interrupted |
+//! | 141 | whoever read standard output went away; nothing is printed |
+
+use crate::hints;
+use crate::program::Program;
+use crate::ui::{ClosedOutput, Ui};
+use std::process::ExitCode;
+
+/// An exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Status {
+    /// Everything asked for is done.
+    Done = 0,
+    /// It is not; the error says what.
+    Failed = 1,
+    /// The arguments make no sense.
+    Usage = 2,
+    /// Some refs were refused and the others accepted.
+    Refused = 3,
+    /// SIGINT or SIGTERM.
+    Interrupted = 130,
+    /// Standard output is a pipe that nobody reads any more.
+    ClosedOutput = 141,
+}
+
+/// The arguments make no sense together; found after clap had its look.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// A signal asked the command to stop, and it stopped at a safe place.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Interrupted;
+
+/// Some refs were refused and the others accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("{refused} of {total} refs were refused")]
+pub(crate) struct SomeRefused {
+    /// How many were refused.
+    pub(crate) refused: usize,
+    /// How many there were.
+    pub(crate) total: usize,
+}
+
+/// Returns a usage error with `text`.
+pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
+    UsageError(text.into()).into()
+}
+
+impl Status {
+    /// Returns the status that `error` stands for.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        if error.is::<ClosedOutput>() {
+            Self::ClosedOutput
+        } else if error.is::<Interrupted>() {
+            Self::Interrupted
+        } else if error.is::<UsageError>() {
+            Self::Usage
+        } else if error.is::<SomeRefused>() {
+            Self::Refused
+        } else {
+            Self::Failed
+        }
+    }
+
+    /// Returns the number for the shell.
+    pub(crate) fn code(self, program: Program) -> ExitCode {
+        match (program, self) {
+            (Program::Ostree, Self::Usage | Self::Refused) => ExitCode::from(Self::Failed as u8),
+            _ => ExitCode::from(self as u8),
+        }
+    }
+}
+
+/// Prints the error of `result`, if it is one, with its causes and hints, and returns the status.
+pub(crate) fn conclude(program: Program, ui: &Ui, result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else {
+        return Status::Done.code(program);
+    };
+    let status = Status::of(&error);
+    if status != Status::ClosedOutput {
+        ui.error(&error);
+        for hint in hints::of(&error, program) {
+            ui.hint(&hint);
+        }
+    }
+    status.code(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_usage_is_2_for_us_and_1_for_scripts_written_for_ostree() {
+        let error = usage("no such thing").context("while reading");
+        assert_eq!(Status::of(&error), Status::Usage);
+        let code = |status: Status, program| format!("{:?}", status.code(program));
+        assert_eq!(
+            code(Status::Usage, Program::Ostler),
+            format!("{:?}", ExitCode::from(2))
+        );
+        assert_eq!(
+            code(Status::Usage, Program::Ostree),
+            format!("{:?}", ExitCode::from(1))
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! What a user may do about an error, where we know.
+
+use crate::context::NoRepository;
+use crate::program::Program;
+use ostler_repo::RepoError;
+
+/// Returns the hints for `error`, most useful first.
+pub(crate) fn of(error: &anyhow::Error, program: Program) -> Vec<String> {
+    let mut hints = Vec::new();
+    if error.is::<NoRepository>() {
+        hints.push(format!(
+            "name it with '{} --repo=PATH …', set OSTREE_REPO, or change into its directory",
+            program.name()
+        ));
+    }
+    hints.extend(
+        error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref().and_then(of_repo_error)),
+    );
+    hints
+}
+
+fn of_repo_error(error: &RepoError) -> Option<String> {
+    match error {
+        RepoError::Locked { .. } => Some(
+            "another program works on this repository: run again when it is done, or raise core.lock-timeout-secs"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
