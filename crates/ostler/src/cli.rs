@@ -89,9 +89,9 @@ mod tests {
     #[test]
     fn the_repository_goes_before_or_after_the_command() {
         for line in [
-            "ostler --repo=R refs",
-            "ostler refs --repo=R",
-            "ostler refs --repo R --list",
+            "ostler --repo=R config get k",
+            "ostler config --repo=R get k",
+            "ostler config get k --repo R",
         ] {
             let cli = parse(Program::Ostler, line.split(' ').map(OsString::from)).unwrap();
             assert_eq!(cli.global.repo, Some(PathBuf::from("R")), "{line}");
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_repeated_option_means_its_last_value_as_in_glib() {
-        let line = "ostler --repo=A refs --repo=B --list --list";
+        let line = "ostler --repo=A --json config get k --repo=B --json";
         let cli = parse(Program::Ostler, line.split(' ').map(OsString::from)).unwrap();
         assert_eq!(cli.global.repo, Some(PathBuf::from("B")));
     }
