@@ -1,1 +1,28 @@
-//! Placeholder.
+//! What the tests of all crates stand on: fixtures, stock tools as the oracle, and faults.
+//!
+//! - [`command`]: programs in an environment of our own making.
+//! - [`stock`], [`nginx`], [`client`]: stock ostree makes, serves (by nginx) and pulls repositories.
+//! - [`tree`], [`random`]: file trees, odd ones and large ones, the same on every run.
+//! - [`listing`], [`oracle`]: what a tree holds; whether a repository is whole and clean.
+//! - [`strace`]: a program killed or refused at its n-th system call, for every n.
+//! - [`disk`]: a file system of its own whose power can be cut.
+//! - [`debian`]: two versions of a real operating system.
+//!
+//! Everything here panics with a message that says what to do, because its callers are tests. A tool that
+//! is missing is such a panic: a test that cannot ask the oracle has failed.
+#![expect(
+    clippy::panic,
+    reason = "the callers are tests: a fixture that cannot be made fails the test"
+)]
+
+pub mod client;
+pub mod command;
+pub mod debian;
+pub mod disk;
+pub mod listing;
+pub mod nginx;
+pub mod oracle;
+pub mod random;
+pub mod stock;
+pub mod strace;
+pub mod tree;

@@ -1,0 +1,8 @@
+//! The testkit keeps its own promises.
+#![cfg(test)]
+
+mod debian;
+mod disk;
+mod faults;
+mod oracle;
+mod serving;
