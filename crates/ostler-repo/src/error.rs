@@ -98,6 +98,14 @@ pub enum RepoError {
         /// What it is.
         found: Option<Checksum>,
     },
+    /// A file is not what the caller computed with.
+    #[error("{} is not as expected: {expected} expected", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What it should have been: "no file", "a ref to commit …".
+        expected: String,
+    },
     /// Two names cannot be refs at once, since one would be a directory holding the other.
     #[error("ref {reference} cannot exist beside ref {existing}: one is a directory of the other")]
     NameConflict {

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod error;
+pub mod flip;
 pub mod fs;
 pub mod keyfile;
 pub mod lock;
