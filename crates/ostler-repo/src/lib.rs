@@ -10,10 +10,12 @@ pub mod flip;
 pub mod fs;
 pub mod keyfile;
 pub mod lock;
+pub mod refs;
 mod repo;
 
 pub use config::{Config, MinFreeSpace, remote_group};
 pub use error::{RepoError, Result};
 pub use keyfile::KeyFile;
 pub use lock::{FileLock, Holder, LockGuard, LockKind, LockWait, Observer};
+pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
 pub use repo::{OpenOptions, Repo};

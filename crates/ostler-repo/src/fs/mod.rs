@@ -150,7 +150,8 @@ impl Dir {
     /// Opens a regular file for reading. The last part of the path must not be a symbolic link.
     ///
     /// # Errors
-    /// What the system answers; [`io::ErrorKind::InvalidInput`] for what is not a regular file.
+    /// What the system answers; [`io::ErrorKind::IsADirectory`] or [`io::ErrorKind::InvalidInput`] for what is
+    /// not a regular file.
     pub fn open_file(&self, relative: impl AsRef<Path>) -> io::Result<File> {
         self.open_regular(relative.as_ref(), OFlags::RDONLY | OFlags::NOFOLLOW)
     }
@@ -188,8 +189,12 @@ impl Dir {
         if stat.kind == FileKind::Regular {
             return Ok(File::from(fd));
         }
+        let kind = match stat.kind {
+            FileKind::Directory => io::ErrorKind::IsADirectory,
+            _ => io::ErrorKind::InvalidInput,
+        };
         let text = format!("{} is not a regular file", self.path_of(relative).display());
-        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        Err(io::Error::new(kind, text))
     }
 
     /// Reads a file of at most `limit` bytes.

@@ -150,7 +150,12 @@ impl Dir {
     /// # Errors
     /// What the system answers; the old file is then still in place.
     pub fn replace_with_temp(&self, mut temp: TempFile, relative: impl AsRef<Path>) -> io::Result<()> {
-        let (holder, name) = self.parent_of(relative.as_ref())?;
+        self.try_replace(&mut temp, relative.as_ref())
+    }
+
+    /// As [`replace_with_temp`](Self::replace_with_temp), for callers that try again.
+    pub(crate) fn try_replace(&self, temp: &mut TempFile, relative: &Path) -> io::Result<()> {
+        let (holder, name) = self.parent_of(relative)?;
         let dir = temp.dir.clone();
         let temporary = temp.name()?;
         sys::renameat(dir.as_fd(), temporary, holder.as_fd(), name)?;

@@ -1,0 +1,171 @@
+//! Listing refs: what is on disk under valid names.
+//!
+//! Other names (temporary files of other programs, a checksum) are not refs and are passed over, as are aliases
+//! to nothing. Several refs that change while they are listed may be listed some before and some after the
+//! change; whoever needs them of one moment holds the lock or reads again.
+
+use super::{RefKey, Space, read_value};
+use crate::error::{RepoError, Result};
+use crate::fs::{Dir, FileKind};
+use crate::repo::Repo;
+use ostler_format::{Checksum, CollectionId, CollectionRef, RefName, Refspec, RemoteName};
+use std::collections::BTreeMap;
+
+/// Which refs are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefScope {
+    /// Those of the repository itself.
+    Local,
+    /// Those of remotes.
+    Remotes,
+    /// Both.
+    All,
+}
+
+impl Repo {
+    /// Returns the refs of this repository, aliases among them; those of mirrored collections are not refspecs
+    /// and are listed by [`list_all_refs`](Self::list_all_refs) and
+    /// [`list_collection_refs`](Self::list_collection_refs).
+    ///
+    /// # Errors
+    /// [`RepoError::Corrupt`] for a file that is no ref under a name that is one; [`RepoError::Io`].
+    pub fn list_refs(&self, scope: RefScope) -> Result<BTreeMap<Refspec, Checksum>> {
+        let mut refs = BTreeMap::new();
+        if scope != RefScope::Remotes {
+            for (name, checksum) in self.list_space(&Space::Heads)? {
+                refs.insert(Refspec { remote: None, name }, checksum);
+            }
+        }
+        if scope != RefScope::Local {
+            for remote in self.tracked_remotes()? {
+                for (name, checksum) in self.list_space(&Space::Remote(remote.clone()))? {
+                    let remote = Some(remote.clone());
+                    refs.insert(Refspec { remote, name }, checksum);
+                }
+            }
+        }
+        Ok(refs)
+    }
+
+    /// Returns the refs of collections: our own, if the repository has a collection, those mirrored, and those
+    /// of remotes that are configured with a collection. Where several say different things, in this order.
+    ///
+    /// # Errors
+    /// As [`list_refs`](Self::list_refs).
+    pub fn list_collection_refs(&self) -> Result<BTreeMap<CollectionRef, Checksum>> {
+        let mut spaces = Vec::new();
+        if let Some(own) = self.config().collection_id() {
+            spaces.push((own.clone(), Space::Heads));
+        }
+        for id in self.mirrored_collections()? {
+            spaces.push((id.clone(), Space::Mirror(id)));
+        }
+        for remote in self.config().remotes() {
+            if let Some(id) = self.config().remote_collection_id(&remote)? {
+                spaces.push((id, Space::Remote(remote)));
+            }
+        }
+        let mut refs = BTreeMap::new();
+        for (id, space) in spaces {
+            for (name, checksum) in self.list_space(&space)? {
+                let collection = Some(id.clone());
+                refs.entry(CollectionRef { collection, name }).or_insert(checksum);
+            }
+        }
+        Ok(refs)
+    }
+
+    /// Returns every ref of this repository: its own, those of remotes, those of mirrored collections. These
+    /// are what keeps commits from being removed.
+    ///
+    /// # Errors
+    /// As [`list_refs`](Self::list_refs).
+    pub fn list_all_refs(&self) -> Result<BTreeMap<RefKey, Checksum>> {
+        let mut refs: BTreeMap<RefKey, Checksum> = self
+            .list_refs(RefScope::All)?
+            .into_iter()
+            .map(|(refspec, checksum)| (refspec.into(), checksum))
+            .collect();
+        for id in self.mirrored_collections()? {
+            for (name, checksum) in self.list_space(&Space::Mirror(id.clone()))? {
+                let collection = Some(id.clone());
+                refs.insert(CollectionRef { collection, name }.into(), checksum);
+            }
+        }
+        Ok(refs)
+    }
+
+    /// Returns the remotes that refs are kept of, configured or not.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn tracked_remotes(&self) -> Result<Vec<RemoteName>> {
+        self.directories("refs/remotes", |name| RemoteName::new(name).ok())
+    }
+
+    /// Returns the collections that refs are mirrored of.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn mirrored_collections(&self) -> Result<Vec<CollectionId>> {
+        self.directories("refs/mirrors", |name| CollectionId::new(name).ok())
+    }
+
+    fn directories<T: Ord>(&self, path: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+        let list = || match self.root().open_dir_if_exists(path)? {
+            None => Ok(Vec::new()),
+            Some(dir) => dir.entries(),
+        };
+        let entries = list().map_err(RepoError::io("list", self.root().path_of(path)))?;
+        let mut found: Vec<T> = entries
+            .into_iter()
+            .filter(|entry| entry.kind == FileKind::Directory)
+            .filter_map(|entry| read(entry.name.to_str()?))
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+
+    pub(super) fn list_space(&self, space: &Space) -> Result<BTreeMap<RefName, Checksum>> {
+        let mut refs = BTreeMap::new();
+        if let Some(dir) = self.open_space(space)? {
+            for (name, _) in names_below(&dir, "")? {
+                if let Some(checksum) = read_value(&dir, space, &name)? {
+                    refs.insert(name, checksum);
+                }
+            }
+        }
+        Ok(refs)
+    }
+}
+
+/// Returns the valid names of files and links in `dir`, from the directory `start` ("" is all) downwards.
+pub(super) fn names_below(dir: &Dir, start: &str) -> Result<Vec<(RefName, FileKind)>> {
+    let mut names = Vec::new();
+    let mut todo = vec![start.to_owned()];
+    while let Some(prefix) = todo.pop() {
+        let list = || {
+            let below = match prefix.as_str() {
+                "" => Some(dir.clone()),
+                path => dir.open_dir_if_exists(path)?,
+            };
+            below.map_or(Ok(Vec::new()), |below| below.entries())
+        };
+        let entries = list().map_err(RepoError::io("list", dir.path_of(&prefix)))?;
+        for entry in entries {
+            let Some(part) = entry.name.to_str() else {
+                continue;
+            };
+            let path = match prefix.as_str() {
+                "" => part.to_owned(),
+                prefix => format!("{prefix}/{part}"),
+            };
+            match (entry.kind, RefName::new(&path)) {
+                (FileKind::Directory, Ok(_)) => todo.push(path),
+                (kind @ (FileKind::Regular | FileKind::Symlink), Ok(name)) => names.push((name, kind)),
+                _ => {}
+            }
+        }
+    }
+    Ok(names)
+}
