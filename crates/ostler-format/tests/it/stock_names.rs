@@ -7,6 +7,9 @@ use ostler_format::RefName;
 const DIFFERENT: &[&str] = &[
     // A newline at the end is cut off by the command line of stock, not part of the name.
     "newline\n",
+    // Vowel signs are alphabetic to Unicode, but marks and not letters to the regular expressions of stock.
+    "का",
+    "Ⓐ",
 ];
 
 #[test]
@@ -21,6 +24,8 @@ fn the_same_names_of_refs_are_taken() {
         "é/ñ",
         "中文/x",
         "ß",
+        "का",
+        "Ⓐ",
         "²",
         "Ⅷ",
         "a..b",
