@@ -4,18 +4,32 @@
 //! No network, no terminal, no environment, no clock: what varies comes in as an argument, and what is worth
 //! telling goes to an [`Observer`]. Everything blocks.
 
+mod buffers;
+mod compress;
 pub mod config;
 pub mod error;
 pub mod flip;
+mod free_space;
 pub mod fs;
 pub mod keyfile;
 pub mod lock;
+mod objects;
+mod partial;
 pub mod refs;
 mod repo;
+mod settle;
+pub mod staging;
+mod transaction;
+mod xattrs;
 
 pub use config::{Config, MinFreeSpace, remote_group};
 pub use error::{RepoError, Result};
 pub use keyfile::KeyFile;
 pub use lock::{FileLock, Holder, LockGuard, LockKind, LockWait, Observer};
+pub use objects::ContentReader;
+pub use partial::Partial;
 pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
 pub use repo::{OpenOptions, Repo};
+pub use settle::SettleStats;
+pub use staging::Staging;
+pub use transaction::{Transaction, TransactionOptions, TransactionStats, Trust, Written, hash_content};

@@ -18,6 +18,7 @@ use crate::error::{RepoError, Result};
 use crate::fs::{Dir, Linked};
 use crate::keyfile::KeyFile;
 use crate::lock::{FileLock, Observer, RepoLock};
+use crate::objects::prefixes::PrefixDirs;
 use ostler_format::{CollectionId, RepoMode};
 use std::fmt;
 use std::io::Write as _;
@@ -49,7 +50,7 @@ const DIRECTORIES: [&str; 8] = [
 pub struct Repo {
     path: PathBuf,
     root: Dir,
-    objects: Dir,
+    object_dirs: PrefixDirs,
     tmp: Option<Dir>,
     config: Config,
     parent: Option<Box<Self>>,
@@ -119,7 +120,7 @@ impl Repo {
         Ok(Self {
             path: path.to_path_buf(),
             root,
-            objects,
+            object_dirs: PrefixDirs::new(objects),
             tmp,
             config,
             parent,
@@ -165,7 +166,12 @@ impl Repo {
 
     /// Returns `objects/`.
     pub fn objects(&self) -> &Dir {
-        &self.objects
+        self.object_dirs.root()
+    }
+
+    /// Returns the directories below `objects/`.
+    pub(crate) fn object_dirs(&self) -> &PrefixDirs {
+        &self.object_dirs
     }
 
     /// Returns `tmp/`.
