@@ -8,7 +8,8 @@ use super::framing::{ArrayReader, TupleReader, fixed_elements, string};
 use super::{Type, Value, is_object_path, is_signature};
 use crate::{FormatError, Result};
 
-/// The deepest nesting of values that is read, the outermost and the innermost included.
+/// The deepest nesting of values that is read, the outermost and the innermost included. Empty arrays count
+/// as if they had elements.
 pub const MAX_VALUE_DEPTH: usize = 128;
 /// The most values that one call reads: a byte of input may cost some sixty bytes of memory.
 pub const MAX_VALUES: usize = 1 << 22;
@@ -22,6 +23,7 @@ impl Value {
     /// `Invalid` for anything but the one encoding of a value, or above [`MAX_VALUE_DEPTH`]; `TooLarge`
     /// above [`MAX_VALUES`].
     pub fn from_bytes(ty: &Type, bytes: &[u8]) -> Result<Self> {
+        check_levels(ty, 0)?;
         Decoder::default().value(ty, bytes, 0)
     }
 }
@@ -34,9 +36,6 @@ pub(super) struct Decoder {
 
 impl Decoder {
     fn value(&mut self, ty: &Type, bytes: &[u8], depth: usize) -> Result<Value> {
-        if depth >= MAX_VALUE_DEPTH {
-            return Err(invalid(format!("more than {MAX_VALUE_DEPTH} levels")));
-        }
         self.values += 1;
         if self.values > MAX_VALUES {
             return Err(FormatError::TooLarge {
@@ -94,7 +93,9 @@ impl Decoder {
             .get(1..)
             .and_then(|ty| std::str::from_utf8(ty).ok())
             .ok_or_else(|| invalid("a variant's type is not ASCII"))?;
-        self.value(&Type::parse(ty)?, child, depth + 1)
+        let ty = Type::parse(ty)?;
+        check_levels(&ty, depth + 1)?;
+        self.value(&ty, child, depth + 1)
     }
 
     fn maybe(&mut self, inner: &Type, bytes: &[u8], depth: usize) -> Result<Value> {
@@ -152,6 +153,15 @@ impl Decoder {
     }
 }
 
+/// Only a variant adds levels that its container's type does not tell, so that this is checked there and at
+/// the top, and not for each value.
+fn check_levels(ty: &Type, depth: usize) -> Result<()> {
+    if depth.saturating_add(ty.levels()) > MAX_VALUE_DEPTH {
+        return Err(invalid(format!("more than {MAX_VALUE_DEPTH} levels")));
+    }
+    Ok(())
+}
+
 fn number<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
     bytes
         .first_chunk()
@@ -171,4 +181,93 @@ fn named(bytes: &[u8], is_valid: fn(&str) -> bool, kind: &str) -> Result<String>
 
 fn invalid(rule: impl Into<String>) -> FormatError {
     FormatError::invalid(WHAT, rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(ty: &str, bytes: &[u8]) -> Result<Value> {
+        Value::from_bytes(&Type::parse(ty).unwrap(), bytes)
+    }
+
+    #[test]
+    fn every_type_is_read_in_little_endian() {
+        let table: [(&str, &[u8], Value); 8] = [
+            ("q", &[1, 2], Value::U16(0x0201)),
+            ("i", &[0xfe, 0xff, 0xff, 0xff], Value::I32(-2)),
+            ("x", &[0, 0, 0, 0, 0, 0, 0, 0x80], Value::I64(i64::MIN)),
+            ("d", &[0, 0, 0, 0, 0, 0, 0xf8, 0x3f], Value::Double(1.5)),
+            ("mq", &[], Value::Maybe(Type::U16, None)),
+            (
+                "mq",
+                &[1, 0],
+                Value::Maybe(Type::U16, Some(Box::new(Value::U16(1)))),
+            ),
+            (
+                "may",
+                &[7, 0],
+                Value::Maybe(Type::bytes(), Some(Box::new(Value::Bytes(vec![7])))),
+            ),
+            ("v", &[5, 0, b'y'], Value::Variant(Box::new(Value::Byte(5)))),
+        ];
+        for (ty, bytes, value) in table {
+            assert_eq!(read(ty, bytes), Ok(value.clone()));
+            assert_eq!(value.to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_not_normal_form_is_refused() {
+        let table: [(&str, &[u8]); 19] = [
+            ("b", &[2]),
+            ("b", &[]),
+            ("u", &[0, 0, 0]),
+            ("u", &[0, 0, 0, 0, 0]),
+            ("s", &[]),
+            ("s", b"a"),
+            ("s", b"a\0b\0"),
+            ("s", b"\xff\0"),
+            ("o", b"a\0"),
+            ("o", b"/a/\0"),
+            ("g", b"ms\0"),
+            ("mu", &[0]),
+            ("ms", b"a\0\x01"),
+            ("v", &[]),
+            ("v", &[0]),
+            ("v", &[5, 0, b'z']),
+            ("v", &[5, 0, b'y', b'y']),
+            ("v", &[5, 6, 0, b'y']),
+            ("aq", &[1, 0, 2]),
+        ];
+        for (ty, bytes) in table {
+            assert!(read(ty, bytes).is_err(), "{ty} {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn zero_bytes_are_an_empty_array_and_no_tuple() {
+        assert_eq!(read("as", &[]), Ok(Value::Array(Type::Str, Vec::new())));
+        assert_eq!(read("ay", &[]), Ok(Value::Bytes(Vec::new())));
+        for ty in ["()", "(s)", "(ss)", "{sv}"] {
+            assert!(read(ty, &[]).is_err(), "{ty}");
+        }
+    }
+
+    #[test]
+    fn variants_nest_to_the_limit_and_no_deeper() {
+        let nested = |variants: usize, child: &[u8]| [child, &b"\0v".repeat(variants - 1)].concat();
+        assert!(read("v", &nested(MAX_VALUE_DEPTH - 1, b"\x05\0y")).is_ok());
+        assert!(read("v", &nested(MAX_VALUE_DEPTH, b"\x05\0y")).is_err());
+        assert!(read("v", &nested(MAX_VALUE_DEPTH - 2, b"\x05\0ay")).is_ok());
+        assert!(read("v", &nested(MAX_VALUE_DEPTH - 1, b"\x05\0ay")).is_err());
+        assert!(read("v", &nested(1_000_000, b"\x05\0y")).is_err());
+    }
+
+    #[test]
+    fn number_of_values_is_limited() {
+        let units = vec![0; MAX_VALUES];
+        let found = read("a()", &units).map(|_| ());
+        assert!(matches!(found, Err(FormatError::TooLarge { .. })), "{found:?}");
+    }
 }

@@ -144,3 +144,75 @@ impl<K: Into<String>> FromIterator<(K, Value)> for VarDict {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> VarDict {
+        [
+            ("version", Value::Str("1.0".to_owned())),
+            ("a", Value::U64(7)),
+            ("refs", Value::strings(["x", "y"])),
+            ("a", Value::Bool(true)),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    #[test]
+    fn stored_order_and_repeated_keys_survive_reading() {
+        let dict = sample();
+        let read = VarDict::from_bytes(&dict.to_bytes()).unwrap();
+        assert_eq!(read, dict);
+        let keys: Vec<&str> = read.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["version", "a", "refs", "a"]);
+    }
+
+    #[test]
+    fn dictionary_has_the_bytes_of_its_value() {
+        let value = sample().to_value();
+        assert_eq!(value.ty(), Type::vardict());
+        assert_eq!(value.to_bytes(), sample().to_bytes());
+        assert_eq!(Value::from_bytes(&Type::vardict(), &value.to_bytes()), Ok(value));
+    }
+
+    #[test]
+    fn zero_bytes_are_the_empty_dictionary() {
+        assert_eq!(VarDict::from_bytes(&[]), Ok(VarDict::new()));
+        assert!(VarDict::new().to_bytes().is_empty());
+    }
+
+    #[test]
+    fn lookup_finds_the_first_and_only_the_asked_type() {
+        let dict = sample();
+        assert_eq!(dict.get_u64("a"), Some(7));
+        assert_eq!(dict.get_bool("a"), None);
+        assert_eq!(dict.get_str("version"), Some("1.0"));
+        assert_eq!(dict.get_strings("refs"), Some(vec!["x", "y"]));
+        assert_eq!(dict.get("missing"), None);
+    }
+
+    #[test]
+    fn insert_keeps_the_place_of_a_key() {
+        let mut dict = sample();
+        assert_eq!(
+            dict.insert("version", Value::Byte(2)),
+            Some(Value::Str("1.0".to_owned()))
+        );
+        assert_eq!(dict.insert("new", Value::Byte(3)), None);
+        assert_eq!(dict.remove("a"), Some(Value::U64(7)));
+        let keys: Vec<&str> = dict.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["version", "refs", "a", "new"]);
+        assert_eq!(dict.get_bool("a"), Some(true));
+    }
+
+    #[test]
+    fn malformed_dictionaries_are_refused() {
+        let good = sample().to_bytes();
+        for cut in 1..good.len() {
+            assert!(VarDict::from_bytes(good.get(..cut).unwrap()).is_err(), "{cut}");
+        }
+        assert!(VarDict::from_bytes(&[&good[..], &[0]].concat()).is_err());
+    }
+}

@@ -18,6 +18,7 @@ mod dict;
 mod encode;
 pub mod framing;
 mod names;
+mod text;
 mod types;
 mod value;
 

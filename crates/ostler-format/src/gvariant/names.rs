@@ -30,3 +30,28 @@ pub fn is_signature(text: &str) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn object_paths_are_told_from_other_texts() {
+        for text in ["/", "/a", "/a/b_1/C"] {
+            assert!(is_object_path(text), "{text}");
+        }
+        for text in ["", "a", "/a/", "//", "/a//b", "/a-b", "/\u{e9}"] {
+            assert!(!is_object_path(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn signatures_are_told_from_other_texts() {
+        for text in ["", "s", "a{sv}(ii)h", &"y".repeat(255)] {
+            assert!(is_signature(text), "{text}");
+        }
+        for text in ["a", "ms", "ams", "(", "*", "z", &"y".repeat(256)] {
+            assert!(!is_signature(text), "{text}");
+        }
+    }
+}

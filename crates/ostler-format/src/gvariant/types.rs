@@ -133,6 +133,16 @@ impl Type {
         )
     }
 
+    /// Returns how many levels of values this type makes by itself: one, and one for each container around.
+    pub(super) fn levels(&self) -> usize {
+        match self {
+            Self::Maybe(inner) | Self::Array(inner) => 1 + inner.levels(),
+            Self::Tuple(members) => 1 + members.iter().map(Self::levels).max().unwrap_or(0),
+            Self::DictEntry(key, value) => 1 + key.levels().max(value.levels()),
+            _ => 1,
+        }
+    }
+
     fn basic(letter: u8) -> Option<Self> {
         Some(match letter {
             b'b' => Self::Bool,
