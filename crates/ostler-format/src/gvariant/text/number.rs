@@ -55,7 +55,7 @@ fn magnitude(text: &str) -> Result<u64, &'static str> {
     if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
         return Err(match radix {
             16 => "this is no hexadecimal number",
-            8 => "this is no octal number, as which a number with a leading 0 is read",
+            8 => "this is no octal number (a leading 0 means octal)",
             _ => "this is no whole number",
         });
     }
