@@ -17,6 +17,7 @@ mod objects;
 mod partial;
 pub mod refs;
 mod repo;
+mod rev;
 mod settle;
 pub mod staging;
 mod transaction;

@@ -210,7 +210,8 @@ impl Repo {
         let taken = self
             .push(kind)
             .map_err(RepoError::io("lock", self.root().path_of(LOCK_FILE)))?;
-        Ok(taken.then_some(LockGuard {
+        // Only when it was taken may a guard come to be: dropping one releases.
+        Ok(taken.then(|| LockGuard {
             repo: Some(self),
             kind,
         }))

@@ -146,7 +146,7 @@ impl Repo {
                 // Somebody removed a directory that was empty for a moment.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                    self.clear_directory(place, path)?
+                    self.clear_directory(place, path)?;
                 }
                 Err(error) => return Err(error.into()),
             }

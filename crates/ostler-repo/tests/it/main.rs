@@ -1,0 +1,14 @@
+//! How a repository behaves, with stock ostree as the judge.
+
+#[cfg(test)]
+mod create;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod lock;
+#[cfg(test)]
+mod paths;
+#[cfg(test)]
+mod refs;
+#[cfg(test)]
+mod rev;
