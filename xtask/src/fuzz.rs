@@ -28,7 +28,7 @@ pub(crate) fn build_and_replay() -> Result<()> {
 fn replay(directory: &Path, target: &str) -> Result<()> {
     let corpus = Path::new("fuzz/corpus").join(target);
     if !corpus.is_dir() {
-        bail!("fuzz target {target} has no corpus: run `cargo xtask fuzz-corpus`");
+        bail!("fuzz target {target} has no corpus, run fuzz/make-corpus");
     }
     let log = Path::new("target/tools").join(format!("{target}.log"));
     std::fs::create_dir_all("target/tools")?;
