@@ -3,7 +3,7 @@
 //! Every variant names its subject. `Display` leaves the source out; who prints an error prints the chain once.
 
 use crate::lock::LockKind;
-use ostler_format::{Checksum, FormatError};
+use ostler_format::{Checksum, FormatError, ObjectName};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,20 @@ pub enum RepoError {
         /// The object, ref or file.
         what: String,
         /// What is wrong with it: expected and found.
+        detail: String,
+    },
+    /// An object that a tree names is not there.
+    #[error("object {object}, the directory {path} of the tree, is missing")]
+    Incomplete {
+        /// The object.
+        object: ObjectName,
+        /// Where it belongs, from the root of the tree.
+        path: String,
+    },
+    /// Files are not such as can be committed, or not such as can be laid over others. In the words of libostree.
+    #[error("{detail}")]
+    Refused {
+        /// What is wrong with which file.
         detail: String,
     },
     /// A feature of the format that is recognised and not supported.
@@ -170,7 +184,7 @@ impl RepoError {
     /// Returns whether the error says that something is missing.
     pub fn is_not_found(&self) -> bool {
         match self {
-            Self::NotFound { .. } => true,
+            Self::NotFound { .. } | Self::Incomplete { .. } => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             _ => false,
         }

@@ -5,8 +5,11 @@
 //! telling goes to an [`Observer`]. Everything blocks.
 
 mod buffers;
+pub mod checkout;
+pub mod commit;
 mod compress;
 pub mod config;
+pub mod diff;
 pub mod error;
 pub mod flip;
 mod free_space;
@@ -21,9 +24,16 @@ mod rev;
 mod settle;
 pub mod staging;
 mod transaction;
+pub mod walk;
 mod xattrs;
 
+pub use checkout::{CheckoutOptions, CheckoutStats, HardLinks, Overwrite};
+pub use commit::{
+    CommitBuilder, CommitOutcome, CommitStats, LinkedFiles, ModeChange, StatOverrides, TreeRules, TreeSource,
+    parse_skip_list,
+};
 pub use config::{Config, MinFreeSpace, remote_group};
+pub use diff::{DiffOptions, DiffSide, DiffStats, TreeDiff};
 pub use error::{RepoError, Result};
 pub use keyfile::KeyFile;
 pub use lock::{FileLock, Holder, LockGuard, LockKind, LockWait, Observer};
@@ -34,3 +44,4 @@ pub use repo::{OpenOptions, Repo};
 pub use settle::SettleStats;
 pub use staging::Staging;
 pub use transaction::{Transaction, TransactionOptions, TransactionStats, Trust, Written, hash_content};
+pub use walk::{Closure, ClosureDifference, Descend, NewObjects, PathEntry, WalkEntry};

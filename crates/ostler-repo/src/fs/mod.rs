@@ -111,7 +111,8 @@ impl Dir {
         Ok(Self::from_fd(fd, path.to_path_buf()))
     }
 
-    fn from_fd(fd: OwnedFd, path: PathBuf) -> Self {
+    /// Wraps an open directory; the path is for messages.
+    pub(crate) fn from_fd(fd: OwnedFd, path: PathBuf) -> Self {
         Self {
             fd: Arc::new(fd),
             path: path.into(),
