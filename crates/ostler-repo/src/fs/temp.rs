@@ -231,3 +231,43 @@ fn random_letters() -> String {
     };
     std::iter::repeat_with(&mut letter).take(6).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn files_with_a_temporary_name_behave_as_those_without() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open(root.path()).unwrap();
+        let temp = |bytes: &[u8]| {
+            let mut temp = dir.named_temp_file(permissions(0o644)).unwrap();
+            temp.write_all(bytes).unwrap();
+            temp
+        };
+        assert_eq!(dir.link_temp(temp(b"1"), "f").unwrap(), Linked::New);
+        assert_eq!(dir.link_temp(temp(b"2"), "f").unwrap(), Linked::Exists);
+        assert_eq!(dir.read("f", 9).unwrap(), b"1");
+        dir.replace_with_temp(temp(b"3"), "f").unwrap();
+        assert_eq!(dir.read("f", 9).unwrap(), b"3");
+        drop(temp(b"4"));
+        assert_eq!(dir.entries().unwrap().len(), 1, "no temporary name is left");
+    }
+
+    #[test]
+    fn random_names_differ_and_have_the_form_of_mkdtemp() {
+        let names: BTreeSet<String> = std::iter::repeat_with(random_letters).take(1000).collect();
+        assert_eq!(names.len(), 1000);
+        assert!(
+            names
+                .iter()
+                .all(|name| name.len() == 6 && name.bytes().all(|b| b.is_ascii_alphanumeric()))
+        );
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open(root.path()).unwrap();
+        let name = dir.make_random_dir("staging-x-", 0o700).unwrap();
+        assert!(name.starts_with("staging-x-") && name.len() == 16, "{name}");
+        assert!(root.path().join(name).is_dir());
+    }
+}

@@ -135,12 +135,11 @@ impl Repo {
         let root = self.root();
         let parent = path.parent().unwrap_or(Path::new(""));
         for _ in 0..TRIES {
-            if root.ensure_dir(parent, REF_DIR_MODE)? {
-                dirty.extend(parent.ancestors().map(Path::to_path_buf));
-            }
+            root.ensure_dir(parent, REF_DIR_MODE)?;
             match rename() {
                 Ok(()) => {
-                    dirty.insert(parent.to_path_buf());
+                    // Those above as well, even if they were there: who made them need not have synced them.
+                    dirty.extend(parent.ancestors().map(Path::to_path_buf));
                     return Ok(());
                 }
                 // Somebody removed a directory that was empty for a moment.

@@ -1,6 +1,8 @@
 //! How a repository behaves, with stock ostree as the judge.
 
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod create;
 #[cfg(test)]
 mod fixture;

@@ -4,10 +4,12 @@ use crate::fixture::Fixture;
 use ostler_format::{Checksum, Refspec};
 use ostler_repo::fs::{Dir, FileKind, Linked};
 use ostler_repo::{Expected, LockKind, RefEdit, Repo};
+use rustix::fs::RenameFlags;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn scratch() -> (tempfile::TempDir, Dir) {
     let directory = tempfile::tempdir().unwrap();
@@ -152,4 +154,41 @@ fn links_planted_in_a_repository_lead_nowhere() {
         let found: Vec<_> = fs::read_dir(outside.path()).unwrap().collect();
         assert!(found.is_empty(), "{planted}: {found:?}");
     }
+}
+
+#[test]
+fn a_link_that_is_swapped_in_at_any_moment_leads_nowhere() {
+    // Enough of each outcome, however the threads are scheduled.
+    const OF_EACH: u32 = 100;
+    const AT_MOST: u32 = 200_000;
+    let fixture = Fixture::new();
+    fixture.configure("fsync=false");
+    let outside = tempfile::tempdir().unwrap();
+    let heads = fs::File::open(fixture.path().join("refs/heads")).unwrap();
+    fs::create_dir(fixture.path().join("refs/heads/os")).unwrap();
+    symlink(outside.path(), fixture.path().join("refs/heads/.link")).unwrap();
+    let repo = fixture.open();
+    let done = AtomicBool::new(false);
+    let (mut written, mut refused) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                rustix::fs::renameat_with(&heads, "os", &heads, ".link", RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        while (written < OF_EACH || refused < OF_EACH) && written + refused < AT_MOST {
+            let reference = format!("os/r{written}").parse::<Refspec>().unwrap();
+            match repo.edit_refs(&[RefEdit::set(reference, Expected::Any, Checksum::of(b"x"))]) {
+                Ok(()) => written += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(
+        written >= OF_EACH && refused >= OF_EACH,
+        "{written} written, {refused} refused"
+    );
+    let found: Vec<_> = fs::read_dir(outside.path()).unwrap().collect();
+    assert!(found.is_empty(), "{found:?}");
 }
