@@ -79,6 +79,7 @@ pub fn strays(repo: &Path) -> Vec<String> {
         .filter(|name| !TOP.contains(&name.as_str()) && !name.ends_with(".trustedkeys.gpg"))
         .collect();
     found.extend(within(repo, "tmp", |name, _| name == "cache"));
+    found.extend(within(repo, "extensions/ostler/flip", |_, _| false));
     found.extend(within(repo, "state", |name, _| name.ends_with(".commitpartial")));
     for directory in names(&repo.join("objects")) {
         let below = format!("objects/{directory}");
