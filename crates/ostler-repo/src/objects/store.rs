@@ -137,22 +137,15 @@ impl ObjectFiles {
         Ok(Some(temp))
     }
 
-    /// Makes an unnamed file as bytes from `source` arrive; returns it with the number of bytes.
-    pub(crate) fn copy_of(&self, source: &mut dyn Read) -> Result<(TempFile, u64)> {
+    /// Makes a file of exactly `size` bytes from `source`, as they are.
+    pub(crate) fn copy_of(&self, size: u64, source: &mut dyn Read) -> Result<TempFile> {
         let mut temp = self.temp_file(PLAIN_MODE)?;
-        let mut buffer = buffers::stream();
-        let mut total = 0;
-        loop {
-            let count = read_some(source, &mut buffer).map_err(read_failed)?;
-            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
-                break;
-            };
-            temp.write_all(bytes).map_err(self.failed("write an object in"))?;
-            total += count as u64;
-        }
+        for_each_piece(source, size, |bytes| {
+            temp.write_all(bytes).map_err(self.failed("write an object in"))
+        })?;
         self.settle_plain_mode(&temp)
             .map_err(self.failed("set the mode of an object in"))?;
-        Ok((temp, total))
+        Ok(temp)
     }
 
     /// Returns whether the mode keeps symbolic links in regular files.
@@ -239,24 +232,10 @@ impl ObjectFiles {
         hasher: &mut Hasher,
         sink: &mut dyn Write,
     ) -> Result<()> {
-        let mut buffer = buffers::stream();
-        let mut left = size;
-        loop {
-            let count = read_some(payload, &mut buffer).map_err(read_failed)?;
-            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
-                break;
-            };
-            left = left
-                .checked_sub(count as u64)
-                .ok_or_else(|| wrong_size(size, "more"))?;
+        for_each_piece(payload, size, |bytes| {
             hasher.update(bytes);
-            sink.write_all(bytes).map_err(self.failed("write an object in"))?;
-        }
-        if left == 0 {
-            Ok(())
-        } else {
-            Err(wrong_size(size, "fewer"))
-        }
+            sink.write_all(bytes).map_err(self.failed("write an object in"))
+        })
     }
 
     /// Gives a complete file its owner, attributes, permission bits and time.
@@ -340,6 +319,31 @@ pub(crate) fn read_whole(payload: &mut dyn Read, size: u64, buffer: &mut Vec<u8>
         std::cmp::Ordering::Equal => Ok(()),
         std::cmp::Ordering::Less => Err(wrong_size(size, "fewer")),
         std::cmp::Ordering::Greater => Err(wrong_size(size, "more")),
+    }
+}
+
+/// Passes exactly `size` bytes of `payload` to `take_in`, piece by piece.
+pub(crate) fn for_each_piece(
+    payload: &mut dyn Read,
+    size: u64,
+    mut take_in: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut buffer = buffers::stream();
+    let mut left = size;
+    loop {
+        let count = read_some(payload, &mut buffer).map_err(read_failed)?;
+        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        left = left
+            .checked_sub(count as u64)
+            .ok_or_else(|| wrong_size(size, "more"))?;
+        take_in(bytes)?;
+    }
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(wrong_size(size, "fewer"))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::compress::WHOLE_LIMIT;
 use crate::error::{RepoError, Result};
 use crate::fs::{Linked, TempFile};
 use crate::objects::content::check_digest;
-use crate::objects::store::{read_failed, read_whole};
+use crate::objects::store::{for_each_piece, read_failed, read_whole};
 use ostler_format::{Checksum, FileHeader, Hasher, ObjectName, ObjectType, RepoMode};
 use std::fs::File;
 use std::io::{Read, Seek as _};
@@ -65,7 +65,7 @@ impl Transaction<'_> {
         if let Some(written) = self.write_clone(header, size, file)? {
             return Ok(written);
         }
-        let checksum = hash_content(header, &mut (&mut *file).take(size))?;
+        let checksum = hash_content(header, size, file)?;
         file.rewind().map_err(read_failed)?;
         self.write_content(header, size, file, Some(checksum))
     }
@@ -78,14 +78,7 @@ impl Transaction<'_> {
             self.clones.store(false, Ordering::Relaxed);
             return Ok(None);
         };
-        let checksum = hash_content(header, &mut temp.file().take(size + 1))?;
-        let cloned = temp.file().metadata().map_err(read_failed)?.len();
-        if cloned != size {
-            return Err(RepoError::invalid(
-                "content",
-                format!("{cloned} bytes where {size} are declared"),
-            ));
-        }
+        let checksum = hash_content(header, size, &mut temp.file())?;
         self.put(content_name(checksum), header, size, || Ok(temp))
             .map(Some)
     }
@@ -200,21 +193,19 @@ fn check_expected(expected: Option<Checksum>, found: &ObjectName) -> Result<()> 
     }
 }
 
-/// Returns the checksum of a content object with this header and payload.
+/// Returns the checksum of a content object with this header and a payload of exactly `size` bytes.
 ///
 /// # Errors
-/// [`RepoError::Io`] when the payload cannot be read.
-pub fn hash_content(header: &FileHeader, payload: &mut dyn Read) -> Result<Checksum> {
+/// [`RepoError::Invalid`] when the payload is longer or shorter; [`RepoError::Io`] when it cannot be read.
+pub fn hash_content(header: &FileHeader, size: u64, payload: &mut dyn Read) -> Result<Checksum> {
     let mut hasher = Hasher::new();
     hasher.update(&header.to_hash_prefix());
-    let mut buffer = buffers::stream();
-    loop {
-        let count = crate::compress::read_some(payload, &mut buffer).map_err(read_failed)?;
-        match buffer.get(..count) {
-            Some(bytes) if count > 0 => hasher.update(bytes),
-            _ => return Ok(hasher.finish()),
-        }
-    }
+    let take_in = |bytes: &[u8]| {
+        hasher.update(bytes);
+        Ok(())
+    };
+    for_each_piece(payload, size, take_in)?;
+    Ok(hasher.finish())
 }
 
 fn content_name(checksum: Checksum) -> ObjectName {

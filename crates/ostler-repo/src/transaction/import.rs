@@ -173,13 +173,7 @@ impl Transaction<'_> {
 
     /// Brings `size` bytes into an unnamed file, positioned at its start.
     fn spool(&self, size: u64, stored: &mut dyn Read) -> Result<TempFile> {
-        let (temp, copied) = self.files.copy_of(&mut stored.take(size.saturating_add(1)))?;
-        if copied != size {
-            return Err(RepoError::invalid(
-                "object",
-                format!("{copied} bytes or more where {size} are declared"),
-            ));
-        }
+        let temp = self.files.copy_of(size, stored)?;
         temp.file().rewind().map_err(self.failed("read"))?;
         Ok(temp)
     }

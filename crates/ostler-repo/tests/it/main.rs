@@ -7,10 +7,20 @@ mod create;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod lock;
+#[cfg(test)]
+mod objects;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod refs;
 #[cfg(test)]
 mod rev;
+#[cfg(test)]
+mod staging;
+#[cfg(test)]
+mod store_fixture;
+#[cfg(test)]
+mod transaction;
