@@ -132,6 +132,11 @@ impl Config {
         self.fsync
     }
 
+    /// Syncs nothing, whatever the file says.
+    pub(crate) fn disable_fsync(&mut self) {
+        self.fsync = false;
+    }
+
     /// Returns `core.per-object-fsync`: sync each object and write it straight to its place.
     pub fn per_object_fsync(&self) -> bool {
         self.per_object_fsync

@@ -65,6 +65,8 @@ pub struct OpenOptions {
     /// What stands for this boot of the machine in the names of staging directories, in place of the kernel's
     /// own identifier. The binary takes it from `OSTREE_BOOTID`.
     pub boot_id: Option<String>,
+    /// Sync nothing, as with `core.fsync=false`.
+    pub without_fsync: bool,
 }
 
 impl Repo {
@@ -95,7 +97,10 @@ impl Repo {
         let bytes = root
             .read("config", MAX_CONFIG_SIZE)
             .map_err(RepoError::io("read", root.path_of("config")))?;
-        let config = Config::parse(&bytes)?;
+        let mut config = Config::parse(&bytes)?;
+        if options.without_fsync {
+            config.disable_fsync();
+        }
         let parent = match config.parent() {
             None => None,
             Some(_) if parents == 0 => {
