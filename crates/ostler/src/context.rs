@@ -52,25 +52,21 @@ impl Context {
         &self.environment
     }
 
-    /// Returns how to open repositories in this environment.
-    pub(crate) fn open_options(&self) -> OpenOptions {
-        OpenOptions {
-            boot_id: self.environment.boot_id.clone(),
-        }
-    }
-
-    /// Opens the repository at `path`.
+    /// Opens the repository at `path`, which is not the one that the command is about.
     pub(crate) fn open_at(&self, path: &Path) -> anyhow::Result<Repo> {
-        let repo = Repo::open_with(path, self.open_options())?;
-        repo.set_observer(Arc::new(Waiting(Arc::clone(&self.ui))));
-        Ok(repo)
+        self.open_synced_at(path, true)
     }
 
     /// Opens the repository that the command is about: `--repo`, else the current directory if it is one, else
     /// `OSTREE_REPO`, else that of the system.
     pub(crate) fn open(&self) -> anyhow::Result<Repo> {
+        self.open_synced(true)
+    }
+
+    /// Opens the same repository, and without `durable` so that nothing in it is synced.
+    pub(crate) fn open_synced(&self, durable: bool) -> anyhow::Result<Repo> {
         if let Some(path) = self.named() {
-            return self.open_at(&path);
+            return self.open_synced_at(&path, durable);
         }
         let system = match &self.environment.sysroot {
             Some(sysroot) => sysroot.join("ostree/repo"),
@@ -79,7 +75,21 @@ impl Context {
         if !system.join("objects").is_dir() {
             return Err(NoRepository.into());
         }
-        self.open_at(&system)
+        self.open_synced_at(&system, durable)
+    }
+
+    fn open_synced_at(&self, path: &Path, durable: bool) -> anyhow::Result<Repo> {
+        let options = OpenOptions {
+            boot_id: self.environment.boot_id.clone(),
+            without_fsync: !durable,
+        };
+        let repo = Repo::open_with(path, options)?;
+        if self.global.verbose {
+            let (path, mode) = (path.display(), repo.mode());
+            self.ui.note(&format!("repository {path}, mode {mode}"));
+        }
+        repo.set_observer(Arc::new(Waiting(Arc::clone(&self.ui))));
+        Ok(repo)
     }
 
     /// Returns the path of the repository to create; the one of the system is never meant.

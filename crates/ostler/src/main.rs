@@ -5,12 +5,19 @@
 
 mod cli;
 mod commands;
+mod commit_text;
 mod context;
+mod dates;
 mod environment;
 mod exit;
 mod hints;
+mod key_value;
 mod program;
+mod sizes;
+mod switch;
+mod tree_path;
 mod ui;
+mod variant_text;
 
 use crate::context::Context;
 use crate::environment::Environment;

@@ -1,8 +1,16 @@
 //! The commands, a file each: its arguments, its help, and a `run` that calls the libraries and prints.
 
+mod cat;
+mod checkout;
+mod commit;
 mod completions;
 mod config;
 mod init;
+mod log;
+mod ls;
+mod refs;
+mod rev_parse;
+mod show;
 
 use crate::context::Context;
 
@@ -11,6 +19,22 @@ use crate::context::Context;
 pub(crate) enum Command {
     /// Create an empty repository
     Init(init::Args),
+    /// Commit a new revision
+    Commit(Box<commit::Args>),
+    /// Check out a commit into a directory
+    Checkout(checkout::Args),
+    /// List the files of a commit
+    Ls(ls::Args),
+    /// Print the contents of files of a commit
+    Cat(cat::Args),
+    /// Print an object
+    Show(show::Args),
+    /// Print a commit and its ancestors
+    Log(log::Args),
+    /// Print the checksum that a revision stands for
+    RevParse(rev_parse::Args),
+    /// List, create and delete refs
+    Refs(refs::Args),
     /// Read and change the configuration of a repository
     Config(config::Args),
     /// Print a completion script for a shell
@@ -21,6 +45,14 @@ pub(crate) enum Command {
 pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(args) => init::run(context, &args),
+        Command::Commit(args) => commit::run(context, &args),
+        Command::Checkout(args) => checkout::run(context, &args),
+        Command::Ls(args) => ls::run(context, &args),
+        Command::Cat(args) => cat::run(context, &args),
+        Command::Show(args) => show::run(context, &args),
+        Command::Log(args) => log::run(context, &args),
+        Command::RevParse(args) => rev_parse::run(context, &args),
+        Command::Refs(args) => refs::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
     }

@@ -1,0 +1,77 @@
+//! `refs --create`: a new ref at a revision, or an alias of a ref.
+
+use super::Args;
+use crate::exit;
+use anyhow::{Context as _, bail};
+use ostler_format::{CollectionId, CollectionRef, RefName, Refspec};
+use ostler_repo::refs::{Expected, RefEdit, RefKey};
+use ostler_repo::{Repo, RepoError};
+
+pub(super) fn run(repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
+    let [rev] = args.prefixes.as_slice() else {
+        return Err(exit::usage(
+            "you must specify one revision when creating a new ref",
+        ));
+    };
+    if args.alias {
+        return alias(repo, args, name, rev);
+    }
+    let target: RefKey = if args.collections {
+        let (collection, name) = name.split_once(':').with_context(|| {
+            format!(
+                "collection ref '{}' is not of the form COLLECTION:REF",
+                name.escape_debug()
+            )
+        })?;
+        CollectionRef {
+            collection: Some(CollectionId::new(collection)?),
+            name: RefName::new(name)?,
+        }
+        .into()
+    } else {
+        name.parse::<Refspec>()?.into()
+    };
+    let expected = if args.force {
+        Expected::Any
+    } else {
+        Expected::Absent
+    };
+    let edit = RefEdit {
+        name: target,
+        expected,
+        new: Some(repo.resolve_rev(rev)?),
+    };
+    settled(repo.edit_refs(&[edit]))
+}
+
+fn expected(args: &Args) -> Expected {
+    if args.force {
+        Expected::Any
+    } else {
+        Expected::Absent
+    }
+}
+
+/// Says in the words of the command that a ref is in the way.
+fn settled(result: Result<(), RepoError>) -> anyhow::Result<()> {
+    match result {
+        Err(RepoError::Conflict { reference, .. }) => {
+            bail!("--create specified but ref {reference} already exists")
+        }
+        result => Ok(result?),
+    }
+}
+
+fn alias(repo: &Repo, args: &Args, name: &str, target: &str) -> anyhow::Result<()> {
+    let (alias, target) = (RefName::new(name)?, RefName::new(target)?);
+    if repo.read_ref(&target.clone().into())?.is_none() {
+        bail!("cannot create alias to non-existent ref: {target}");
+    }
+    // An alias may be turned to another ref; a ref of its own is not lost that easily.
+    let expected = if repo.list_aliases()?.contains_key(&alias) {
+        Expected::Any
+    } else {
+        expected(args)
+    };
+    settled(repo.set_alias(&alias, &target, expected))
+}

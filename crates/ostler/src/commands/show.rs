@@ -1,0 +1,197 @@
+//! `show`: one object: a commit in words, any metadata object as GVariant text, a file by its header.
+
+use crate::commit_text;
+use crate::context::Context;
+use crate::exit;
+use crate::sizes::format_size;
+use crate::ui::printable;
+use crate::variant_text;
+use anyhow::{Context as _, bail};
+use ostler_format::gvariant::{Value, VarDict};
+use ostler_format::{Checksum, Commit, ObjectName, ObjectSizes, ObjectType};
+use ostler_repo::Repo;
+use std::fmt::Write as _;
+
+/// The arguments of `show`.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[command(after_help = "\
+Examples:
+  ostler show os/stable
+  ostler show --raw os/stable
+  ostler show --print-metadata-key=version os/stable
+  ostler show --list-metadata-keys os/stable")]
+pub(crate) struct Args {
+    /// Print the related commits
+    #[arg(long)]
+    print_related: bool,
+    /// Print the keys of the commit's metadata
+    #[arg(long)]
+    list_metadata_keys: bool,
+    /// Print the value of a metadata key
+    #[arg(long, value_name = "KEY")]
+    print_metadata_key: Option<String>,
+    /// Print the keys of the commit's detached metadata
+    #[arg(long)]
+    list_detached_metadata_keys: bool,
+    /// Print the value of a detached metadata key
+    #[arg(long, value_name = "KEY")]
+    print_detached_metadata_key: Option<String>,
+    /// With --print-metadata-key and the like: print byte arrays in hexadecimal
+    #[arg(long)]
+    print_hex: bool,
+    /// Print the sizes that the commit records
+    #[arg(long)]
+    print_sizes: bool,
+    /// Print the object as GVariant text
+    #[arg(long)]
+    raw: bool,
+    /// Leave the bytes of integers as they are in the file
+    #[arg(short = 'B', long)]
+    no_byteswap: bool,
+    /// A commit, or the whole checksum of any object
+    object: String,
+}
+
+/// The metadata key of the sizes of a commit's objects.
+const SIZES: &str = "ostree.sizes";
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let repo = context.open()?;
+    let checksum = repo.resolve_rev(&args.object)?;
+    let ui = context.ui();
+    if let Some(key) = &args.print_metadata_key {
+        let commit = repo.load_commit(&checksum)?;
+        return ui.line(value_text(args, &commit.metadata, key)?);
+    }
+    if let Some(key) = &args.print_detached_metadata_key {
+        return ui.line(value_text(args, &detached(&repo, &checksum)?, key)?);
+    }
+    if args.list_metadata_keys {
+        return variant_text::print_keys(ui, &repo.load_commit(&checksum)?.metadata);
+    }
+    if args.list_detached_metadata_keys {
+        return variant_text::print_keys(ui, &detached(&repo, &checksum)?);
+    }
+    if args.print_related {
+        let commit = repo.load_commit(&checksum)?;
+        return commit
+            .related
+            .iter()
+            .try_for_each(|(name, commit)| ui.line(format_args!("{} {commit}", printable(name))));
+    }
+    if args.print_sizes {
+        return print_sizes(context, &repo, &checksum);
+    }
+    if args.print_hex {
+        return Err(exit::usage(
+            "--print-hex goes with --print-metadata-key or --print-detached-metadata-key",
+        ));
+    }
+    print_object(context, args, &repo, checksum)
+}
+
+fn detached(repo: &Repo, checksum: &Checksum) -> anyhow::Result<VarDict> {
+    repo.load_detached(checksum)?
+        .with_context(|| format!("no detached metadata for commit {checksum}"))
+}
+
+fn value_text(args: &Args, metadata: &VarDict, key: &str) -> anyhow::Result<String> {
+    let value = variant_text::entry(metadata, key)?;
+    match value {
+        Value::Bytes(bytes) if args.print_hex => {
+            let mut text = String::with_capacity(bytes.len() * 2);
+            for byte in bytes {
+                let _written = write!(text, "{byte:02x}");
+            }
+            Ok(text)
+        }
+        _ if args.print_hex => bail!("metadata key '{}' is not an array of bytes", printable(key)),
+        _ => Ok(variant_text::of_value(value.clone(), !args.no_byteswap)),
+    }
+}
+
+/// Prints what the commit's sizes say is to be fetched and what is needed at all.
+fn print_sizes(context: &Context, repo: &Repo, checksum: &Checksum) -> anyhow::Result<()> {
+    let commit = repo.load_commit(checksum)?;
+    let Some(value) = commit.metadata.get(SIZES) else {
+        bail!("no metadata key {SIZES} in commit {checksum}");
+    };
+    let sizes = ObjectSizes::from_value(value).context("cannot read the sizes of the commit")?;
+    let mut needed = [0_u64; 3];
+    let mut total = [0_u64; 3];
+    for entry in sizes.entries() {
+        let name = ObjectName::new(entry.checksum, entry.kind);
+        let has = repo.has_object(&name)?;
+        for (index, amount) in [entry.archived, entry.unpacked, 1].into_iter().enumerate() {
+            total[index] = total[index].saturating_add(amount);
+            if !has {
+                needed[index] = needed[index].saturating_add(amount);
+            }
+        }
+    }
+    let ui = context.ui();
+    let size = |index: usize| format!("{}/{}", format_size(needed[index]), format_size(total[index]));
+    ui.line(format_args!("Compressed size (needed/total): {}", size(0)))?;
+    ui.line(format_args!("Unpacked size (needed/total): {}", size(1)))?;
+    ui.line(format_args!(
+        "Number of objects (needed/total): {}/{}",
+        needed[2], total[2]
+    ))
+}
+
+/// Prints the object of any type that `checksum` names.
+fn print_object(context: &Context, args: &Args, repo: &Repo, checksum: Checksum) -> anyhow::Result<()> {
+    let kinds = [
+        (ObjectType::Commit, variant_text::COMMIT),
+        (ObjectType::DirTree, variant_text::DIRTREE),
+        (ObjectType::DirMeta, variant_text::DIRMETA),
+    ];
+    for (kind, shape) in kinds {
+        let name = ObjectName::new(checksum, kind);
+        let bytes = match repo.load_metadata(&name) {
+            Err(error) if error.is_not_found() => continue,
+            bytes => bytes?,
+        };
+        // As stock: `-B` prints a commit both ways.
+        let in_words = kind == ObjectType::Commit && (!args.raw || args.no_byteswap);
+        if args.no_byteswap || !in_words {
+            context.ui().line(format_args!("{kind} {checksum}"))?;
+        }
+        if args.raw || args.no_byteswap {
+            context
+                .ui()
+                .line(variant_text::of_bytes(shape, &bytes, !args.no_byteswap)?)?;
+        }
+        if in_words {
+            let commit = Commit::parse(&bytes).with_context(|| format!("cannot read commit {checksum}"))?;
+            return commit_text::print(context.ui(), &checksum, &commit, !args.no_byteswap);
+        }
+        return Ok(());
+    }
+    print_file(context, repo, &checksum)
+}
+
+fn print_file(context: &Context, repo: &Repo, checksum: &Checksum) -> anyhow::Result<()> {
+    let content = repo.open_content(checksum)?;
+    let header = content.header();
+    let ui = context.ui();
+    ui.line(format_args!("Object: {checksum}\nType: file"))?;
+    if header.is_symlink() {
+        ui.line(format_args!(
+            "File Type: symlink\nTarget: {}",
+            printable(&header.symlink_target)
+        ))?;
+    } else {
+        ui.line(format_args!("File Type: regular\nSize: {}", content.size()))?;
+    }
+    ui.line(format_args!(
+        "Mode: 0{:04o}\nUid: {}\nGid: {}",
+        header.mode, header.uid, header.gid
+    ))?;
+    ui.line(format_args!(
+        "Extended Attributes: {{ {} }}",
+        variant_text::of_xattrs(&header.xattrs)
+    ))
+}
