@@ -46,6 +46,6 @@ pub use names::{CollectionId, CollectionRef, MAX_FILE_NAME, RefName, Refspec, Re
 pub use object::{LoosePath, ObjectName, ObjectType};
 pub use posix_mode::{PERMISSION_BITS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 pub use sizes::{ObjectSizes, SizeEntry};
-pub use summary::{CollectionMap, Summary, SummaryRef};
+pub use summary::{CollectionMap, CommitEntry, Summary, SummaryHeader, SummaryRef};
 pub use varint::{read_varint, write_varint};
 pub use xattrs::Xattrs;

@@ -47,6 +47,16 @@ impl SpaceBudget {
         })
     }
 
+    /// Returns how many bytes may be written, or `None` where nothing is reserved.
+    pub(crate) fn left_bytes(&self) -> Option<u64> {
+        let left = self.left_blocks.as_ref()?.load(Ordering::Relaxed);
+        Some(
+            u64::try_from(left)
+                .unwrap_or_default()
+                .saturating_mul(self.block_bytes),
+        )
+    }
+
     /// Charges a content object of `size` bytes.
     pub(crate) fn charge(&self, size: u64) -> Result<()> {
         let Some(left) = &self.left_blocks else {

@@ -24,8 +24,11 @@ use ostler_format::{ObjectName, RepoMode};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How the names of all staging directories begin.
+/// How the names of all staging directories of transactions begin.
 const PREFIX: &str = "staging-";
+
+/// How those of publishers begin (see [`crate::incoming`]), which stock tools do not know and leave alone.
+const INCOMING_PREFIX: &str = "ostler-incoming-";
 
 /// What follows the name of the directory in that of its lock file.
 const LOCK_SUFFIX: &str = "-lock";
@@ -53,12 +56,18 @@ impl Staging {
     /// # Errors
     /// [`RepoError::ReadOnly`], [`RepoError::Io`].
     pub fn acquire(repo: &Repo) -> Result<Self> {
+        Self::acquire_named(repo, PREFIX)
+    }
+
+    /// As [`acquire`](Self::acquire), under a name that only publishers of ours look for.
+    pub(crate) fn acquire_incoming(repo: &Repo) -> Result<Self> {
+        Self::acquire_named(repo, INCOMING_PREFIX)
+    }
+
+    fn acquire_named(repo: &Repo, kind: &str) -> Result<Self> {
         let tmp = repo.tmp()?;
-        let prefix = format!("{PREFIX}{}-", repo.boot_id()?);
-        for name in staging_names(tmp)? {
-            if !name.starts_with(&prefix) {
-                continue;
-            }
+        let prefix = format!("{kind}{}-", repo.boot_id()?);
+        for name in staging_names(tmp, &prefix)? {
             if let Some((lock, dir)) = try_lock(tmp, &name)? {
                 // What was abandoned long ago is nobody's interrupted work any more.
                 let stale = dir
@@ -268,15 +277,18 @@ impl Staging {
 /// [`RepoError::ReadOnly`], [`RepoError::Io`].
 pub fn clean_tmp(repo: &Repo) -> Result<()> {
     let tmp = repo.tmp()?;
-    let ours = format!("{PREFIX}{}-", repo.boot_id()?);
+    let boot_id = repo.boot_id()?;
     let failed = || RepoError::io("clean", tmp.path());
     let now = now(tmp).map_err(failed())?;
     for entry in tmp.entries().map_err(failed())? {
         let Some(name) = entry.name.to_str().filter(|name| *name != CACHE) else {
             continue;
         };
-        if entry.kind == FileKind::Directory && name.starts_with(PREFIX) {
-            if !name.starts_with(&ours)
+        let kind = [PREFIX, INCOMING_PREFIX]
+            .into_iter()
+            .find(|prefix| name.starts_with(prefix));
+        if let (FileKind::Directory, Some(kind)) = (entry.kind, kind) {
+            if !name.starts_with(&format!("{kind}{boot_id}-"))
                 && let Some(_held) = try_lock(tmp, name)?
             {
                 tmp.remove_tree(name).map_err(failed())?;
@@ -303,14 +315,14 @@ fn remove_expired(tmp: &Dir, name: &str) -> Result<()> {
         .map_err(RepoError::io("remove", tmp.path_of(name)))
 }
 
-/// Returns the names of all staging directories, of whatever boot.
-fn staging_names(tmp: &Dir) -> Result<Vec<String>> {
+/// Returns the names of the staging directories that begin with `prefix`.
+fn staging_names(tmp: &Dir, prefix: &str) -> Result<Vec<String>> {
     let entries = tmp.entries().map_err(RepoError::io("list", tmp.path()))?;
     Ok(entries
         .into_iter()
         .filter(|entry| entry.kind == FileKind::Directory)
         .filter_map(|entry| entry.name.into_string().ok())
-        .filter(|name| name.starts_with(PREFIX))
+        .filter(|name| name.starts_with(prefix))
         .collect())
 }
 

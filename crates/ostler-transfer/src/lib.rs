@@ -1,1 +1,35 @@
-//! Placeholder.
+//! Publishing: from a local repository to where clients pull it.
+//!
+//! A [`Snapshot`] says what is published, an [`Inventory`] what the target holds, a [`Policy`] what may change; from these
+//! a [`Plan`] is computed, which is a value, and [`publish`] carries it out over a [`Store`].
+
+mod carry;
+mod check;
+mod detached;
+mod error;
+mod execute;
+mod generation;
+mod history;
+mod inventory;
+mod pin;
+mod plan;
+mod planner;
+mod policy;
+mod publish;
+mod refs;
+mod report;
+mod snapshot;
+mod store;
+mod summary;
+
+pub use error::{Damage, Refusal, Result, TransferError};
+pub use generation::Generation;
+pub use inventory::Inventory;
+pub use plan::{Addition, CarriedFile, DetachedUpdate, Plan, RefUpdate, SummaryPlan, Tally};
+pub use policy::{Policy, SummaryPolicy};
+pub use publish::{Outcome, PublishOptions, publish};
+pub use report::{Again, Reporter, Silent};
+pub use snapshot::{Selection, Snapshot};
+pub use store::{
+    Body, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, Overwrite, Step, Store,
+};

@@ -9,8 +9,10 @@
 //! and checksums of another length than 32 bytes.
 
 mod collections;
+mod compose;
 
 pub use collections::CollectionMap;
+pub use compose::{CommitEntry, SummaryHeader};
 
 use crate::checksum::Checksum;
 use crate::error::{FormatError, Result};

@@ -76,6 +76,11 @@ enum Body {
 }
 
 impl ContentReader {
+    /// Returns the name that the object was opened by.
+    pub(crate) fn name(&self) -> &ObjectName {
+        &self.name
+    }
+
     /// Returns the header.
     pub fn header(&self) -> &FileHeader {
         &self.header

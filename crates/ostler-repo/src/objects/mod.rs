@@ -11,6 +11,7 @@
 //! Reading falls back to the parent repositories; [`Repo::has_own_object`], listing and everything that
 //! writes look at this repository alone. Objects enter through a [`Transaction`](crate::Transaction) only.
 
+pub(crate) mod archive;
 pub(crate) mod content;
 pub(crate) mod loose;
 pub(crate) mod prefixes;

@@ -148,6 +148,15 @@ impl ObjectFiles {
         Ok(temp)
     }
 
+    /// Makes a file from all that `source` has, as it is; the kernel copies where it can.
+    pub(crate) fn all_of(&self, source: &mut (impl Read + ?Sized)) -> Result<TempFile> {
+        let temp = self.temp_file(PLAIN_MODE)?;
+        io::copy(source, &mut temp.file()).map_err(read_failed)?;
+        self.settle_plain_mode(&temp)
+            .map_err(self.failed("set the mode of an object in"))?;
+        Ok(temp)
+    }
+
     /// Returns whether the mode keeps symbolic links in regular files.
     pub(crate) fn keeps_links_in_files(&self) -> bool {
         matches!(self.mode, RepoMode::Archive | RepoMode::BareUser)

@@ -1,0 +1,126 @@
+//! Looks at what the target holds before a ref moves (I10): presence of a tree does not prove that of its children.
+//!
+//! The closure is listed from the source while it is locked; it is looked at under the target's lease, when nothing
+//! can be removed any more. What is sent in this run is hashed and needs no look.
+
+use crate::error::{Result, TransferError};
+use crate::execute::lock;
+use crate::history::History;
+use crate::plan::Plan;
+use crate::planner::{missing_dirtree, size_in};
+use crate::store::Store;
+use ostler_format::{Checksum, ObjectName};
+use ostler_repo::Repo;
+use std::collections::{BTreeSet, HashSet};
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// How many objects a thread takes at once.
+const BATCH: usize = 64;
+
+/// Objects that the target must have, with the size that the source's copy has where that says something.
+#[derive(Debug, Default)]
+pub(crate) struct Closure {
+    objects: Vec<(ObjectName, Option<u64>)>,
+}
+
+impl Closure {
+    /// Lists what the refs that move lead to, less what the plan sends.
+    pub(crate) fn of_moved_refs(source: &Repo, plan: &Plan) -> Result<Self> {
+        let tips: BTreeSet<_> = plan.refs.iter().filter_map(|update| update.new).collect();
+        let sent: HashSet<_> = plan.objects.iter().map(|added| added.name).collect();
+        let tips: Vec<_> = tips.into_iter().collect();
+        Self::list(source, &tips, &sent, true)
+    }
+
+    /// Lists what every commit of the history leads to.
+    pub(crate) fn of_history(source: &Repo, history: &History) -> Result<Self> {
+        let commits: Vec<_> = history.commits().copied().collect();
+        Self::list(source, &commits, &HashSet::new(), false)
+    }
+
+    fn list(source: &Repo, commits: &[Checksum], sent: &HashSet<ObjectName>, sizes: bool) -> Result<Self> {
+        let names: Vec<_> = source
+            .closure(commits)
+            .map_err(missing_dirtree)?
+            .into_iter()
+            .filter(|name| !sent.contains(name))
+            .collect();
+        let archive = source.mode().is_archive();
+        let size_of = |name: &ObjectName| {
+            if sizes && (archive || name.kind.is_metadata()) {
+                size_in(source, name)
+            } else {
+                Ok(None)
+            }
+        };
+        let sized = in_parallel(&names, |name| Ok(Some((*name, size_of(name)?))))?;
+        Ok(Self { objects: sized })
+    }
+
+    /// Returns the objects that are missing or empty at the target, or of another size than the source's and then,
+    /// when read, not what their names say. (Another size alone is legal: compressors differ.)
+    pub(crate) fn look(&self, store: &dyn Store) -> Result<BTreeSet<ObjectName>> {
+        let holes = in_parallel(&self.objects, |(name, size)| {
+            let whole = match store.look(name)? {
+                None | Some(0) => false,
+                found if size.is_none() || found == *size => true,
+                Some(_) => store.verify(name)?,
+            };
+            Ok((!whole).then_some(*name))
+        })?;
+        Ok(holes.into_iter().collect())
+    }
+
+    /// Returns the objects that are not there, or are there and not what their names say.
+    pub(crate) fn verify(&self, store: &dyn Store) -> Result<BTreeSet<ObjectName>> {
+        let holes = in_parallel(&self.objects, |(name, _)| {
+            Ok((!store.verify(name)?).then_some(*name))
+        })?;
+        Ok(holes.into_iter().collect())
+    }
+}
+
+/// Applies a function to all items on all cores; the order of the results is not defined.
+fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<Option<R>> + Sync,
+) -> Result<Vec<R>> {
+    let jobs = thread::available_parallelism().map_or(1, NonZero::get);
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let run = || -> Result<()> {
+        let mut own = Vec::new();
+        loop {
+            let start = next.fetch_add(BATCH, Ordering::Relaxed);
+            let Some(batch) = items
+                .get(start..items.len().min(start + BATCH))
+                .filter(|batch| !batch.is_empty())
+            else {
+                break;
+            };
+            for item in batch {
+                own.extend(work(item)?);
+            }
+        }
+        lock(&results).append(&mut own);
+        Ok(())
+    };
+    let outcome: Result<()> = thread::scope(|scope| {
+        let helpers: Vec<_> = (1..jobs.min(items.len() / BATCH + 1))
+            .map(|_| scope.spawn(run))
+            .collect();
+        let mut outcome = run();
+        for helper in helpers {
+            let helped = helper.join().unwrap_or(Err(TransferError::Interrupted));
+            outcome = outcome.and(helped);
+        }
+        outcome
+    });
+    outcome?;
+    Ok(results
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner))
+}

@@ -1,0 +1,118 @@
+//! Detached metadata: signatures and other notes beside a commit, which may be added or changed long after the
+//! commit was published.
+//!
+//! Carried for every commit of the selected history. A signature that only the target has (a server may add its
+//! own) stays: lists of signatures are united, the source's first.
+
+use crate::error::{Result, TransferError};
+use crate::history::History;
+use crate::inventory::detached_path;
+use crate::plan::DetachedUpdate;
+use crate::planner::Planner;
+use crate::store::{Edit, Expect};
+use ostler_format::gvariant::{Value, VarDict};
+use ostler_format::{Checksum, ObjectName, ObjectType};
+
+/// The largest file of detached metadata, in bytes: the limit of clients.
+const LIMIT: u64 = 128 << 20;
+
+/// Returns what to add or change at the target.
+pub(crate) fn updates(planner: &Planner<'_>, history: &History) -> Result<Vec<DetachedUpdate>> {
+    let mut commits: Vec<_> = history.commits().copied().collect();
+    commits.sort_unstable();
+    let mut updates = Vec::new();
+    for commit in commits {
+        let name = ObjectName::new(commit, ObjectType::CommitMeta);
+        let Some(wanted) = own(planner, &name)? else {
+            continue;
+        };
+        let old = if planner.inventory.is_empty {
+            None
+        } else {
+            planner.store.get(&detached_path(&commit), LIMIT)?
+        };
+        let new = match &old {
+            None => wanted,
+            Some(there) if *there == wanted => continue,
+            Some(there) => united(&wanted, there).map_err(TransferError::format(name))?,
+        };
+        if old.as_ref() != Some(&new) {
+            updates.push(DetachedUpdate { commit, old, new });
+        }
+    }
+    Ok(updates)
+}
+
+/// Returns the bytes of the source's detached metadata; an empty file is as good as none.
+fn own(planner: &Planner<'_>, name: &ObjectName) -> Result<Option<Vec<u8>>> {
+    match planner.source.load_metadata(name) {
+        Ok(bytes) => Ok((!bytes.is_empty()).then_some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns the edit of the flip that carries an update out.
+pub(crate) fn edit(update: &DetachedUpdate) -> Edit {
+    let expect = match &update.old {
+        Some(old) => Expect::Bytes(Checksum::of(old)),
+        None => Expect::Absent,
+    };
+    Edit {
+        path: detached_path(&update.commit),
+        expect,
+        new: Some(update.new.clone()),
+    }
+}
+
+/// Returns the source's metadata with what only the target has added behind it.
+fn united(source: &[u8], target: &[u8]) -> ostler_format::Result<Vec<u8>> {
+    let mut result = VarDict::from_bytes(source)?;
+    for (key, there) in VarDict::from_bytes(target)?.iter() {
+        let Some(own) = result.get(key) else {
+            result.insert(key, there.clone());
+            continue;
+        };
+        if let (Value::Array(kind, own), Value::Array(other_kind, there)) = (own, there)
+            && kind == other_kind
+        {
+            let extra = there.iter().filter(|item| !own.contains(item));
+            let all = own.iter().chain(extra).cloned().collect();
+            result.insert(key, Value::Array(kind.clone(), all));
+        }
+    }
+    Ok(result.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_format::gvariant::Type;
+
+    fn signatures(all: &[&[u8]]) -> Vec<u8> {
+        let list = all.iter().map(|one| Value::Bytes(one.to_vec())).collect();
+        let mut dict = VarDict::new();
+        dict.insert("ostree.gpgsigs", Value::Array(Type::parse("ay").unwrap(), list));
+        dict.to_bytes()
+    }
+
+    #[test]
+    fn signatures_of_both_sides_are_kept_once_and_the_sources_come_first() {
+        let united = united(
+            &signatures(&[b"new", b"both"]),
+            &signatures(&[b"both", b"server"]),
+        )
+        .unwrap();
+        assert_eq!(united, signatures(&[b"new", b"both", b"server"]));
+    }
+
+    #[test]
+    fn a_note_that_only_the_target_has_stays() {
+        let mut target = VarDict::new();
+        target.insert("server.note", Value::Str("seen".into()));
+        let united = united(&signatures(&[b"new"]), &target.to_bytes()).unwrap();
+        let united = VarDict::from_bytes(&united).unwrap();
+        assert_eq!(united.get("server.note"), Some(&Value::Str("seen".into())));
+        assert!(united.get("ostree.gpgsigs").is_some());
+    }
+}

@@ -1,0 +1,185 @@
+//! What can go wrong between two repositories.
+
+use ostler_format::{Checksum, FormatError, ObjectName};
+use ostler_repo::RepoError;
+use std::fmt;
+use std::path::PathBuf;
+
+/// The result of an operation between repositories.
+pub type Result<T, E = TransferError> = std::result::Result<T, E>;
+
+/// Why nothing, or not everything, was published. Unless a variant says otherwise, no ref has moved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// A repository on this machine failed.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    /// Objects of the source are missing or are not what their names say.
+    #[error("the source has {} that cannot be published: {}", counted(.0.len(), "object"), list(.0))]
+    CorruptSource(Vec<Damage>),
+    /// A commit of the source is marked as incomplete.
+    #[error("commit {commit} (ref '{reference}') is partial in the source")]
+    PartialSource {
+        /// The ref that names it.
+        reference: String,
+        /// The commit.
+        commit: Checksum,
+    },
+    /// The policy refuses one or more ref updates.
+    #[error("refused to update {}: {}", counted(.0.len(), "ref"), list(.0))]
+    Refused(Vec<Refusal>),
+    /// Nothing of the source matches what was asked for.
+    #[error("no ref of the source matches '{0}'")]
+    NoSuchRef(String),
+    /// The target is not a repository that can be published to.
+    #[error("cannot publish to {target}: {reason}")]
+    UnfitTarget {
+        /// The target as the user named it.
+        target: String,
+        /// What it is instead.
+        reason: String,
+    },
+    /// There is not enough room at the target.
+    #[error("{target} has room for {available} more bytes, {needed} are needed")]
+    NoSpace {
+        /// The target.
+        target: String,
+        /// Bytes that the plan adds.
+        needed: u64,
+        /// Bytes that may still be written.
+        available: u64,
+    },
+    /// The summary cannot be carried or made without losing something.
+    #[error("cannot publish the summary: {0}")]
+    Summary(String),
+    /// Other publishers changed the target again and again.
+    #[error("gave up after {attempts} attempts: {target} changed while each was being computed")]
+    Contended {
+        /// The target.
+        target: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The target lacks objects again right after they were put there.
+    #[error("{target} lost objects while they were being published: {}", list(.missing))]
+    Unstable {
+        /// The target.
+        target: String,
+        /// Some of the objects.
+        missing: Vec<ObjectName>,
+    },
+    /// The user interrupted the run.
+    #[error("interrupted")]
+    Interrupted,
+    /// A record that is not what its format says.
+    #[error("cannot read {path}")]
+    Record {
+        /// Its path.
+        path: PathBuf,
+        /// The fault.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A summary cannot be put together.
+    #[error(transparent)]
+    Compose(#[from] FormatError),
+    /// Bytes or names of the target or the source are malformed.
+    #[error("cannot read {subject}")]
+    Format {
+        /// What was read, and where.
+        subject: String,
+        /// The rule that is broken.
+        #[source]
+        source: FormatError,
+    },
+    /// Stopped by a test at a chosen step.
+    #[error("stopped at step {0}")]
+    Stopped(u64),
+}
+
+/// An object of the source that cannot be used, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The object.
+    pub object: ObjectName,
+    /// "is missing", "has another checksum: …".
+    pub reason: String,
+}
+
+impl Damage {
+    /// Turns the failure to read an object of the source into damage of it; other failures stay what they are.
+    pub(crate) fn wrap(object: ObjectName, fault: RepoError) -> TransferError {
+        let damaged =
+            matches!(fault, RepoError::Corrupt { .. } | RepoError::Format { .. }) || fault.is_not_found();
+        if damaged {
+            TransferError::CorruptSource(vec![Self {
+                object,
+                reason: reason(&fault),
+            }])
+        } else {
+            TransferError::Repo(fault)
+        }
+    }
+}
+
+/// Returns an error with its causes, without the name of the object that it repeats.
+fn reason(fault: &RepoError) -> String {
+    let mut text = format!("cannot be used: {fault}");
+    let mut cause = std::error::Error::source(fault);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.object, self.reason)
+    }
+}
+
+/// A ref update that the policy refuses, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The ref.
+    pub reference: String,
+    /// The reason, as a clause.
+    pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' {}", self.reference, self.reason)
+    }
+}
+
+impl TransferError {
+    /// Returns a closure that wraps a [`FormatError`] with its subject.
+    pub(crate) fn format(subject: impl fmt::Display) -> impl FnOnce(FormatError) -> Self {
+        move |source| Self::Format {
+            subject: subject.to_string(),
+            source,
+        }
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Names the first few; a full list belongs into the report, not into one line.
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = items
+        .iter()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if items.len() > SHOWN {
+        text = format!("{text} and {} more", items.len() - SHOWN);
+    }
+    text
+}

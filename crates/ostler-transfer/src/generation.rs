@@ -1,0 +1,91 @@
+//! Generations: the record of each flip at a target, below `extensions/ostler/generations/`.
+//!
+//! ```text
+//! extensions/ostler/generations/latest        the number of the last one, decimal
+//! extensions/ostler/generations/00000042.json the record
+//! ```
+//! Both are edits of the flip that they record. Nothing but history is lost when they are deleted.
+
+use crate::error::{Result, TransferError};
+use crate::store::{Edit, Expect, Store};
+use ostler_format::Checksum;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const DIR: &str = "extensions/ostler/generations";
+/// The largest record that is read: some 100 bytes a ref.
+const RECORD_LIMIT: u64 = 128 << 20;
+
+/// The record of one flip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// Counted from 1.
+    pub number: u64,
+    /// When it was made: seconds since the epoch, UTC.
+    pub time: u64,
+    /// Who made it, as the caller says: user and host.
+    pub who: String,
+    /// All refs of the target after the flip.
+    pub refs: BTreeMap<String, String>,
+    /// SHA-256 of the summary, if the target has one.
+    pub summary: Option<String>,
+    /// What the run added.
+    pub added_objects: u64,
+    /// Bytes of the source's files that the run added.
+    pub added_bytes: u64,
+}
+
+impl Generation {
+    /// Reads the record of the last flip; `None` where there is none or where it is unreadable (it is only history).
+    ///
+    /// # Errors
+    /// Any failure of the store.
+    pub fn latest(store: &dyn Store) -> Result<Option<Self>> {
+        let Some(number) = latest_number(store)? else {
+            return Ok(None);
+        };
+        let bytes = store.get(&record_path(number), RECORD_LIMIT)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Returns the edits that add this record to a flip.
+    ///
+    /// # Errors
+    /// If the record cannot be serialised.
+    pub(crate) fn edits(&self) -> Result<[Edit; 2]> {
+        let path = record_path(self.number);
+        let record = serde_json::to_vec_pretty(self).map_err(|source| TransferError::Record {
+            path: path.clone().into(),
+            source,
+        })?;
+        Ok([
+            Edit {
+                path,
+                expect: Expect::Any,
+                new: Some(record),
+            },
+            Edit {
+                path: format!("{DIR}/latest"),
+                expect: Expect::Any,
+                new: Some(format!("{}\n", self.number).into_bytes()),
+            },
+        ])
+    }
+
+    /// Returns the refs in the form of the record.
+    pub(crate) fn refs_of<K: ToString>(refs: &BTreeMap<K, Checksum>) -> BTreeMap<String, String> {
+        refs.iter()
+            .map(|(key, commit)| (key.to_string(), commit.to_string()))
+            .collect()
+    }
+}
+
+/// Returns the number of the last generation.
+pub(crate) fn latest_number(store: &dyn Store) -> Result<Option<u64>> {
+    let bytes = store.get(&format!("{DIR}/latest"), 64)?;
+    Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok()))
+}
+
+fn record_path(number: u64) -> String {
+    format!("{DIR}/{number:08}.json")
+}

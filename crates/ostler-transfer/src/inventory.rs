@@ -1,0 +1,84 @@
+//! The inventory: what a target is known to hold, read before a plan is made and again before it is carried out.
+
+use crate::error::{Result, TransferError};
+use crate::refs;
+use crate::store::{Store, object_path};
+use ostler_format::{Checksum, CollectionRef, ObjectName, ObjectType};
+use ostler_repo::Config;
+use std::collections::BTreeMap;
+
+/// The largest configuration that is read, in bytes.
+const CONFIG_LIMIT: u64 = 1 << 20;
+/// The largest summary that clients read, in bytes (128 MiB for every metadata file).
+pub(crate) const SUMMARY_LIMIT: u64 = 128 << 20;
+
+/// What a target holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// Its refs, aliases resolved.
+    pub refs: BTreeMap<CollectionRef, Checksum>,
+    /// Refs that are symbolic links to others: name and the name that they lead to.
+    pub aliases: BTreeMap<CollectionRef, CollectionRef>,
+    /// Whether it has no object at all, so that nothing needs to be looked for.
+    pub is_empty: bool,
+}
+
+impl Inventory {
+    /// Reads a target.
+    ///
+    /// # Errors
+    /// [`TransferError::UnfitTarget`] if it is not an archive repository; any failure of the store.
+    pub fn read(store: &dyn Store) -> Result<Self> {
+        check_config(store)?;
+        let (refs, aliases) = refs::of_store(store)?;
+        let is_empty = refs.is_empty() && store.list("objects")?.is_empty();
+        Ok(Self {
+            refs,
+            aliases,
+            is_empty,
+        })
+    }
+
+    /// Returns whether the target has a commit and does not mark it as partial. That its trees are there too is
+    /// not said by this.
+    ///
+    /// # Errors
+    /// Any failure of the store.
+    pub fn has_commit(&self, store: &dyn Store, commit: &Checksum) -> Result<bool> {
+        if self.is_empty {
+            return Ok(false);
+        }
+        let present = store
+            .look(&ObjectName::new(*commit, ObjectType::Commit))?
+            .is_some_and(|size| size > 0);
+        Ok(present && store.get(&partial_path(commit), 16)?.is_none())
+    }
+}
+
+/// Returns the path of the mark that a commit is incomplete.
+pub(crate) fn partial_path(commit: &Checksum) -> String {
+    format!("state/{commit}.commitpartial")
+}
+
+/// Returns the path of the detached metadata of a commit.
+pub(crate) fn detached_path(commit: &Checksum) -> String {
+    object_path(ObjectName::new(*commit, ObjectType::CommitMeta))
+}
+
+fn check_config(store: &dyn Store) -> Result<()> {
+    let unfit = |reason: String| TransferError::UnfitTarget {
+        target: store.describe(),
+        reason,
+    };
+    let Some(bytes) = store.get("config", CONFIG_LIMIT)? else {
+        return Err(unfit("it is not a repository (no 'config')".into()));
+    };
+    let config = Config::parse(&bytes).map_err(|fault| unfit(format!("its 'config' is refused: {fault}")))?;
+    if !config.mode().is_archive() {
+        let mode = config.mode();
+        return Err(unfit(format!(
+            "its mode is '{mode}', and clients pull only from archive repositories over HTTP"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! Computes a [`Plan`]: reads source and target, changes neither.
+//!
+//! The source's shared lock is held throughout, so that what the plan names is there until it is pinned.
+
+use crate::error::{Damage, Result, TransferError};
+use crate::history::History;
+use crate::inventory::Inventory;
+use crate::plan::{Addition, Plan, RefUpdate};
+use crate::policy::Policy;
+use crate::snapshot::Snapshot;
+use crate::store::Store;
+use crate::{carry, detached, refs, summary};
+use ostler_format::CollectionRef;
+use ostler_format::{Checksum, ObjectName, ObjectType};
+use ostler_repo::{ClosureDifference, NewObjects, Repo, RepoError};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// What a plan is computed from.
+#[derive(Clone, Copy)]
+pub(crate) struct Planner<'a> {
+    pub(crate) source: &'a Repo,
+    pub(crate) store: &'a dyn Store,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) inventory: &'a Inventory,
+    pub(crate) policy: &'a Policy,
+    /// Objects that the target was found to lack, or to have damaged, although it claims to have them.
+    pub(crate) holes: &'a BTreeSet<ObjectName>,
+}
+
+impl Planner<'_> {
+    /// Computes the plan.
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        let history = History::read(self.source, &self.snapshot.refs)?;
+        let refs = self.ref_updates(&history)?;
+        let commits = self.commits_to_send(&refs, &history)?;
+        let (objects, reused_objects) = self.additions(&commits, &refs, &history)?;
+        let refs_after = refs::after(&self.inventory.refs, &self.inventory.aliases, &refs);
+        let summary = summary::plan(self, &refs_after, !refs.is_empty())?;
+        let mut files = carry::deltas(self, &history)?;
+        if summary.carries_index() {
+            files.extend(carry::indexed(self)?);
+        }
+        Ok(Plan {
+            unreferenced: self.unreferenced(&refs, &refs_after, &history)?,
+            detached: detached::updates(self, &history)?,
+            files,
+            summary,
+            refs,
+            objects,
+            reused_objects,
+        })
+    }
+
+    /// Returns the refs that move, after the policy has agreed to each.
+    fn ref_updates(&self, history: &History) -> Result<Vec<RefUpdate>> {
+        let mut updates = Vec::new();
+        for (name, new) in &self.snapshot.refs {
+            let old = self.inventory.refs.get(name).copied();
+            if old != Some(*new) {
+                updates.push(RefUpdate {
+                    name: name.clone(),
+                    old,
+                    new: Some(*new),
+                });
+            }
+        }
+        for (name, old) in &self.inventory.refs {
+            if self.policy.drops(name, self.snapshot) {
+                updates.push(RefUpdate {
+                    name: name.clone(),
+                    old: Some(*old),
+                    new: None,
+                });
+            }
+        }
+        self.policy.check(self, &mut updates, history)?;
+        Ok(updates)
+    }
+
+    /// Returns the commits that the target lacks, oldest first: from each moved ref back to the first commit that
+    /// the target has.
+    fn commits_to_send(&self, refs: &[RefUpdate], history: &History) -> Result<Vec<Checksum>> {
+        let mut seen = HashSet::new();
+        let mut newest_first = Vec::new();
+        for tip in refs.iter().filter_map(|update| update.new) {
+            let mut chain = Vec::new();
+            for commit in history.from(tip) {
+                if !seen.insert(commit) || self.inventory.has_commit(self.store, &commit)? {
+                    break;
+                }
+                chain.push(commit);
+            }
+            chain.reverse();
+            newest_first.push(chain);
+        }
+        Ok(newest_first.into_iter().flatten().collect())
+    }
+
+    /// Returns the objects to add, in the order of putting, and the number of objects that need not be sent.
+    fn additions(
+        &self,
+        commits: &[Checksum],
+        refs: &[RefUpdate],
+        history: &History,
+    ) -> Result<(Vec<Addition>, u64)> {
+        let mut difference = ClosureDifference::new(self.source);
+        let sent: HashSet<_> = commits.iter().copied().collect();
+        let replaced: HashMap<_, _> = refs
+            .iter()
+            .filter_map(|update| update.new.zip(update.old))
+            .collect();
+        for commit in commits {
+            let base = self.base_of(commit, &sent, replaced.get(commit), history)?;
+            difference.add(base.as_ref(), commit).map_err(missing_dirtree)?;
+        }
+        let wanted = in_order(&difference.finish().map_err(missing_dirtree)?, self.holes);
+        let mut reused = 0;
+        let mut additions = Vec::new();
+        let mut missing = Vec::new();
+        for name in wanted {
+            let hole = self.holes.contains(&name);
+            let there = if self.inventory.is_empty {
+                None
+            } else {
+                self.store.look(&name)?
+            };
+            if !hole && there.is_some_and(|size| size > 0) {
+                reused += 1;
+                continue;
+            }
+            let replaces_damaged = there.is_some();
+            match size_in(self.source, &name)? {
+                Some(size) => additions.push(Addition {
+                    name,
+                    size,
+                    replaces_damaged,
+                }),
+                None => missing.push(Damage {
+                    object: name,
+                    reason: "is missing".into(),
+                }),
+            }
+        }
+        if missing.is_empty() {
+            Ok((additions, reused))
+        } else {
+            Err(TransferError::CorruptSource(missing))
+        }
+    }
+
+    /// Returns the commit whose tree is compared with that of `commit`: its parent, or what the ref names at the
+    /// target, whichever the source can read and the target has or is about to have.
+    fn base_of(
+        &self,
+        commit: &Checksum,
+        sent: &HashSet<Checksum>,
+        replaced: Option<&Checksum>,
+        history: &History,
+    ) -> Result<Option<Checksum>> {
+        let parent = history.parent(commit);
+        for candidate in parent.into_iter().chain(replaced.copied()) {
+            let there = sent.contains(&candidate) || self.inventory.has_commit(self.store, &candidate)?;
+            if there && history.is_complete(self.source, &candidate)? {
+                return Ok(Some(candidate));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the commits of the target that nothing leads to after the plan is carried out, as far as the
+    /// target's own commit objects tell.
+    fn unreferenced(
+        &self,
+        refs: &[RefUpdate],
+        after: &BTreeMap<CollectionRef, Checksum>,
+        history: &History,
+    ) -> Result<Vec<Checksum>> {
+        let dropped = |update: &&RefUpdate| match (update.old, update.new) {
+            (Some(old), Some(new)) => !history.contains(new, old),
+            (Some(_), None) => true,
+            _ => false,
+        };
+        let dropped: Vec<_> = refs
+            .iter()
+            .filter(dropped)
+            .filter_map(|update| update.old)
+            .collect();
+        if dropped.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut kept = HashSet::new();
+        for tip in after.values() {
+            kept.extend(self.chain_at_target(*tip, history, &kept)?);
+        }
+        let mut gone = Vec::new();
+        for tip in dropped {
+            for commit in self.chain_at_target(tip, history, &kept)? {
+                if kept.insert(commit) {
+                    gone.push(commit);
+                }
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Follows parents through the source's history and the target's commits, up to what is in `stop`.
+    fn chain_at_target(
+        &self,
+        tip: Checksum,
+        history: &History,
+        stop: &HashSet<Checksum>,
+    ) -> Result<Vec<Checksum>> {
+        let mut chain = Vec::new();
+        let mut next = Some(tip);
+        while let Some(commit) = next.filter(|commit| !stop.contains(commit)) {
+            chain.push(commit);
+            next = match history.parent(&commit) {
+                Some(parent) => Some(parent),
+                None => crate::history::parent_at(self.store, &commit)?,
+            };
+        }
+        Ok(chain)
+    }
+}
+
+/// Returns the objects of a difference and the holes, each once, each behind those that it refers to.
+fn in_order(difference: &NewObjects, holes: &BTreeSet<ObjectName>) -> Vec<ObjectName> {
+    let mut names: Vec<_> = difference.child_first().collect();
+    if !holes.is_empty() {
+        let seen: HashSet<_> = names.iter().copied().collect();
+        names.extend(holes.iter().filter(|hole| !seen.contains(hole)));
+        // Stable: dirtrees of the difference keep their order; what a hole's parents name is at the target already.
+        names.sort_by_key(|name| match name.kind {
+            ObjectType::DirMeta => 1,
+            ObjectType::DirTree => 2,
+            ObjectType::Commit => 3,
+            _ => 0,
+        });
+    }
+    names
+}
+
+/// Returns the size of an object's file in a repository, or `None` where there is none.
+pub(crate) fn size_in(repo: &Repo, name: &ObjectName) -> Result<Option<u64>> {
+    match repo.object_size(name) {
+        Ok(size) => Ok(Some(size)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A dirtree that the walk through the source did not find is damage of the source.
+pub(crate) fn missing_dirtree(error: RepoError) -> TransferError {
+    match error {
+        RepoError::Incomplete { object, path, .. } => {
+            let reason = format!("is missing (directory '{path}')");
+            TransferError::CorruptSource(vec![Damage { object, reason }])
+        }
+        other => other.into(),
+    }
+}

@@ -1,0 +1,171 @@
+//! The policy: which ref updates are accepted.
+
+use crate::error::{Refusal, Result, TransferError};
+use crate::history::{self, History};
+use crate::plan::RefUpdate;
+use crate::planner::Planner;
+use crate::refs;
+use crate::snapshot::{Selection, Snapshot};
+use ostler_format::Checksum;
+use ostler_format::CollectionRef;
+use std::collections::BTreeMap;
+
+/// Rules for a publish.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the user")]
+pub struct Policy {
+    /// Which refs are published; with [`delete_refs`](Self::delete_refs), also which may be removed.
+    pub selection: Selection,
+    /// Accept updates that are not fast-forwards, or older.
+    pub force: bool,
+    /// Remove refs of the target that the source has no more.
+    pub delete_refs: bool,
+    /// Accept that no ref is left.
+    pub allow_empty: bool,
+    /// What becomes of the summary.
+    pub summary: SummaryPolicy,
+    /// Read and hash everything that the target claims to have, and replace what is not whole.
+    pub verify: bool,
+}
+
+/// What becomes of the target's summary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SummaryPolicy {
+    /// The source's, with its signature, if it describes exactly the refs that the target will have; made anew,
+    /// unsigned, otherwise; refused if that would take a signature away from clients.
+    #[default]
+    Auto,
+    /// The source's, with its signature; refused if it does not describe the target's refs.
+    Copy,
+    /// Made from the target's refs, unsigned.
+    Generate,
+    /// Left alone.
+    None,
+}
+
+impl Policy {
+    /// Returns whether a ref of the target is to be removed.
+    pub(crate) fn drops(&self, name: &CollectionRef, snapshot: &Snapshot) -> bool {
+        self.delete_refs && !snapshot.all_names.contains(name) && self.selection.matches(name.name.as_str())
+    }
+
+    /// Checks the updates; those that follow from an alias of the target are dropped from the list.
+    pub(crate) fn check(
+        &self,
+        planner: &Planner<'_>,
+        updates: &mut Vec<RefUpdate>,
+        history: &History,
+    ) -> Result<()> {
+        let mut refusals = Vec::new();
+        follow_aliases(planner, updates, &mut refusals);
+        for update in updates.iter() {
+            if let (Some(old), Some(new), false) = (update.old, update.new, self.force)
+                && let Some(reason) = step_back(planner, history, old, new)?
+            {
+                refusals.push(Refusal {
+                    reference: update.name.to_string(),
+                    reason,
+                });
+            }
+        }
+        refuse_conflicts(planner, updates, &mut refusals);
+        let kept = planner
+            .inventory
+            .refs
+            .keys()
+            .any(|name| !self.drops(name, planner.snapshot));
+        if updates.iter().any(|update| update.new.is_none())
+            && !kept
+            && planner.snapshot.refs.is_empty()
+            && !self.allow_empty
+        {
+            refusals.push(Refusal {
+                reference: "*".into(),
+                reason:
+                    "are all refs of the target, and the source has none: not removed without --allow-empty"
+                        .into(),
+            });
+        }
+        if refusals.is_empty() {
+            Ok(())
+        } else {
+            Err(TransferError::Refused(refusals))
+        }
+    }
+}
+
+/// An alias at the target moves with the ref that it leads to; it is never overwritten by a file.
+fn follow_aliases(planner: &Planner<'_>, updates: &mut Vec<RefUpdate>, refusals: &mut Vec<Refusal>) {
+    let aliases = &planner.inventory.aliases;
+    let after = |name: &CollectionRef, updates: &[RefUpdate]| {
+        let update = updates.iter().find(|update| update.name == *name);
+        update.map_or_else(|| planner.inventory.refs.get(name).copied(), |update| update.new)
+    };
+    let all = updates.clone();
+    updates.retain(|update| {
+        let Some(target) = aliases.get(&update.name) else {
+            return true;
+        };
+        if update.new.is_some() && after(target, &all) != update.new {
+            refusals.push(Refusal {
+                reference: update.name.to_string(),
+                reason: format!(
+                    "is an alias of '{target}' at the target, which is not updated to the same commit"
+                ),
+            });
+        }
+        update.new.is_none()
+    });
+}
+
+/// Says why an update would go back, if it would.
+fn step_back(
+    planner: &Planner<'_>,
+    history: &History,
+    old: Checksum,
+    new: Checksum,
+) -> Result<Option<String>> {
+    if !history.contains(new, old) {
+        return Ok(Some(format!(
+            "would not be a fast-forward: {new} does not descend from {old}, which the target has"
+        )));
+    }
+    let old_time = match history.timestamp(&old) {
+        Some(time) => Some(time),
+        None => history::timestamp_at(planner.store, &old)?,
+    };
+    match (old_time, history.timestamp(&new)) {
+        (Some(old_time), Some(new_time)) if new_time < old_time => Ok(Some(format!(
+            "would go back in time: {new} is {} s older than {old}, which the target has",
+            old_time - new_time
+        ))),
+        _ => Ok(None),
+    }
+}
+
+/// Two refs of which one would have to be a file and a directory.
+fn refuse_conflicts(planner: &Planner<'_>, updates: &[RefUpdate], refusals: &mut Vec<Refusal>) {
+    let mut after: BTreeMap<String, &CollectionRef> = planner
+        .inventory
+        .refs
+        .keys()
+        .map(|name| (refs::path(name), name))
+        .collect();
+    for update in updates {
+        match update.new {
+            Some(_) => after.insert(refs::path(&update.name), &update.name),
+            None => after.remove(&refs::path(&update.name)),
+        };
+    }
+    for (path, name) in &after {
+        for (end, _) in path.match_indices('/') {
+            let Some(above) = path.get(..end).and_then(|above| after.get(above)) else {
+                continue;
+            };
+            refusals.push(Refusal {
+                reference: name.to_string(),
+                reason: format!("conflicts with '{above}': one would be a directory on the other's path"),
+            });
+        }
+    }
+}

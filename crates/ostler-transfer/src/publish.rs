@@ -1,0 +1,338 @@
+//! Publishing: snapshot, inventory, plan, execution and flip, repeated when the target changes meanwhile.
+//!
+//! Order of a run, with what is locked:
+//! 1. *source shared*: the refs are resolved once (the snapshot), the plan is computed, what it names is pinned;
+//! 2. *nothing*: objects and files are put, out of sight of readers;
+//! 3. *target lease*: refs are read again and the closure of each ref that moves is looked at. If a ref is not what
+//!    the plan was computed against, or an object is not there, the lease is let go and the run computes again, with
+//!    the same snapshot and what was put already. Otherwise objects are settled and the flip is made.
+//!
+//! Stopped anywhere, it leaves the target as it was or the flip's intent record, which the next run completes; what was
+//! put stays and is used by the next run.
+
+use crate::check::Closure;
+use crate::detached;
+use crate::error::{Result, TransferError};
+use crate::execute::Execution;
+use crate::generation::{self, Generation};
+use crate::history::History;
+use crate::inventory::Inventory;
+use crate::pin::Pin;
+use crate::plan::{Plan, RefUpdate};
+use crate::planner::Planner;
+use crate::policy::Policy;
+use crate::refs;
+use crate::report::{Again, Reporter};
+use crate::snapshot::Snapshot;
+use crate::store::{Edit, Expect, Item, Overwrite, Store};
+use crate::summary;
+use ostler_format::{Checksum, CollectionRef, ObjectName};
+use ostler_repo::{LockGuard, LockKind, Repo, RepoError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How often a run computes again before it gives up.
+const ATTEMPTS: u32 = 8;
+
+/// How a run is carried out.
+#[derive(Clone, Copy)]
+#[expect(
+    missing_debug_implementations,
+    reason = "the reporter is a trait object without one"
+)]
+pub struct PublishOptions<'a> {
+    /// Rules for the updates.
+    pub policy: &'a Policy,
+    /// Compute and report the plan, and stop there.
+    pub dry_run: bool,
+    /// How many objects are put at once.
+    pub jobs: NonZero<usize>,
+    /// The time of the run: seconds since the epoch, UTC.
+    pub now: u64,
+    /// Who publishes, for the generation record.
+    pub who: &'a str,
+    /// Set when the user wants the run to stop; looked at between objects.
+    pub interrupted: &'a AtomicBool,
+    /// Hears how the run goes.
+    pub reporter: &'a dyn Reporter,
+}
+
+/// What a run did, or with [`dry_run`](PublishOptions::dry_run) would do.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The plan that was carried out last.
+    pub plan: Plan,
+    /// The number of the generation that the run made; `None` if there was nothing to do.
+    pub generation: Option<u64>,
+    /// How often the plan was computed.
+    pub attempts: u32,
+}
+
+/// Publishes from a local repository to a store.
+///
+/// # Errors
+/// See [`TransferError`]; unless its variant says otherwise no ref of the target has moved.
+pub fn publish(source: &Repo, store: &dyn Store, options: &PublishOptions<'_>) -> Result<Outcome> {
+    Run {
+        source,
+        store,
+        options,
+    }
+    .publish()
+}
+
+struct Run<'a> {
+    source: &'a Repo,
+    store: &'a dyn Store,
+    options: &'a PublishOptions<'a>,
+}
+
+/// How the last part of a run ended.
+enum Ending {
+    Done(u64),
+    Again(Again),
+}
+
+impl<'a> Run<'a> {
+    fn publish(&self) -> Result<Outcome> {
+        self.recover()?;
+        let guard = self.source.lock(LockKind::Shared)?;
+        let snapshot = Snapshot::take(self.source, &self.options.policy.selection)?;
+        let mut holes = BTreeSet::new();
+        let mut guard = Some(guard);
+        for attempts in 1..=ATTEMPTS {
+            let guard = match guard.take() {
+                Some(guard) => guard,
+                None => self.source.lock(LockKind::Shared)?,
+            };
+            let inventory = Inventory::read(self.store)?;
+            if self.options.policy.verify && holes.is_empty() {
+                holes = self.verify_target(&snapshot, &inventory)?;
+            }
+            let plan = self.plan(&snapshot, &inventory, &holes)?;
+            if self.options.dry_run || plan.is_empty() {
+                return Ok(Outcome {
+                    plan,
+                    generation: None,
+                    attempts,
+                });
+            }
+            self.options.reporter.planned(&plan);
+            self.check_space(&plan)?;
+            match self.carry_out(&plan, &inventory, guard)? {
+                Ending::Done(number) => {
+                    return Ok(Outcome {
+                        plan,
+                        generation: Some(number),
+                        attempts,
+                    });
+                }
+                Ending::Again(reason) => {
+                    self.options.reporter.again(&reason);
+                    if let Again::Holes(missing) = reason {
+                        self.note_holes(&mut holes, missing)?;
+                    }
+                }
+            }
+        }
+        Err(TransferError::Contended {
+            target: self.store.describe(),
+            attempts: ATTEMPTS,
+        })
+    }
+
+    /// Completes a flip that an earlier run did not finish.
+    fn recover(&self) -> Result<()> {
+        if self.options.dry_run || !self.store.pending()? {
+            return Ok(());
+        }
+        let lease = self.store.lease()?;
+        if self.store.recover()? {
+            self.options
+                .reporter
+                .note("completed a publish that was cut short");
+        }
+        drop(lease);
+        Ok(())
+    }
+
+    fn plan(&self, snapshot: &Snapshot, inventory: &Inventory, holes: &BTreeSet<ObjectName>) -> Result<Plan> {
+        let (source, store, policy) = (self.source, self.store, self.options.policy);
+        Planner {
+            source,
+            store,
+            snapshot,
+            inventory,
+            policy,
+            holes,
+        }
+        .plan()
+    }
+
+    /// Reads and hashes everything that the target claims to have of the selected refs' history.
+    fn verify_target(&self, snapshot: &Snapshot, inventory: &Inventory) -> Result<BTreeSet<ObjectName>> {
+        let mut history = History::read(self.source, &snapshot.refs)?;
+        history.keep_only(|commit| inventory.has_commit(self.store, commit))?;
+        Closure::of_history(self.source, &history)?.verify(self.store)
+    }
+
+    fn note_holes(&self, holes: &mut BTreeSet<ObjectName>, missing: Vec<ObjectName>) -> Result<()> {
+        let before = holes.len();
+        holes.extend(missing.iter().copied());
+        if holes.len() == before {
+            return Err(TransferError::Unstable {
+                target: self.store.describe(),
+                missing,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_space(&self, plan: &Plan) -> Result<()> {
+        let needed = if self.store.shares_files_with(self.source) {
+            0
+        } else {
+            plan.bytes()
+        };
+        match self.store.free_bytes()? {
+            Some(available) if needed > available => Err(TransferError::NoSpace {
+                target: self.store.describe(),
+                needed,
+                available,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn carry_out(&self, plan: &Plan, inventory: &Inventory, guard: LockGuard<'a>) -> Result<Ending> {
+        let closure = Closure::of_moved_refs(self.source, plan)?;
+        let pin = Pin::take(self.source, self.store, plan, guard)?;
+        let execution = Execution {
+            source: self.source,
+            store: self.store,
+            pin: &pin,
+            jobs: self.options.jobs,
+            interrupted: self.options.interrupted,
+            reporter: self.options.reporter,
+        };
+        let order = execution.put_all(plan)?;
+        if self.options.interrupted.load(Ordering::Relaxed) {
+            return Err(TransferError::Interrupted);
+        }
+        self.options.reporter.flipping();
+        self.finish(plan, inventory, &closure, &order)
+    }
+
+    /// The part under the lease: look again, settle, flip.
+    fn finish(
+        &self,
+        plan: &Plan,
+        inventory: &Inventory,
+        closure: &Closure,
+        order: &[(Item, Overwrite)],
+    ) -> Result<Ending> {
+        let lease = self.store.lease()?;
+        self.store.recover()?;
+        let (now, aliases) = refs::of_store(self.store)?;
+        if let Some(moved) = moved(&inventory.refs, &now) {
+            return Ok(Ending::Again(Again::Moved(moved)));
+        }
+        let holes = closure.look(self.store)?;
+        if !holes.is_empty() {
+            return Ok(Ending::Again(Again::Holes(holes.into_iter().collect())));
+        }
+        self.store.settle(order)?;
+        let refs_after = refs::after(&now, &aliases, &plan.refs);
+        let mut edits: Vec<Edit> = plan.detached.iter().map(detached::edit).collect();
+        edits.extend(ref_edits(&plan.refs));
+        let (summary_edits, digest) =
+            summary::edits(self.source, self.store, plan, &refs_after, self.options.now)?;
+        edits.extend(summary_edits);
+        let record = self.record(plan, &refs_after, digest)?;
+        edits.splice(0..0, record.edits()?);
+        match self.store.flip(&edits) {
+            Err(TransferError::Repo(RepoError::Changed { path, .. })) => {
+                Ok(Ending::Again(Again::Moved(path.display().to_string())))
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                drop(lease);
+                Ok(Ending::Done(record.number))
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        plan: &Plan,
+        refs_after: &BTreeMap<CollectionRef, Checksum>,
+        summary: Option<Checksum>,
+    ) -> Result<Generation> {
+        Ok(Generation {
+            number: generation::latest_number(self.store)?.unwrap_or(0) + 1,
+            time: self.options.now,
+            who: self.options.who.to_owned(),
+            refs: Generation::refs_of(refs_after),
+            summary: summary.map(|digest| digest.to_string()),
+            added_objects: plan.objects.len() as u64,
+            added_bytes: plan.bytes(),
+        })
+    }
+}
+
+/// Names a ref that is not what it was.
+fn moved(
+    before: &BTreeMap<CollectionRef, Checksum>,
+    now: &BTreeMap<CollectionRef, Checksum>,
+) -> Option<String> {
+    let changed = |(name, commit): (&CollectionRef, &Checksum), other: &BTreeMap<_, _>| {
+        (other.get(name) != Some(commit)).then(|| name.to_string())
+    };
+    (before.iter().find_map(|entry| changed(entry, now)))
+        .or_else(|| now.iter().find_map(|entry| changed(entry, before)))
+}
+
+/// Returns the edits for refs: removals that make room for another ref first, then updates, then other removals.
+fn ref_edits(updates: &[RefUpdate]) -> Vec<Edit> {
+    let new_paths: BTreeSet<_> = updates
+        .iter()
+        .filter(|update| update.new.is_some())
+        .map(|update| refs::path(&update.name))
+        .collect();
+    let makes_room = |path: &str| {
+        let below = format!("{path}/");
+        new_paths
+            .range(below.clone()..)
+            .next()
+            .is_some_and(|next| next.starts_with(&below))
+            || path
+                .match_indices('/')
+                .any(|(end, _)| path.get(..end).is_some_and(|above| new_paths.contains(above)))
+    };
+    let mut edits: Vec<_> = updates
+        .iter()
+        .map(|update| {
+            let path = refs::path(&update.name);
+            let rank = match update.new {
+                Some(_) => 1,
+                None if makes_room(&path) => 0,
+                None => 2,
+            };
+            let expect = match &update.old {
+                Some(old) => Expect::Ref(*old),
+                None => Expect::Absent,
+            };
+            (
+                rank,
+                Edit {
+                    path,
+                    expect,
+                    new: update.new.as_ref().map(refs::content),
+                },
+            )
+        })
+        .collect();
+    edits.sort_by_key(|(rank, _)| *rank);
+    edits.into_iter().map(|(_, edit)| edit).collect()
+}

@@ -1,0 +1,180 @@
+//! Refs as publishing sees them: those of a repository's own and those that it mirrors for other collections.
+
+use crate::error::{Result, TransferError};
+use crate::plan::RefUpdate;
+use crate::store::Store;
+use ostler_format::{Checksum, CollectionId, CollectionRef, RefName};
+use ostler_repo::{RefKey, Repo};
+use std::collections::BTreeMap;
+
+/// The largest ref file: 64 digits, a newline, and what other tools may have put behind them.
+const REF_LIMIT: u64 = 4096;
+
+/// Returns the path of a ref's file below the root of a repository.
+pub(crate) fn path(name: &CollectionRef) -> String {
+    match &name.collection {
+        None => format!("refs/heads/{}", name.name),
+        Some(collection) => format!("refs/mirrors/{collection}/{}", name.name),
+    }
+}
+
+/// Reads the refs of a local repository that can be published: its own and those that it mirrors.
+pub(crate) fn of_repo(repo: &Repo) -> Result<BTreeMap<CollectionRef, Checksum>> {
+    let own = repo.config().collection_id();
+    let published = |(key, commit)| match key {
+        RefKey::Refspec(refspec) if refspec.remote.is_none() => Some((
+            CollectionRef {
+                collection: None,
+                name: refspec.name,
+            },
+            commit,
+        )),
+        RefKey::Refspec(_) => None,
+        RefKey::Collection(mut name) => {
+            name.collection = name.collection.filter(|collection| Some(collection) != own);
+            Some((name, commit))
+        }
+    };
+    Ok(repo.list_all_refs()?.into_iter().filter_map(published).collect())
+}
+
+/// Refs of a store with what they name, and the aliases among them.
+pub(crate) type StoreRefs = (
+    BTreeMap<CollectionRef, Checksum>,
+    BTreeMap<CollectionRef, CollectionRef>,
+);
+
+/// Reads all published refs of a store. Files whose names are not ref names are left alone, as libostree does.
+pub(crate) fn of_store(store: &dyn Store) -> Result<StoreRefs> {
+    let mut found = (BTreeMap::new(), BTreeMap::new());
+    collect(store, None, "refs/heads", "", &mut found)?;
+    for entry in store
+        .list("refs/mirrors")?
+        .into_iter()
+        .filter(|entry| entry.is_dir)
+    {
+        if let Ok(collection) = entry.name.parse::<CollectionId>() {
+            let root = format!("refs/mirrors/{collection}");
+            collect(store, Some(&collection), &root, "", &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the refs below one directory; explicit stack, since depth is the target's to choose.
+fn collect(
+    store: &dyn Store,
+    collection: Option<&CollectionId>,
+    root: &str,
+    start: &str,
+    found: &mut StoreRefs,
+) -> Result<()> {
+    let mut pending = vec![start.to_owned()];
+    while let Some(prefix) = pending.pop() {
+        let dir = if prefix.is_empty() {
+            root.to_owned()
+        } else {
+            format!("{root}/{prefix}")
+        };
+        for entry in store.list(&dir)? {
+            let name = if prefix.is_empty() {
+                entry.name.clone()
+            } else {
+                format!("{prefix}/{}", entry.name)
+            };
+            let Ok(valid) = name.parse::<RefName>() else {
+                continue;
+            };
+            if entry.is_dir {
+                pending.push(name);
+                continue;
+            }
+            let key = CollectionRef {
+                collection: collection.cloned(),
+                name: valid,
+            };
+            if let Some(target) = entry.link.and_then(|link| alias_target(&name, &link)) {
+                let target = CollectionRef {
+                    collection: collection.cloned(),
+                    name: target,
+                };
+                found.1.insert(key.clone(), target);
+            }
+            if let Some(bytes) = store.get(&path(&key), REF_LIMIT)? {
+                found.0.insert(key.clone(), parse(&bytes, &key, store)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns what all refs name after updates; an alias follows the ref that it leads to.
+pub(crate) fn after(
+    before: &BTreeMap<CollectionRef, Checksum>,
+    aliases: &BTreeMap<CollectionRef, CollectionRef>,
+    updates: &[RefUpdate],
+) -> BTreeMap<CollectionRef, Checksum> {
+    let mut after = before.clone();
+    for update in updates {
+        match update.new {
+            Some(new) => after.insert(update.name.clone(), new),
+            None => after.remove(&update.name),
+        };
+    }
+    for (alias, target) in aliases {
+        match after.get(target).copied() {
+            Some(commit) => after.insert(alias.clone(), commit),
+            None => after.remove(alias),
+        };
+    }
+    after
+}
+
+/// Returns the ref that a relative symbolic link leads to from the ref `name`.
+fn alias_target(name: &str, link: &str) -> Option<RefName> {
+    let mut parts: Vec<_> = name.split('/').collect();
+    parts.pop();
+    for part in link.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()?),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/").parse().ok()
+}
+
+/// Reads the content of a ref file.
+pub(crate) fn parse(bytes: &[u8], key: &CollectionRef, store: &dyn Store) -> Result<Checksum> {
+    let text = String::from_utf8_lossy(bytes);
+    Checksum::from_hex(text.trim_end()).map_err(TransferError::format(format_args!(
+        "ref '{key}' of {}",
+        store.describe()
+    )))
+}
+
+/// Returns the content of a ref file.
+pub(crate) fn content(commit: &Checksum) -> Vec<u8> {
+    format!("{commit}\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_leads_to_the_ref_that_its_link_says() {
+        for (name, link, target) in [
+            ("stable", "os/9", Some("os/9")),
+            ("al/ias", "../app", Some("app")),
+            ("al/ias", "./app", Some("al/app")),
+            ("stable", "../config", None),
+            ("stable", "/etc/passwd", None),
+        ] {
+            assert_eq!(
+                alias_target(name, link).map(|name| name.to_string()).as_deref(),
+                target
+            );
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The snapshot: refs of the source resolved to commits at one instant.
+//!
+//! A run reads nothing of the source that its snapshot does not lead to; what it will send is pinned
+//! (see [`Pin`](crate::pin::Pin)) while the shared lock that the snapshot was taken under is still held.
+
+use crate::error::{Result, TransferError};
+use crate::refs;
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use ostler_format::{Checksum, CollectionRef};
+use ostler_repo::Repo;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which refs of the source are published.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    patterns: Vec<String>,
+    globs: GlobSet,
+}
+
+impl Selection {
+    /// Selects the refs that any of the patterns names or matches (`*` stops at `/`, `**` does not); all refs if
+    /// there is none.
+    ///
+    /// # Errors
+    /// [`TransferError::NoSuchRef`] for what is not a pattern.
+    pub fn new(patterns: &[String]) -> Result<Self> {
+        let mut globs = GlobSetBuilder::new();
+        for pattern in patterns {
+            let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+            globs.add(glob.map_err(|fault| TransferError::NoSuchRef(format!("{pattern}: {fault}")))?);
+        }
+        let globs = globs
+            .build()
+            .map_err(|fault| TransferError::NoSuchRef(fault.to_string()))?;
+        Ok(Self {
+            patterns: patterns.to_vec(),
+            globs,
+        })
+    }
+
+    /// Returns whether the ref is selected.
+    pub fn matches(&self, name: &str) -> bool {
+        self.patterns.is_empty() || self.globs.is_match(name)
+    }
+
+    /// Names a pattern that none of the refs matches: most likely a typing error.
+    fn unmatched<'a>(&self, names: &(impl Iterator<Item = &'a str> + Clone)) -> Option<&str> {
+        self.patterns.iter().enumerate().find_map(|(index, pattern)| {
+            let matched = names
+                .clone()
+                .any(|name| self.globs.matches(name).contains(&index));
+            (!matched).then_some(pattern.as_str())
+        })
+    }
+}
+
+/// Refs of the source, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The selected refs.
+    pub refs: BTreeMap<CollectionRef, Checksum>,
+    /// The names of all refs of the source, so that a ref that is merely not selected is not taken for dropped.
+    pub all_names: BTreeSet<CollectionRef>,
+}
+
+impl Snapshot {
+    /// Resolves the selected refs. The caller holds the source's shared lock until what it will send is pinned.
+    ///
+    /// # Errors
+    /// [`TransferError::NoSuchRef`] if a pattern matches nothing; a repository error if a ref cannot be read.
+    pub fn take(source: &Repo, selection: &Selection) -> Result<Self> {
+        let all = refs::of_repo(source)?;
+        if let Some(pattern) = selection.unmatched(&all.keys().map(|key| key.name.as_str())) {
+            return Err(TransferError::NoSuchRef(pattern.to_owned()));
+        }
+        let all_names = all.keys().cloned().collect();
+        let refs = all
+            .into_iter()
+            .filter(|(key, _)| selection.matches(key.name.as_str()))
+            .collect();
+        Ok(Self { refs, all_names })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selection(patterns: &[&str]) -> Selection {
+        Selection::new(&patterns.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_star_stays_within_one_part_of_a_name() {
+        let os = selection(&["os/*/stable"]);
+        assert!(os.matches("os/x86_64/stable"));
+        assert!(!os.matches("os/x86_64/old/stable"));
+        assert!(selection(&["os/**"]).matches("os/x86_64/old/stable"));
+        assert!(selection(&[]).matches("anything"));
+    }
+
+    #[test]
+    fn a_pattern_without_a_match_is_named() {
+        let names = ["a/b", "c"];
+        assert_eq!(selection(&["a/*", "d"]).unmatched(&names.into_iter()), Some("d"));
+        assert_eq!(selection(&["a/*", "c"]).unmatched(&names.into_iter()), None);
+    }
+}

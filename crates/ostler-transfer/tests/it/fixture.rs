@@ -1,0 +1,107 @@
+//! A source with two refs and a second version of each, and how to publish it.
+
+use ostler_repo::Repo;
+use ostler_testkit::oracle::assert_refs_complete;
+use ostler_testkit::stock::StockRepo;
+use ostler_testkit::tree;
+use ostler_transfer::{
+    MemoryStore, Outcome, Policy, PublishOptions, Reporter, Result, Silent, Store, publish,
+};
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use tempfile::TempDir;
+
+/// A source, made by stock ostree.
+pub(crate) struct Source {
+    dir: TempDir,
+    pub(crate) stock: StockRepo,
+}
+
+impl Source {
+    /// Makes a source with refs `os/a` and `os/b`.
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::new().expect("a directory");
+        let stock = StockRepo::init(&dir.path().join("source"), "archive");
+        tree::plain(&dir.path().join("tree"));
+        let source = Self { dir, stock };
+        source.commit("os/a");
+        source.commit("os/b");
+        source
+    }
+
+    pub(crate) fn tree(&self) -> std::path::PathBuf {
+        self.dir.path().join("tree")
+    }
+
+    pub(crate) fn commit(&self, branch: &str) -> String {
+        self.stock.commit(branch, &self.tree())
+    }
+
+    /// Adds a file to the tree and commits to both refs.
+    pub(crate) fn advance(&self, name: &str) {
+        tree::Tree::at(&self.tree()).file(name, name, 0o644);
+        self.commit("os/a");
+        self.commit("os/b");
+    }
+
+    pub(crate) fn open(&self) -> Repo {
+        Repo::open(self.stock.path()).expect("the source")
+    }
+
+    pub(crate) fn refs(&self) -> BTreeMap<String, String> {
+        let names = self.stock.refs();
+        names
+            .into_iter()
+            .map(|name| (name.clone(), self.stock.rev_parse(&name)))
+            .collect()
+    }
+}
+
+/// Publishes everything with a policy.
+pub(crate) fn run(source: &Source, store: &dyn Store, policy: &Policy) -> Result<Outcome> {
+    run_reporting(source, store, policy, &Silent)
+}
+
+/// Publishes everything with a policy and a reporter.
+pub(crate) fn run_reporting(
+    source: &Source,
+    store: &dyn Store,
+    policy: &Policy,
+    reporter: &dyn Reporter,
+) -> Result<Outcome> {
+    let options = PublishOptions {
+        policy,
+        dry_run: false,
+        jobs: NonZero::<usize>::MIN,
+        now: 1_700_000_000,
+        who: "tester@example",
+        interrupted: &AtomicBool::new(false),
+        reporter,
+    };
+    publish(&source.open(), store, &options)
+}
+
+/// Returns the refs that a store has.
+pub(crate) fn refs_of(store: &MemoryStore) -> BTreeMap<String, String> {
+    let file = |(path, bytes): (String, Vec<u8>)| {
+        let name = path.strip_prefix("refs/heads/")?.to_owned();
+        Some((name, String::from_utf8(bytes).expect("a ref").trim().to_owned()))
+    };
+    store.files().into_iter().filter_map(file).collect()
+}
+
+/// Asserts that every ref of a store is complete (I1), by stock ostree's judgement.
+pub(crate) fn assert_closed(store: &MemoryStore) {
+    let dir = TempDir::new().expect("a directory");
+    for empty in ["refs/heads", "refs/remotes", "tmp", "state", "objects"] {
+        std::fs::create_dir_all(dir.path().join(empty)).expect("a directory");
+    }
+    for (path, bytes) in store.files() {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a directory");
+        std::fs::write(path, bytes).expect("a file");
+    }
+    assert_refs_complete(dir.path());
+}
