@@ -23,11 +23,8 @@ struct Record<'a> {
     metadata: BTreeMap<&'a str, String>,
 }
 
-/// Prints `commit`, below a first line that names it unless the caller has printed that.
-pub(crate) fn print(ui: &Ui, checksum: &Checksum, commit: &Commit, headed: bool) -> anyhow::Result<()> {
-    if headed && !ui.json() {
-        ui.line(format_args!("commit {checksum}"))?;
-    }
+/// Prints `commit`; the line that names it is its heading and the caller's.
+pub(crate) fn print(ui: &Ui, checksum: &Checksum, commit: &Commit) -> anyhow::Result<()> {
     ui.either(&record(checksum, commit), text(commit))
 }
 

@@ -43,11 +43,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             Err(error) => return Err(error.into()),
         };
         let commit = Commit::parse(&bytes).with_context(|| format!("cannot read commit {checksum}"))?;
-        if args.raw {
-            ui.line(format_args!("commit {checksum}"))?;
+        ui.heading(format_args!("commit {checksum}"))?;
+        if args.raw && !ui.json() {
             ui.line(variant_text::of_bytes(variant_text::COMMIT, &bytes, true)?)?;
         } else {
-            commit_text::print(ui, &checksum, &commit, true)?;
+            commit_text::print(ui, &checksum, &commit)?;
         }
         next = commit.parent;
         first = false;

@@ -4,12 +4,13 @@ use crate::commit_text;
 use crate::context::Context;
 use crate::exit;
 use crate::sizes::format_size;
-use crate::ui::printable;
+use crate::ui::{Ui, printable};
 use crate::variant_text;
 use anyhow::{Context as _, bail};
 use ostler_format::gvariant::{Value, VarDict};
-use ostler_format::{Checksum, Commit, ObjectName, ObjectSizes, ObjectType};
+use ostler_format::{Checksum, Commit, FileHeader, ObjectName, ObjectSizes, ObjectType};
 use ostler_repo::Repo;
+use serde::Serialize;
 use std::fmt::Write as _;
 
 /// The arguments of `show`.
@@ -141,6 +142,31 @@ fn print_sizes(context: &Context, repo: &Repo, checksum: &Checksum) -> anyhow::R
     ))
 }
 
+/// An object that is not a commit, or a commit as a value, as JSON.
+#[derive(Serialize)]
+struct Record<'a> {
+    object: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The text form of GVariant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<FileRecord<'a>>,
+}
+
+/// The header of a file as JSON.
+#[derive(Serialize)]
+struct FileRecord<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    size: u64,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    xattrs: String,
+}
+
 /// Prints the object of any type that `checksum` names.
 fn print_object(context: &Context, args: &Args, repo: &Repo, checksum: Checksum) -> anyhow::Result<()> {
     let kinds = [
@@ -149,49 +175,81 @@ fn print_object(context: &Context, args: &Args, repo: &Repo, checksum: Checksum)
         (ObjectType::DirMeta, variant_text::DIRMETA),
     ];
     for (kind, shape) in kinds {
-        let name = ObjectName::new(checksum, kind);
-        let bytes = match repo.load_metadata(&name) {
-            Err(error) if error.is_not_found() => continue,
-            bytes => bytes?,
-        };
-        // As stock: `-B` prints a commit both ways.
-        let in_words = kind == ObjectType::Commit && (!args.raw || args.no_byteswap);
-        if args.no_byteswap || !in_words {
-            context.ui().line(format_args!("{kind} {checksum}"))?;
+        match repo.load_metadata(&ObjectName::new(checksum, kind)) {
+            Err(error) if error.is_not_found() => {}
+            bytes => {
+                return print_metadata(
+                    context.ui(),
+                    args,
+                    ObjectName::new(checksum, kind),
+                    shape,
+                    &bytes?,
+                );
+            }
         }
-        if args.raw || args.no_byteswap {
-            context
-                .ui()
-                .line(variant_text::of_bytes(shape, &bytes, !args.no_byteswap)?)?;
-        }
-        if in_words {
-            let commit = Commit::parse(&bytes).with_context(|| format!("cannot read commit {checksum}"))?;
-            return commit_text::print(context.ui(), &checksum, &commit, !args.no_byteswap);
-        }
-        return Ok(());
     }
-    print_file(context, repo, &checksum)
+    print_file(context.ui(), repo, &checksum)
 }
 
-fn print_file(context: &Context, repo: &Repo, checksum: &Checksum) -> anyhow::Result<()> {
+fn print_metadata(ui: &Ui, args: &Args, name: ObjectName, shape: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let ObjectName { checksum, kind } = name;
+    // As stock: `-B` prints a commit both ways.
+    let in_words = kind == ObjectType::Commit && (!args.raw || args.no_byteswap);
+    let as_value = args.raw || args.no_byteswap;
+    let value = as_value
+        .then(|| variant_text::of_bytes(shape, bytes, !args.no_byteswap))
+        .transpose()?;
+    if ui.json() && (as_value || !in_words) {
+        let object = checksum.to_string();
+        return ui.object(&Record {
+            object,
+            kind: kind.as_str(),
+            value,
+            file: None,
+        });
+    }
+    ui.heading(format_args!("{kind} {checksum}"))?;
+    if let Some(value) = value {
+        ui.line(value)?;
+    }
+    if in_words {
+        let commit = Commit::parse(bytes).with_context(|| format!("cannot read commit {checksum}"))?;
+        commit_text::print(ui, &checksum, &commit)?;
+    }
+    Ok(())
+}
+
+fn print_file(ui: &Ui, repo: &Repo, checksum: &Checksum) -> anyhow::Result<()> {
     let content = repo.open_content(checksum)?;
     let header = content.header();
-    let ui = context.ui();
-    ui.line(format_args!("Object: {checksum}\nType: file"))?;
-    if header.is_symlink() {
-        ui.line(format_args!(
-            "File Type: symlink\nTarget: {}",
-            printable(&header.symlink_target)
-        ))?;
-    } else {
-        ui.line(format_args!("File Type: regular\nSize: {}", content.size()))?;
-    }
-    ui.line(format_args!(
-        "Mode: 0{:04o}\nUid: {}\nGid: {}",
-        header.mode, header.uid, header.gid
-    ))?;
-    ui.line(format_args!(
-        "Extended Attributes: {{ {} }}",
-        variant_text::of_xattrs(&header.xattrs)
-    ))
+    let xattrs = variant_text::of_xattrs(&header.xattrs);
+    let target = header.is_symlink().then_some(&*header.symlink_target);
+    let FileHeader { mode, uid, gid, .. } = *header;
+    let kind = match target {
+        Some(target) => format!("symlink\nTarget: {}", printable(target)),
+        None => format!("regular\nSize: {}", content.size()),
+    };
+    let text = format!(
+        "Object: {checksum}\nType: file\nFile Type: {kind}\nMode: 0{mode:04o}\nUid: {uid}\nGid: {gid}\n\
+         Extended Attributes: {{ {xattrs} }}"
+    );
+    let size = if target.is_some() { 0 } else { content.size() };
+    let file = Some(FileRecord {
+        target,
+        size,
+        mode,
+        uid,
+        gid,
+        xattrs,
+    });
+    let object = checksum.to_string();
+    ui.either(
+        &Record {
+            object,
+            kind: "file",
+            value: None,
+            file,
+        },
+        text,
+    )
 }

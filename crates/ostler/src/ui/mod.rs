@@ -59,6 +59,11 @@ impl Ui {
         written(writeln!(self.out(), "{text}"))
     }
 
+    /// Writes a line that only people read: JSON says the same in a field.
+    pub(crate) fn heading(&self, text: impl Display) -> anyhow::Result<()> {
+        if self.json { Ok(()) } else { self.line(text) }
+    }
+
     /// Writes bytes of data as they are.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
         written(self.out().write_all(bytes))

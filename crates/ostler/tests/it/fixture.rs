@@ -46,6 +46,7 @@ pub(crate) fn repository() -> TempDir {
         &directory.path().join("overlay"),
         &options(&["--subject=two\nlines"]),
     );
+    repo.commit_with("sized", &tree, &["--generate-sizes"]);
     repo.run(&["refs", "--create=os/x86_64/stable", "main^"]);
     repo.run(&["refs", "--create=os/x86_64/testing", "main"]);
     repo.run(&["refs", "--create=os/arm", "main"]);

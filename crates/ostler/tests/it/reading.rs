@@ -84,6 +84,14 @@ fn contents_are_printed_as_in_stock() {
 #[test]
 fn commits_are_shown_as_in_stock() {
     let directory = fixture::repository();
+    let shallow = StockRepo::init(&directory.path().join("shallow"), "archive");
+    let source = directory.path().join("repo");
+    shallow.run(&[
+        "pull-local",
+        "--commit-metadata-only",
+        source.to_str().unwrap(),
+        "sized",
+    ]);
     all_alike(
         directory.path(),
         &[
@@ -104,6 +112,8 @@ fn commits_are_shown_as_in_stock() {
             "show --print-detached-metadata-key=nothing main^^",
             "show --print-detached-metadata-key=note main",
             "show --print-sizes main",
+            "show --print-sizes sized",
+            "show --print-sizes --repo=shallow sized",
             "show nowhere",
             "show",
             "log main",

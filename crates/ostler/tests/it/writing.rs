@@ -126,6 +126,9 @@ fn commits_have_the_ids_that_stock_gives_them() {
             "-b main --tree=dir=tree --owner-uid=5 --owner-gid=6",
             "-b main --tree=dir=tree --owner-uid=5 --owner-gid=6 --skip-if-unchanged",
             "-b canonical --canonical-permissions tree",
+            "-b read-only --mode-ro-executables tree",
+            "-b based --base=main --owner-uid=3 overlay",
+            "-b based --base=nowhere overlay",
             "-b plain --no-xattrs tree",
             "-b remote:branch tree",
             "--orphan tree",
@@ -169,6 +172,24 @@ fn commits_into_every_mode_have_the_ids_that_stock_gives_them() {
                 "-b main --tree=ref=main --tree=dir=tree --owner-uid=0 --owner-gid=0 --table-output",
                 "-b main --canonical-permissions overlay",
             ],
+        );
+    }
+}
+
+#[test]
+fn checkouts_of_hard_links_are_committed_as_by_stock() {
+    // In bare-user-only repositories stock reads such files all the same.
+    for mode in ["bare", "bare-user"] {
+        let _directory = compare(
+            &[
+                &format!("--repo=repo init --mode={mode}"),
+                &format!("{COMMIT} -b main tree"),
+                "--repo=repo checkout -U main linked",
+                &format!("{COMMIT} -b again --link-checkout-speedup --table-output linked"),
+                &format!("{COMMIT} -b again --devino-canonical --table-output linked"),
+                &format!("{COMMIT} -b again -I --owner-uid=9 --table-output linked"),
+            ],
+            |_| (),
         );
     }
 }

@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Another ref that the commit is for
     #[arg(long, value_name = "BRANCH")]
     bind_ref: Vec<String>,
+    /// Start from the tree of a commit, which no option changes
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
     /// Overlay a directory (dir=PATH) or a commit (ref=COMMIT); the later wins
     #[arg(long, value_name = "dir=PATH|ref=COMMIT")]
     tree: Vec<Tree>,
@@ -74,12 +77,18 @@ pub(crate) struct Args {
     /// Reduce permissions to 0755 and 0644, and owners to 0
     #[arg(long)]
     canonical_permissions: bool,
+    /// Take write permission from executable files
+    #[arg(long)]
+    mode_ro_executables: bool,
     /// Leave extended attributes out
     #[arg(long)]
     no_xattrs: bool,
     /// Trust that files hard-linked into the repository are its objects
     #[arg(long)]
     link_checkout_speedup: bool,
+    /// The same, whatever owners and modes the other options ask for
+    #[arg(short = 'I', long)]
+    devino_canonical: bool,
     /// Write nothing if the contents are those of the parent
     #[arg(long)]
     skip_if_unchanged: bool,
@@ -195,9 +204,16 @@ fn builder(
     let mut builder = CommitBuilder::new(timestamp);
     builder.sources = sources(args, repo)?;
     builder.rules = rules(args)?;
-    if args.link_checkout_speedup {
-        builder.linked_files = LinkedFiles::Reuse;
-    }
+    builder.base = args
+        .base
+        .as_deref()
+        .map(|rev| repo.resolve_rev(rev))
+        .transpose()?;
+    builder.linked_files = match (args.devino_canonical, args.link_checkout_speedup) {
+        (true, _) => LinkedFiles::ReuseAlways,
+        (false, true) => LinkedFiles::Reuse,
+        (false, false) => LinkedFiles::Read,
+    };
     builder.parent = parent;
     builder.skip_if_unchanged = args.skip_if_unchanged;
     builder.subject = args.subject.clone().unwrap_or_default();
@@ -234,6 +250,7 @@ fn rules(args: &Args) -> anyhow::Result<TreeRules> {
         owner_gid: args.owner_gid,
         canonical_permissions: args.canonical_permissions,
         no_xattrs: args.no_xattrs,
+        read_only_executables: args.mode_ro_executables,
         ..TreeRules::default()
     };
     if let Some(file) = &args.statoverride {
