@@ -5,6 +5,7 @@ mod checkout;
 mod commit;
 mod completions;
 mod config;
+mod diff;
 mod init;
 mod log;
 mod ls;
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Commit(Box<commit::Args>),
     /// Check out a commit into a directory
     Checkout(checkout::Args),
+    /// Compare commits and directories
+    Diff(diff::Args),
     /// List the files of a commit
     Ls(ls::Args),
     /// Print the contents of files of a commit
@@ -47,6 +50,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Init(args) => init::run(context, &args),
         Command::Commit(args) => commit::run(context, &args),
         Command::Checkout(args) => checkout::run(context, &args),
+        Command::Diff(args) => diff::run(context, &args),
         Command::Ls(args) => ls::run(context, &args),
         Command::Cat(args) => cat::run(context, &args),
         Command::Show(args) => show::run(context, &args),

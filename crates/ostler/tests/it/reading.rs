@@ -3,6 +3,7 @@
 use crate::fixture;
 use crate::programs::{Ended, assert_alike};
 use ostler_testkit::stock::StockRepo;
+use ostler_testkit::tree::Tree;
 use std::convert::identity;
 use std::path::Path;
 
@@ -123,6 +124,44 @@ fn commits_are_shown_as_in_stock() {
             "log",
         ],
     );
+}
+
+#[test]
+fn differences_are_those_that_stock_sees() {
+    let directory = fixture::repository();
+    fixture::trees(&directory.path().join("changed"));
+    Tree::at(&directory.path().join("changed/tree"))
+        .remove("sub/deep")
+        .file("empty/now/full", "", 0o644)
+        .file("sub/run", "#!/bin/false\n", 0o755)
+        .dir("sub", 0o700);
+    for arguments in [
+        "diff main",
+        "diff main^",
+        "diff main^^",
+        "diff main^^ main",
+        "diff main main^^",
+        "diff main main",
+        "diff --stats main^^ main",
+        "diff --stats --fs-diff main^^ main",
+        "diff main^^ ./tree",
+        "diff ./tree ./changed/tree",
+        "diff --owner-uid=0 --owner-gid=0 main^^ ./changed/tree",
+        "diff --owner-uid=0 --owner-gid=0 ./changed/tree main^^",
+        "diff --no-xattrs --owner-uid=7 main^ ./tree",
+        "diff --stats main ./tree",
+        "diff main tree",
+        "diff main ./nowhere",
+        "diff nowhere",
+        "diff",
+    ] {
+        // Stock lists a directory in whatever order the file system has.
+        assert_alike(
+            directory.path(),
+            &format!("--repo=repo {arguments}"),
+            Ended::sorted,
+        );
+    }
 }
 
 #[test]
