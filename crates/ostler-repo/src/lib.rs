@@ -4,27 +4,33 @@
 //! No network, no terminal, no environment, no clock: what varies comes in as an argument, and what is worth
 //! telling goes to an [`Observer`]. Everything blocks.
 
+mod bindings;
 mod buffers;
 pub mod checkout;
 pub mod commit;
 mod compress;
 pub mod config;
+mod deltas;
 pub mod diff;
 pub mod error;
 pub mod flip;
 mod free_space;
 pub mod fs;
+pub mod fsck;
 pub mod incoming;
 pub mod keyfile;
 pub mod lock;
 mod objects;
+mod parallel;
 mod partial;
 pub mod pin;
+pub mod pull_local;
 pub mod refs;
 mod repo;
 mod rev;
 mod settle;
 pub mod staging;
+mod summary;
 mod transaction;
 pub mod walk;
 mod xattrs;
@@ -37,6 +43,7 @@ pub use commit::{
 pub use config::{Config, MinFreeSpace, remote_group};
 pub use diff::{DiffOptions, DiffSide, DiffStats, TreeDiff};
 pub use error::{RepoError, Result};
+pub use fsck::{FsckFinding, FsckOptions, FsckPhase, FsckReport, FsckReporter};
 pub use incoming::Incoming;
 pub use keyfile::KeyFile;
 pub use lock::{FileLock, Holder, LockGuard, LockKind, LockWait, Observer};
@@ -44,9 +51,11 @@ pub use objects::ContentReader;
 pub use objects::archive::{ArchiveStream, verify_archived};
 pub use partial::Partial;
 pub use pin::PinDir;
+pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local};
 pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
 pub use repo::{OpenOptions, Repo};
 pub use settle::SettleStats;
 pub use staging::Staging;
+pub use summary::{SummaryOptions, build_summary, update_if_configured, update_summary, write_summary};
 pub use transaction::{Transaction, TransactionOptions, TransactionStats, Trust, Written, hash_content};
 pub use walk::{Closure, ClosureDifference, Descend, NewObjects, PathEntry, WalkEntry};

@@ -9,6 +9,7 @@ use super::{Expected, Place, Space};
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind};
 use crate::repo::Repo;
+use crate::summary::update_if_configured;
 use ostler_format::{RefName, Refspec};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -41,7 +42,7 @@ impl Repo {
     /// [`RepoError::NotFound`] for a missing target; [`RepoError::Invalid`] for an alias of itself;
     /// otherwise as [`edit_refs`](Self::edit_refs).
     pub fn set_alias(&self, alias: &RefName, target: &RefName, expected: Expected) -> Result<()> {
-        let _turn = self.lock_refs()?;
+        let turn = self.lock_refs()?;
         if self.read_ref(&Refspec::local(target.clone()))?.is_none() {
             return Err(RepoError::not_found(format!("ref {target}")));
         }
@@ -66,7 +67,9 @@ impl Repo {
             },
             expected,
             value: Value::Alias(target.clone()),
-        }])
+        }])?;
+        drop(turn);
+        update_if_configured(self).map(drop)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind};
 use crate::lock::{FileLock, LockGuard, LockKind};
 use crate::repo::Repo;
+use crate::summary::update_if_configured;
 use ostler_format::{Checksum, RefName};
 use std::collections::BTreeMap;
 
@@ -41,6 +42,20 @@ enum Planned {
 }
 
 impl Repo {
+    /// Changes refs as [`change_refs`](Self::change_refs) does, then makes the summary anew if the configuration
+    /// asks for that.
+    ///
+    /// # Errors
+    /// As [`change_refs`](Self::change_refs); as [`update_if_configured`](crate::update_if_configured) when
+    /// the refs have changed already.
+    pub fn edit_refs(&self, edits: &[RefEdit]) -> Result<()> {
+        self.change_refs(edits)?;
+        if !edits.is_empty() {
+            update_if_configured(self)?;
+        }
+        Ok(())
+    }
+
     /// Changes refs. All edits are checked before the first is made; they are then made in order, and are
     /// durable on return (unless `core.fsync` is off). Removing a ref removes the directories that it leaves
     /// empty. The repository's own modification time becomes that of the change.
@@ -52,7 +67,7 @@ impl Repo {
     /// [`RepoError::Conflict`] when a ref is not as expected, [`RepoError::NameConflict`] when one name would
     /// be the directory of another, [`RepoError::Invalid`] for two edits of one ref: nothing is changed then.
     /// [`RepoError::Locked`], [`RepoError::ReadOnly`], [`RepoError::Io`].
-    pub fn edit_refs(&self, edits: &[RefEdit]) -> Result<()> {
+    pub fn change_refs(&self, edits: &[RefEdit]) -> Result<()> {
         if edits.is_empty() {
             return Ok(());
         }
@@ -69,7 +84,7 @@ impl Repo {
     }
 
     /// Waits until no other ostler changes refs, and keeps others from it: for those who change the files of refs
-    /// themselves. Taken by [`edit_refs`](Self::edit_refs), so not to be held by its caller.
+    /// themselves. Taken by [`change_refs`](Self::change_refs), so not to be held by its caller.
     ///
     /// # Errors
     /// [`RepoError::Locked`], [`RepoError::ReadOnly`], [`RepoError::Io`].

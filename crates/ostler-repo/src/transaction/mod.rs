@@ -4,7 +4,8 @@
 //!    [staging directory](crate::staging).
 //! 2. Objects are written, by any number of threads at once, into staging. No reader sees them.
 //! 3. [`Transaction::commit`] [settles](crate::settle) them, children first; then the staging directory goes,
-//!    then the refs move, each from the value that the caller expects, then the lock is released.
+//!    then the refs move, each from the value that the caller expects, then the lock is released, then the
+//!    summary is made anew if the configuration asks for that.
 //!
 //! A ref therefore never names what is not there and on disk. Dropping a transaction instead, or dying, leaves
 //! objects and refs as they were; what was staged stays for the next transaction of the same boot to go on
@@ -32,6 +33,7 @@ use crate::refs::RefEdit;
 use crate::repo::Repo;
 use crate::settle::SettleStats;
 use crate::staging::{Staging, clean_tmp};
+use crate::summary::update_if_configured;
 use ostler_format::{Checksum, ObjectName, ObjectType, RepoMode};
 use staged::{Staged, lock};
 use std::collections::HashSet;
@@ -111,18 +113,12 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::ReadOnly`]; [`RepoError::Locked`] when the lock cannot be had; [`RepoError::Unsupported`]
-    /// for what the configuration asks and we do not do; [`RepoError::Io`].
+    /// for a bare-split-xattrs repository, unless allowed; [`RepoError::Io`].
     pub fn begin_with(&self, options: TransactionOptions) -> Result<Transaction<'_>> {
         self.require_writable()?;
         if self.mode() == RepoMode::BareSplitXattrs && !options.allow_split_xattrs {
             let what = "writing to a bare-split-xattrs repository (an experiment of libostree's; allow it \
                         explicitly, or use bare or bare-user)";
-            return Err(RepoError::Unsupported {
-                what: what.to_owned(),
-            });
-        }
-        if self.config().auto_update_summary() {
-            let what = "core.auto-update-summary=true in config (set it to false and update the summary)";
             return Err(RepoError::Unsupported {
                 what: what.to_owned(),
             });
@@ -246,10 +242,11 @@ impl<'repo> Transaction<'repo> {
         stats.settled = self.staging.settle(self.repo, &order, &damaged, durable)?;
         self.staging.finish()?;
         clean_tmp(self.repo)?;
-        if !self.edits.is_empty() {
-            self.repo.edit_refs(&self.edits)?;
-        }
+        self.repo.change_refs(&self.edits)?;
         self.guard.release()?;
+        if !self.edits.is_empty() {
+            update_if_configured(self.repo)?;
+        }
         Ok(stats)
     }
 

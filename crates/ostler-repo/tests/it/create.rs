@@ -166,6 +166,7 @@ fn the_boot_is_told_by_the_caller_or_the_kernel() {
     assert_eq!(fixture.open().boot_id().unwrap(), kernel.trim());
     let options = OpenOptions {
         boot_id: Some("other".to_owned()),
+        ..OpenOptions::default()
     };
     let repo = Repo::open_with(fixture.path(), options).unwrap();
     assert_eq!(repo.boot_id().unwrap(), "other");

@@ -7,13 +7,19 @@ mod create;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod fsck;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod lock;
 #[cfg(test)]
+mod loose;
+#[cfg(test)]
 mod objects;
 #[cfg(test)]
 mod paths;
+#[cfg(test)]
+mod pull_local;
 #[cfg(test)]
 mod refs;
 #[cfg(test)]
@@ -22,5 +28,7 @@ mod rev;
 mod staging;
 #[cfg(test)]
 mod store_fixture;
+#[cfg(test)]
+mod summary;
 #[cfg(test)]
 mod transaction;

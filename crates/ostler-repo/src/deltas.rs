@@ -1,0 +1,146 @@
+//! The static deltas of a repository: which there are, the digests of their superblocks, the index of each
+//! target commit.
+//!
+//! ```text
+//! deltas/XX/REST/superblock           a delta from scratch to the commit XXREST
+//! deltas/XX/REST-TARGET/superblock    a delta between two commits
+//! delta-indexes/XX/REST.index         all deltas to XXREST: `a{sv}` {ostree.static-deltas: name -> ay digest}
+//! ```
+//!
+//! A delta exists when its superblock does: that is written last. An index is replaced in one step, and only
+//! when its bytes change, so that caches keep it as long as it is right.
+
+use crate::error::{RepoError, Result};
+use crate::fs::Dir;
+use crate::repo::{DIR_MODE, FILE_MODE, Repo};
+use ostler_format::{Checksum, DeltaList, DeltaName, Hasher, delta_index_path, parse_delta_index_path};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+/// An index holds 100 bytes for each delta to one commit.
+const MAX_INDEX_BYTES: u64 = 128 << 20;
+
+impl Repo {
+    /// Returns the static deltas, sorted.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn list_deltas(&self) -> Result<Vec<DeltaName>> {
+        let mut names = Vec::new();
+        for (directory, holder) in subdirectories(self.root(), "deltas")? {
+            for entry in entries(&holder)? {
+                let superblock = format!("{entry}/superblock");
+                let stat = holder
+                    .stat(&superblock)
+                    .map_err(RepoError::io("look at", holder.path_of(&superblock)))?;
+                names.extend(stat.and_then(|_| DeltaName::from_path(&directory, &entry)));
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Returns the deltas with the digests of their superblocks, sorted.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn delta_digests(&self) -> Result<DeltaList> {
+        let mut digests = DeltaList::default();
+        for name in self.list_deltas()? {
+            let path = format!("{}/superblock", name.path());
+            // A delta that is deleted meanwhile is one that need not be announced.
+            if let Some(digest) = digest_of(self.root(), &path)? {
+                digests.0.push((name, digest));
+            }
+        }
+        Ok(digests)
+    }
+
+    /// Brings the delta indexes in line with `digests`: that of one target commit, or all, where indexes of
+    /// targets without deltas are deleted.
+    ///
+    /// # Errors
+    /// [`RepoError::ReadOnly`], [`RepoError::Io`].
+    pub fn write_delta_indexes(&self, digests: &DeltaList, only: Option<&Checksum>) -> Result<()> {
+        let mut targets: BTreeMap<Checksum, DeltaList> = BTreeMap::new();
+        for (name, digest) in &digests.0 {
+            targets.entry(name.to).or_default().0.push((*name, *digest));
+        }
+        let concerned = |target: &Checksum| only.is_none_or(|only| only == target);
+        for (target, deltas) in targets.iter().filter(|(target, _)| concerned(target)) {
+            self.replace_index(target, &deltas.to_index())?;
+        }
+        for (directory, holder) in subdirectories(self.root(), "delta-indexes")? {
+            for file in entries(&holder)? {
+                let target = parse_delta_index_path(&directory, &file);
+                if target.is_some_and(|target| concerned(&target) && !targets.contains_key(&target)) {
+                    holder
+                        .unlink(&file)
+                        .map_err(RepoError::io("remove", holder.path_of(&file)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn replace_index(&self, target: &Checksum, bytes: &[u8]) -> Result<()> {
+        let path = delta_index_path(target);
+        let full = self.root().path_of(&path);
+        let old = self
+            .root()
+            .read_if_exists(&path, MAX_INDEX_BYTES)
+            .map_err(RepoError::io("read", &full))?;
+        if old.as_deref() == Some(bytes) {
+            return Ok(());
+        }
+        if let Some((parent, _)) = path.rsplit_once('/') {
+            self.root()
+                .ensure_dir(parent, DIR_MODE)
+                .map_err(RepoError::io("create", self.root().path_of(parent)))?;
+        }
+        self.root()
+            .replace_via(self.tmp()?, &path, bytes, FILE_MODE, self.config().fsync())
+            .map_err(RepoError::io("write", full))
+    }
+}
+
+/// Returns the directories in `path`, with their names; none if it does not exist.
+fn subdirectories(root: &Dir, path: &str) -> Result<Vec<(String, Dir)>> {
+    let failed = |error| RepoError::io("list", root.path_of(path))(error);
+    let Some(dir) = root.open_dir_if_exists(path).map_err(failed)? else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for name in entries(&dir)? {
+        if let Some(below) = dir.open_dir_if_exists(&name).map_err(failed)? {
+            found.push((name, below));
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the names in a directory; no delta has a name that is not UTF-8.
+fn entries(dir: &Dir) -> Result<Vec<String>> {
+    let entries = dir.entries().map_err(RepoError::io("list", dir.path()))?;
+    Ok(entries
+        .into_iter()
+        .filter_map(|entry| entry.name.into_string().ok())
+        .collect())
+}
+
+fn digest_of(root: &Dir, path: &str) -> Result<Option<Checksum>> {
+    let failed = |error| RepoError::io("read", root.path_of(path))(error);
+    let mut file = match root.open_file(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(Some(hasher.finish())),
+            count => hasher.update(buffer.get(..count).unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Checking one object: its bytes against its name, and its structure.
+//!
+//! Metadata is returned parsed, so that nothing is read twice. Content is read through a buffer, whatever its
+//! size.
+
+use super::Damage;
+use crate::error::{RepoError, Result};
+use crate::repo::Repo;
+use ostler_format::{Checksum, Commit, DirMeta, DirTree, Hasher, ObjectName, ObjectType};
+use std::io::Read as _;
+
+/// Reads an object of metadata; its bytes, or what is wrong.
+fn metadata(repo: &Repo, name: &ObjectName) -> Result<Result<Vec<u8>, Damage>> {
+    let bytes = match repo.load_metadata(name) {
+        Ok(bytes) => bytes,
+        Err(error) => return damage_of(error).map(Err),
+    };
+    let actual = Checksum::of(&bytes);
+    Ok(if actual == name.checksum {
+        Ok(bytes)
+    } else {
+        Err(Damage::Checksum { actual })
+    })
+}
+
+pub(super) fn commit(repo: &Repo, checksum: &Checksum) -> Result<Result<Commit, Damage>> {
+    let name = ObjectName::new(*checksum, ObjectType::Commit);
+    Ok(metadata(repo, &name)?
+        .and_then(|bytes| Commit::parse(&bytes).map_err(|error| Damage::Malformed(error.to_string()))))
+}
+
+pub(super) fn dirtree(repo: &Repo, checksum: &Checksum) -> Result<Result<DirTree, Damage>> {
+    let name = ObjectName::new(*checksum, ObjectType::DirTree);
+    Ok(metadata(repo, &name)?
+        .and_then(|bytes| DirTree::parse(&bytes).map_err(|error| Damage::Malformed(error.to_string()))))
+}
+
+pub(super) fn dirmeta(repo: &Repo, checksum: &Checksum) -> Result<Option<Damage>> {
+    let name = ObjectName::new(*checksum, ObjectType::DirMeta);
+    Ok(metadata(repo, &name)?
+        .and_then(|bytes| DirMeta::parse(&bytes).map_err(|error| Damage::Malformed(error.to_string())))
+        .err())
+}
+
+/// Checks a content object; `buffer` is what it is read through.
+pub(super) fn content(repo: &Repo, checksum: &Checksum, buffer: &mut [u8]) -> Result<Option<Damage>> {
+    let mut reader = match repo.open_content(checksum) {
+        Ok(reader) => reader,
+        Err(error) => return damage_of(error).map(Some),
+    };
+    let mut hasher = Hasher::new();
+    hasher.update(&reader.header().to_hash_prefix());
+    loop {
+        match reader.read(buffer) {
+            Ok(0) => break,
+            Ok(count) => hasher.update(buffer.get(..count).unwrap_or_default()),
+            Err(error) => return damage_of(reader.read_error(error)).map(Some),
+        }
+    }
+    let actual = hasher.finish();
+    Ok((actual != *checksum).then_some(Damage::Checksum { actual }))
+}
+
+/// Tells damage from what keeps us from looking.
+fn damage_of(error: RepoError) -> Result<Damage> {
+    match error {
+        error if error.is_not_found() => Ok(Damage::Missing),
+        RepoError::Corrupt { detail, .. } => Ok(Damage::Malformed(detail)),
+        RepoError::Format { source, .. } => Ok(Damage::Malformed(source.to_string())),
+        other => Err(other),
+    }
+}

@@ -1,0 +1,148 @@
+//! The last phase: what the commits need, checked as it is walked.
+//!
+//! Trees are read level by level, so that several threads have work from the second level on; each is read
+//! once however many commits share it. A damaged tree is not descended. What it takes of memory is a set of the
+//! trees and sorted lists of the other checksums.
+
+use super::{Check, Damage, Damaged, FsckReport, check};
+use crate::error::{RepoError, Result};
+use crate::parallel::spread;
+use ostler_format::{Checksum, Commit, ObjectName, ObjectType};
+use std::collections::HashSet;
+
+/// The size of the buffer that content is read through: large enough that most files come in one piece.
+const CONTENT_BUFFER: usize = 256 << 10;
+/// How many checksums are gathered before duplicates are dropped for the first time.
+const FIRST_COMPACTION: usize = 1 << 16;
+
+/// What one thread read of a level of trees.
+#[derive(Default)]
+struct Level {
+    trees: Vec<Checksum>,
+    metas: Vec<Checksum>,
+    files: Vec<Checksum>,
+    damaged: Vec<(ObjectName, Damage)>,
+}
+
+impl Check<'_> {
+    /// Checks all objects that `commits` need, but for the commits themselves, and returns the damaged ones.
+    pub(super) fn check_reachable(
+        &self,
+        commits: &[(Checksum, &Commit)],
+        report: &mut FsckReport,
+    ) -> Result<Damaged> {
+        let mut damaged = Damaged::new();
+        let (trees, metas, files) = self.walk_trees(commits, &mut damaged)?;
+        let before = (commits.len() as u64).saturating_add(trees);
+        let others: Vec<ObjectName> = metas
+            .into_iter()
+            .map(|checksum| ObjectName::new(checksum, ObjectType::DirMeta))
+            .chain(
+                files
+                    .into_iter()
+                    .map(|checksum| ObjectName::new(checksum, ObjectType::File)),
+            )
+            .collect();
+        report.objects = before.saturating_add(others.len() as u64);
+        self.reporter.progress(before, report.objects);
+        let repo = self.repo;
+        let states = spread(
+            &others,
+            self.options.threads,
+            &self.stop,
+            || (Vec::new(), vec![0; CONTENT_BUFFER]),
+            |(damaged, buffer), name| {
+                let damage = match name.kind {
+                    ObjectType::DirMeta => check::dirmeta(repo, &name.checksum)?,
+                    _ => check::content(repo, &name.checksum, buffer)?,
+                };
+                damaged.extend(damage.map(|damage| (*name, damage)));
+                Ok::<_, RepoError>(())
+            },
+            |taken| {
+                self.reporter
+                    .progress(before.saturating_add(taken as u64), report.objects);
+            },
+        )?;
+        damaged.extend(states.into_iter().flat_map(|(damaged, _)| damaged));
+        Ok(damaged)
+    }
+
+    /// Reads all trees. Returns their number, and the dirmetas and files they name, sorted.
+    fn walk_trees(
+        &self,
+        commits: &[(Checksum, &Commit)],
+        damaged: &mut Damaged,
+    ) -> Result<(u64, Vec<Checksum>, Vec<Checksum>)> {
+        let mut seen = HashSet::new();
+        let mut metas = Gathered::default();
+        let mut files = Gathered::default();
+        metas.extend(commits.iter().map(|(_, commit)| commit.root_meta));
+        let mut level: Vec<Checksum> = commits
+            .iter()
+            .map(|(_, commit)| commit.root_tree)
+            .filter(|tree| seen.insert(*tree))
+            .collect();
+        while !level.is_empty() {
+            let repo = self.repo;
+            let read = |state: &mut Level, tree: &Checksum| read_tree(repo, tree, state);
+            let states = spread(
+                &level,
+                self.options.threads,
+                &self.stop,
+                Level::default,
+                read,
+                |_| {},
+            )?;
+            level.clear();
+            for state in states {
+                level.extend(state.trees.into_iter().filter(|tree| seen.insert(*tree)));
+                metas.extend(state.metas);
+                files.extend(state.files);
+                damaged.extend(state.damaged);
+            }
+        }
+        Ok((seen.len() as u64, metas.finish(), files.finish()))
+    }
+}
+
+fn read_tree(repo: &crate::repo::Repo, checksum: &Checksum, level: &mut Level) -> Result<()> {
+    match check::dirtree(repo, checksum)? {
+        Ok(tree) => {
+            level.trees.extend(tree.dirs.iter().map(|dir| dir.tree));
+            level.metas.extend(tree.dirs.iter().map(|dir| dir.meta));
+            level.files.extend(tree.files.iter().map(|file| file.checksum));
+        }
+        Err(damage) => level
+            .damaged
+            .push((ObjectName::new(*checksum, ObjectType::DirTree), damage)),
+    }
+    Ok(())
+}
+
+/// Checksums with duplicates, which are dropped whenever the list has doubled.
+#[derive(Default)]
+struct Gathered {
+    list: Vec<Checksum>,
+    compact_at: usize,
+}
+
+impl Gathered {
+    fn extend(&mut self, checksums: impl IntoIterator<Item = Checksum>) {
+        self.list.extend(checksums);
+        if self.list.len() > self.compact_at {
+            self.compact();
+            self.compact_at = self.list.len().saturating_mul(2).max(FIRST_COMPACTION);
+        }
+    }
+
+    fn compact(&mut self) {
+        self.list.sort_unstable();
+        self.list.dedup();
+    }
+
+    fn finish(mut self) -> Vec<Checksum> {
+        self.compact();
+        self.list
+    }
+}

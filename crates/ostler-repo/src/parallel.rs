@@ -1,0 +1,93 @@
+//! Spreading work over a few threads, the calling one included.
+//!
+//! Items are taken in blocks, in order, so that neighbours (objects of one directory) are handled together.
+//! The first error ends the work, as does a flag of the caller's.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// How many items a thread takes at once: enough that taking costs nothing, few enough that nobody waits long.
+const BLOCK: usize = 32;
+
+/// Applies `work` to each of `items` on up to `threads` threads. Each thread gathers its results in a state of
+/// its own, which `start` makes; all states are returned. `tick` is told, on the calling thread, how many items
+/// are taken so far.
+pub(crate) fn spread<T: Sync, S: Send, E: Send>(
+    items: &[T],
+    threads: usize,
+    stop: &AtomicBool,
+    start: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, &T) -> Result<(), E> + Sync,
+    mut tick: impl FnMut(usize),
+) -> Result<Vec<S>, E> {
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let run = |tick: &mut dyn FnMut(usize)| -> Result<S, E> {
+        let mut state = start();
+        loop {
+            let from = next.fetch_add(BLOCK, Ordering::Relaxed);
+            let Some(rest) = items.get(from..).filter(|rest| !rest.is_empty()) else {
+                return Ok(state);
+            };
+            for item in rest.iter().take(BLOCK) {
+                if stop.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed) {
+                    return Ok(state);
+                }
+                work(&mut state, item).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+            }
+            tick(from.saturating_add(BLOCK).min(items.len()));
+        }
+    };
+    let helpers = threads.min(items.len().div_ceil(BLOCK)).saturating_sub(1);
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(|| run(&mut |_| {}))).collect();
+        let mut states = vec![run(&mut tick)];
+        for helper in helpers {
+            match helper.join() {
+                Ok(state) => states.push(state),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        states.into_iter().collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_handled_once() {
+        let items: Vec<usize> = (0..1000).collect();
+        for threads in [0, 1, 2, 7] {
+            let mut last = 0;
+            let states = spread(
+                &items,
+                threads,
+                &AtomicBool::new(false),
+                Vec::new,
+                |state, item| {
+                    state.push(*item);
+                    Ok::<_, ()>(())
+                },
+                |taken| last = taken.max(last),
+            );
+            let mut all = states.expect("no error").concat();
+            all.sort_unstable();
+            assert_eq!(all, items);
+            assert!(last <= items.len());
+        }
+    }
+
+    #[test]
+    fn an_error_ends_the_work() {
+        let items = vec![(); 10_000];
+        let handled = AtomicUsize::new(0);
+        let work = |(): &mut (), (): &()| {
+            let before = handled.fetch_add(1, Ordering::Relaxed);
+            if before == 5 { Err("enough") } else { Ok(()) }
+        };
+        let result = spread(&items, 3, &AtomicBool::new(false), || (), work, |_| {});
+        assert_eq!(result, Err("enough"));
+        assert!(handled.load(Ordering::Relaxed) < items.len());
+    }
+}

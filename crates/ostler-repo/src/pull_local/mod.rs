@@ -1,0 +1,155 @@
+//! Copying refs and what they need from another repository on this machine.
+//!
+//! Refs are read from the source's ref files, never from its summary, which stock ostree trusts and which may
+//! be stale. What the target needs is found by walking the trees of a new commit together with those of a commit
+//! that the target has: equal subtrees are skipped. A commit that the target has, without a mark that it is
+//! partial, is taken for complete; one that a check marked as damaged is healed: what is there of it is read,
+//! and replaced where it is broken.
+//!
+//! The source is locked (shared) from reading its refs until the last object is copied, so that no prune takes
+//! them away meanwhile. Order of effects at the target: marks that the new commits are partial; objects and
+//! refs as a [transaction](crate::transaction) orders them; removal of the marks. Where there is nothing to do,
+//! nothing is written or synced.
+
+mod copy;
+mod plan;
+mod target;
+
+pub use target::PullTarget;
+
+use crate::error::Result;
+use crate::lock::LockKind;
+use crate::partial::Partial;
+use crate::refs::{Expected, RefEdit};
+use crate::repo::Repo;
+use crate::transaction::Trust;
+use ostler_format::{Refspec, RemoteName};
+use plan::Plan;
+
+/// What to copy, and how.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command of its own"
+)]
+pub struct PullLocalOptions {
+    /// Set the refs of this remote in place of the repository's own.
+    pub remote: Option<RemoteName>,
+    /// How many parents to copy with each commit; `None` for all that the source has.
+    pub depth: Option<u64>,
+    /// Copy commits without what they hold; they stay partial.
+    pub commit_metadata_only: bool,
+    /// Hash every object at the source before it is linked or copied.
+    pub untrusted: bool,
+    /// Refuse content whose mode a bare-user-only repository cannot hold.
+    pub bareuseronly_files: bool,
+    /// Check that commits are bound to the refs, and to the collection, that they are pulled from.
+    pub verify_bindings: bool,
+    /// How many threads copy.
+    pub threads: usize,
+}
+
+impl Default for PullLocalOptions {
+    fn default() -> Self {
+        Self {
+            remote: None,
+            depth: Some(0),
+            commit_metadata_only: false,
+            untrusted: false,
+            bareuseronly_files: false,
+            verify_bindings: true,
+            threads: 2,
+        }
+    }
+}
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PullLocalStats {
+    /// Commits, dirtrees and dirmetas that the target did not have.
+    pub metadata_objects: u64,
+    /// Content objects that the target did not have.
+    pub content_objects: u64,
+    /// Bytes of content that were written, before compression; what was linked is not.
+    pub content_written_bytes: u64,
+    /// Refs that moved.
+    pub refs: u64,
+}
+
+/// Copies `targets`, or where there are none all refs of the source's own, from `source` to `repo`.
+///
+/// # Errors
+/// [`RepoError::NotFound`](crate::RepoError::NotFound) for a ref or object that the source lacks,
+/// [`RepoError::Corrupt`](crate::RepoError::Corrupt) for objects that fail a check,
+/// [`RepoError::Invalid`](crate::RepoError::Invalid) for a commit that is not bound to its ref and for modes that are
+/// refused, [`RepoError::Locked`](crate::RepoError::Locked) and [`RepoError::Io`](crate::RepoError::Io).
+pub fn pull_local(
+    repo: &Repo,
+    source: &Repo,
+    targets: &[PullTarget],
+    options: &PullLocalOptions,
+) -> Result<PullLocalStats> {
+    repo.require_writable()?;
+    let _pinned = source.lock(LockKind::Shared)?;
+    let kept = repo.lock(LockKind::Shared)?;
+    let plan = Plan::make(repo, source, targets, options)?;
+    let edits = ref_edits(repo, &plan, options)?;
+    if plan.is_empty() {
+        kept.release()?;
+        if !edits.is_empty() {
+            repo.edit_refs(&edits)?;
+        }
+        return Ok(PullLocalStats {
+            refs: edits.len() as u64,
+            ..PullLocalStats::default()
+        });
+    }
+    let refs = edits.len() as u64;
+    let mut transaction = repo.begin()?;
+    for commit in &plan.commits {
+        repo.set_partial(&commit.checksum, Partial::Incomplete)?;
+    }
+    let trust = if options.untrusted {
+        Trust::Verify
+    } else {
+        Trust::Trusted
+    };
+    copy::copy(&transaction, source, &plan, trust, options)?;
+    for edit in edits {
+        transaction.edit_ref(edit);
+    }
+    // The transaction has the lock itself.
+    kept.release()?;
+    let stats = transaction.commit()?;
+    if !options.commit_metadata_only {
+        for commit in &plan.commits {
+            repo.clear_partial(&commit.checksum)?;
+        }
+    }
+    Ok(PullLocalStats {
+        metadata_objects: stats.metadata_written_objects,
+        content_objects: stats.content_written_objects,
+        content_written_bytes: stats.content_written_bytes,
+        refs,
+    })
+}
+
+/// Returns the refs that are to move, each from the value that it has now.
+fn ref_edits(repo: &Repo, plan: &Plan, options: &PullLocalOptions) -> Result<Vec<RefEdit>> {
+    let mut edits = Vec::new();
+    for (name, commit) in &plan.refs {
+        let refspec = Refspec {
+            remote: options.remote.clone(),
+            name: name.clone(),
+        };
+        let old = repo.read_ref(&refspec)?;
+        if old.as_ref() != Some(commit) {
+            edits.push(RefEdit {
+                name: refspec.into(),
+                expected: old.map_or(Expected::Absent, Expected::Is),
+                new: Some(*commit),
+            });
+        }
+    }
+    Ok(edits)
+}

@@ -1,0 +1,247 @@
+//! Which commits and objects are to be copied.
+//!
+//! Commits first, with their parents as deep as asked; then, for each commit that the target lacks, its trees,
+//! walked together with those of a commit that the target has: what is equal on both sides is there already.
+//! Each tree is visited once, however many commits share it.
+
+use super::PullLocalOptions;
+use super::target::{PullTarget, Wanted, resolve};
+use crate::bindings::binding_problem;
+use crate::error::{RepoError, Result};
+use crate::partial::Partial;
+use crate::repo::Repo;
+use ostler_format::{Checksum, CollectionId, Commit, DirTree, ObjectName, ObjectType, RefName, Refspec};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A commit to be copied.
+pub(super) struct PlannedCommit {
+    pub(super) checksum: Checksum,
+    /// A check found that objects of it are damaged here: what is there has to be looked at.
+    pub(super) damaged: bool,
+}
+
+/// What is to be copied.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) commits: Vec<PlannedCommit>,
+    /// What the commits need and the target may lack; the commits themselves are not in it.
+    pub(super) objects: Vec<ObjectName>,
+    /// Commits whose detached metadata differs from the target's.
+    pub(super) detached: Vec<Checksum>,
+    pub(super) refs: BTreeMap<RefName, Checksum>,
+}
+
+impl Plan {
+    pub(super) fn make(
+        repo: &Repo,
+        source: &Repo,
+        targets: &[PullTarget],
+        options: &PullLocalOptions,
+    ) -> Result<Self> {
+        let mut planner = Planner::new(repo, source, options)?;
+        let wanted = resolve(source, targets)?;
+        for wanted in &wanted {
+            planner.add(wanted)?;
+        }
+        planner.plan.refs = wanted
+            .into_iter()
+            .filter_map(|wanted| Some((wanted.reference?, wanted.commit)))
+            .collect();
+        Ok(planner.plan)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.commits.is_empty() && self.detached.is_empty()
+    }
+}
+
+struct Planner<'a> {
+    repo: &'a Repo,
+    source: &'a Repo,
+    options: &'a PullLocalOptions,
+    collection: Option<CollectionId>,
+    plan: Plan,
+    /// How many parents were followed from a commit; `None` is all.
+    followed: HashMap<Checksum, Option<u64>>,
+    seen: HashSet<ObjectName>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(repo: &'a Repo, source: &'a Repo, options: &'a PullLocalOptions) -> Result<Self> {
+        let remote = match &options.remote {
+            Some(remote) => repo.config().remote_collection_id(remote)?,
+            None => None,
+        };
+        Ok(Self {
+            repo,
+            source,
+            options,
+            collection: remote.or_else(|| source.config().collection_id().cloned()),
+            plan: Plan::default(),
+            followed: HashMap::new(),
+            seen: HashSet::new(),
+        })
+    }
+
+    /// Plans a commit and its parents.
+    fn add(&mut self, wanted: &Wanted) -> Result<()> {
+        let old = self.old_tip(wanted)?;
+        let mut next = Some(wanted.commit);
+        let mut left = self.options.depth;
+        let mut reference = wanted.reference.as_ref();
+        while let Some(checksum) = next.take() {
+            let commit = match self.source.load_commit(&checksum) {
+                Ok(commit) => commit,
+                // History ends where the source's does.
+                Err(error) if error.is_not_found() && checksum != wanted.commit => break,
+                Err(error) => return Err(error),
+            };
+            self.check_bindings(&checksum, &commit, reference.take())?;
+            let before = self.followed.get(&checksum).copied();
+            if before.is_none() {
+                self.add_commit(&checksum, &commit, old.as_ref())?;
+            }
+            if before.is_some_and(|before| reaches(before, left)) {
+                break;
+            }
+            self.followed.insert(checksum, left);
+            if left != Some(0) {
+                left = left.map(|left| left - 1);
+                next = commit.parent;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the commit that the target has for the ref.
+    fn old_tip(&self, wanted: &Wanted) -> Result<Option<Checksum>> {
+        let Some(name) = &wanted.reference else {
+            return Ok(None);
+        };
+        self.repo.read_ref(&Refspec {
+            remote: self.options.remote.clone(),
+            name: name.clone(),
+        })
+    }
+
+    fn check_bindings(
+        &self,
+        checksum: &Checksum,
+        commit: &Commit,
+        reference: Option<&RefName>,
+    ) -> Result<()> {
+        if !self.options.verify_bindings {
+            return Ok(());
+        }
+        match binding_problem(commit, reference, self.collection.as_ref()) {
+            None => Ok(()),
+            Some(problem) => Err(RepoError::invalid(format!("commit {checksum}"), problem)),
+        }
+    }
+
+    fn add_commit(&mut self, checksum: &Checksum, commit: &Commit, old: Option<&Checksum>) -> Result<()> {
+        self.add_detached(checksum)?;
+        let name = ObjectName::new(*checksum, ObjectType::Commit);
+        let partial = self.repo.is_partial(checksum)?;
+        let there = self.repo.has_object(&name)?;
+        if there && (partial.is_none() || self.options.commit_metadata_only) {
+            return Ok(());
+        }
+        let damaged = partial == Some(Partial::Damaged);
+        if !self.options.commit_metadata_only {
+            // What is damaged may be damaged in any commit that the target has.
+            let base = if damaged { None } else { self.base(commit, old)? };
+            self.note(ObjectName::new(commit.root_meta, ObjectType::DirMeta));
+            self.walk(commit.root_tree, base)?;
+        }
+        self.plan.commits.push(PlannedCommit {
+            checksum: *checksum,
+            damaged,
+        });
+        Ok(())
+    }
+
+    /// Plans the source's detached metadata where the target's differs.
+    fn add_detached(&mut self, checksum: &Checksum) -> Result<()> {
+        let name = ObjectName::new(*checksum, ObjectType::CommitMeta);
+        let Some(theirs) = found(self.source.load_metadata(&name))? else {
+            return Ok(());
+        };
+        if found(self.repo.load_metadata(&name))?.as_ref() != Some(&theirs) {
+            self.plan.detached.push(*checksum);
+        }
+        Ok(())
+    }
+
+    /// Returns the root of a commit that the target has completely and that is likely to be similar.
+    fn base(&self, commit: &Commit, old: Option<&Checksum>) -> Result<Option<Checksum>> {
+        for candidate in [old, commit.parent.as_ref()].into_iter().flatten() {
+            if self.repo.is_partial(candidate)?.is_none()
+                && let Some(commit) = found(self.repo.load_commit(candidate))?
+            {
+                return Ok(Some(commit.root_tree));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes an object, unless it was; returns whether it was not.
+    fn note(&mut self, name: ObjectName) -> bool {
+        let new = self.seen.insert(name);
+        if new {
+            self.plan.objects.push(name);
+        }
+        new
+    }
+
+    /// Notes all of a tree that a tree of the target's lacks. Without recursion: trees may be nested as deep as
+    /// somebody likes.
+    fn walk(&mut self, root: Checksum, base: Option<Checksum>) -> Result<()> {
+        let mut stack = vec![(root, base)];
+        while let Some((checksum, base)) = stack.pop() {
+            if base == Some(checksum) || !self.note(ObjectName::new(checksum, ObjectType::DirTree)) {
+                continue;
+            }
+            let tree = self.source.load_dirtree(&checksum)?;
+            let old = match base {
+                // A hole in what should be complete: all of the new tree is copied then.
+                Some(base) => found(self.repo.load_dirtree(&base))?.unwrap_or_default(),
+                None => DirTree::default(),
+            };
+            for file in &tree.files {
+                if old
+                    .file(&file.name)
+                    .is_none_or(|old| old.checksum != file.checksum)
+                {
+                    self.note(ObjectName::new(file.checksum, ObjectType::File));
+                }
+            }
+            for dir in &tree.dirs {
+                let old = old.dir(&dir.name);
+                if old.is_none_or(|old| old.meta != dir.meta) {
+                    self.note(ObjectName::new(dir.meta, ObjectType::DirMeta));
+                }
+                stack.push((dir.tree, old.map(|old| old.tree)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether following `before` parents reached as far as following `now` would.
+fn reaches(before: Option<u64>, now: Option<u64>) -> bool {
+    match (before, now) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(before), Some(now)) => before >= now,
+    }
+}
+
+/// Turns "not found" into `None`.
+fn found<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,102 @@
+//! What is asked for: a ref, a commit, or a ref at a commit.
+
+use crate::error::{RepoError, Result};
+use crate::refs::RefScope;
+use crate::repo::Repo;
+use ostler_format::{Checksum, FormatError, RefName, Refspec};
+use std::fmt;
+use std::str::FromStr;
+
+/// A ref of the source, a commit, or both: the ref is then set to the commit, wherever the source's points.
+/// As text: `REF`, 64 hexadecimal digits, `REF@COMMIT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PullTarget {
+    /// A ref, at the commit that the source has for it.
+    Ref(RefName),
+    /// A commit; no ref is set.
+    Commit(Checksum),
+    /// A ref, at this commit.
+    RefAt(RefName, Checksum),
+}
+
+impl FromStr for PullTarget {
+    type Err = FormatError;
+
+    fn from_str(text: &str) -> Result<Self, FormatError> {
+        if let Ok(commit) = Checksum::from_hex(text) {
+            return Ok(Self::Commit(commit));
+        }
+        Ok(match text.split_once('@') {
+            Some((name, commit)) => Self::RefAt(RefName::new(name)?, Checksum::from_hex(commit)?),
+            None => Self::Ref(RefName::new(text)?),
+        })
+    }
+}
+
+impl fmt::Display for PullTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ref(name) => fmt::Display::fmt(name, f),
+            Self::Commit(commit) => fmt::Display::fmt(commit, f),
+            Self::RefAt(name, commit) => write!(f, "{name}@{commit}"),
+        }
+    }
+}
+
+/// A commit to copy, and the ref that it is copied for.
+pub(super) struct Wanted {
+    pub(super) reference: Option<RefName>,
+    pub(super) commit: Checksum,
+}
+
+/// Finds the commits of the targets; without any, of all refs of the source's own. What the source tracks of
+/// other repositories, and mirrors, are copied only by name of their commits.
+pub(super) fn resolve(source: &Repo, targets: &[PullTarget]) -> Result<Vec<Wanted>> {
+    if targets.is_empty() {
+        let refs = source.list_refs(RefScope::Local)?.into_iter();
+        return Ok(refs
+            .map(|(refspec, commit)| Wanted {
+                reference: Some(refspec.name),
+                commit,
+            })
+            .collect());
+    }
+    targets.iter().map(|target| resolve_one(source, target)).collect()
+}
+
+fn resolve_one(source: &Repo, target: &PullTarget) -> Result<Wanted> {
+    Ok(match target {
+        PullTarget::Commit(commit) => Wanted {
+            reference: None,
+            commit: *commit,
+        },
+        PullTarget::RefAt(name, commit) => Wanted {
+            reference: Some(name.clone()),
+            commit: *commit,
+        },
+        PullTarget::Ref(name) => {
+            let found = source.read_ref(&Refspec::local(name.clone()))?;
+            let missing = || RepoError::not_found(format!("Refspec '{name}'"));
+            Wanted {
+                reference: Some(name.clone()),
+                commit: found.ok_or_else(missing)?,
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_read_as_they_are_written() {
+        let commit = Checksum::of(b"x");
+        for text in ["os/stable", &commit.to_string(), &format!("os/stable@{commit}")] {
+            assert_eq!(text.parse::<PullTarget>().unwrap().to_string(), text);
+        }
+        for bad in ["", "a@", "a@b", "origin:a", "a@b@c", "../a"] {
+            assert!(bad.parse::<PullTarget>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Making and writing the summary: the list of refs that clients start from.
+//!
+//! All that a summary says of a ref but its name (size, time and version of the commit) is a function of the
+//! commit, so that it is taken from the summary at hand where that has the same commit, and only the others are
+//! read. A ref whose commit is missing fails the making, unless the summary at hand knows the commit.
+//!
+//! The order of keys and refs depends on what is there alone: the same repository at the same time gives the
+//! same bytes.
+
+mod refs;
+mod write;
+
+pub use write::{update_if_configured, update_summary, write_summary};
+
+use crate::error::{RepoError, Result};
+use crate::repo::Repo;
+use ostler_format::gvariant::{Value, VarDict};
+use ostler_format::{DeltaList, MAX_METADATA_SIZE, Summary};
+use refs::SummaryRefs;
+
+/// What goes into a summary besides what the repository says.
+#[derive(Debug, Clone, Default)]
+pub struct SummaryOptions {
+    /// The time, in seconds since the epoch.
+    pub now: u64,
+    /// Keys to add, once: the next summary does not keep them unless `keep_unknown` is set then.
+    pub metadata: VarDict,
+    /// Keep the keys of the summary at hand that OSTree does not know: those of Flatpak, for example. Stock
+    /// ostree drops them.
+    pub keep_unknown: bool,
+}
+
+/// The keys that are made anew, or dropped, each time.
+const KNOWN_KEYS: [&str; 8] = [
+    Summary::MODE,
+    Summary::LAST_MODIFIED,
+    Summary::EXPIRES,
+    Summary::TOMBSTONE_COMMITS,
+    Summary::INDEXED_DELTAS,
+    DeltaList::KEY,
+    Summary::COLLECTION_ID,
+    Summary::COLLECTION_MAP,
+];
+
+/// Returns the bytes of a summary of the repository as it is. Nothing is locked or written.
+///
+/// # Errors
+/// [`RepoError::NotFound`] for a ref whose commit is missing, [`RepoError::Format`], [`RepoError::Io`].
+pub fn build_summary(repo: &Repo, options: &SummaryOptions) -> Result<Vec<u8>> {
+    build(repo, options, &repo.delta_digests()?)
+}
+
+fn build(repo: &Repo, options: &SummaryOptions, deltas: &DeltaList) -> Result<Vec<u8>> {
+    let old = summary_at_hand(repo)?;
+    let SummaryRefs { main, collections } = SummaryRefs::read(repo, &old)?;
+    let config = repo.config();
+    let mut metadata = VarDict::new();
+    metadata.insert(Summary::MODE, Value::Str(repo.mode().as_str().to_owned()));
+    metadata.insert(Summary::LAST_MODIFIED, Value::U64(options.now.swap_bytes()));
+    metadata.insert(
+        Summary::TOMBSTONE_COMMITS,
+        Value::Bool(config.tombstone_commits()),
+    );
+    metadata.insert(Summary::INDEXED_DELTAS, Value::Bool(true));
+    if !deltas.0.is_empty() && !config.no_deltas_in_summary() {
+        metadata.insert(DeltaList::KEY, deltas.to_value());
+    }
+    if let Some(id) = config.collection_id() {
+        metadata.insert(Summary::COLLECTION_ID, Value::Str(id.as_str().to_owned()));
+    }
+    if !collections.is_empty() {
+        metadata.insert(Summary::COLLECTION_MAP, collections.to_value());
+    }
+    let unknown = old.metadata.iter().filter(|(key, _)| !KNOWN_KEYS.contains(key));
+    let kept = options.keep_unknown.then_some(unknown).into_iter().flatten();
+    for (key, value) in options.metadata.iter().chain(kept) {
+        // What the repository says wins over what was given, and that over what was there.
+        if metadata.get(key).is_none() {
+            metadata.insert(key, value.clone());
+        }
+    }
+    let summary = Summary::new(main, metadata).map_err(RepoError::format("summary"))?;
+    Ok(summary.to_bytes())
+}
+
+/// Reads the summary that is there. One that cannot be read is as good as none: it is about to be replaced.
+fn summary_at_hand(repo: &Repo) -> Result<Summary> {
+    let bytes = repo
+        .root()
+        .read_if_exists("summary", MAX_METADATA_SIZE)
+        .map_err(RepoError::io("read", repo.root().path_of("summary")))?;
+    Ok(bytes
+        .and_then(|bytes| Summary::parse(&bytes).ok())
+        .unwrap_or_default())
+}
