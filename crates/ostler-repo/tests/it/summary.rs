@@ -1,8 +1,10 @@
 //! Summaries: stock ostree reads from ours what it reads from its own.
 
 use ostler_format::gvariant::{Value, VarDict};
-use ostler_format::{DeltaList, Summary, SummaryRef};
-use ostler_repo::{Repo, SummaryOptions, build_summary, update_if_configured, update_summary};
+use ostler_format::{DeltaList, RefName, Summary, SummaryRef};
+use ostler_repo::{
+    Expected, RefEdit, Repo, SummaryOptions, build_summary, update_if_configured, update_summary,
+};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
 use std::collections::{BTreeMap, BTreeSet};
@@ -241,9 +243,26 @@ fn refs_are_followed_by_the_summary_where_the_configuration_says_so() {
     assert!(!stock.path().join("summary").exists());
 
     append(&stock.path().join("config"), "[core]\nauto-update-summary=true\n");
-    assert!(update_if_configured(&Repo::open(stock.path()).unwrap()).unwrap());
-    let summary = read(&stock);
-    assert_eq!(summary.refs.len(), 3);
-    assert!(summary.last_modified().unwrap() > 1_700_000_000);
-    assert!(summary.lookup("app").and_then(SummaryRef::timestamp).is_some());
+    let repo = Repo::open(stock.path()).unwrap();
+    assert!(update_if_configured(&repo).unwrap());
+    assert!(read(&stock).last_modified().unwrap() > 1_700_000_000);
+    let names = || {
+        read(&stock)
+            .refs
+            .iter()
+            .map(|entry| entry.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["app", "os/x86_64/stable", "été"]);
+
+    let app = repo.resolve_rev("app").unwrap();
+    let name = |text: &str| text.parse::<RefName>().unwrap();
+    repo.edit_refs(&[RefEdit::set(name("b"), Expected::Absent, app)])
+        .unwrap();
+    repo.set_alias(&name("c"), &name("b"), Expected::Absent).unwrap();
+    let mut transaction = repo.begin().unwrap();
+    transaction.edit_ref(RefEdit::set(name("d"), Expected::Absent, app));
+    transaction.commit().unwrap();
+    assert_eq!(names(), ["app", "b", "c", "d", "os/x86_64/stable", "été"]);
+    assert_eq!(read(&stock).lookup("c").map(|entry| entry.checksum), Some(app));
 }

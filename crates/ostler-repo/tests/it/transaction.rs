@@ -337,14 +337,6 @@ fn marks_of_partial_commits_are_those_of_stock_ostree() {
 }
 
 #[test]
-fn a_repository_that_wants_its_summary_updated_is_refused_before_anything_is_written() {
-    let (_scratch, repo) = archive();
-    StockRepo::open(repo.path()).run(&["config", "set", "core.auto-update-summary", "true"]);
-    let repo = Repo::open(repo.path()).unwrap();
-    assert!(matches!(repo.begin(), Err(RepoError::Unsupported { .. })));
-}
-
-#[test]
 fn expected_content_that_is_there_is_not_even_read() {
     struct Unreadable;
     impl std::io::Read for Unreadable {
