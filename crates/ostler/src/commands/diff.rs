@@ -61,12 +61,11 @@ struct StatsRecord {
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let repo = context.open()?;
-    let (first, second) = match &args.second {
-        Some(second) => (side(&repo, &args.first)?, side(&repo, second)?),
-        None => {
-            let parent = repo.resolve_rev(&format!("{}^", args.first))?;
-            (DiffSide::Commit(parent), side(&repo, &args.first)?)
-        }
+    let (first, second) = if let Some(second) = &args.second {
+        (side(&repo, &args.first)?, side(&repo, second)?)
+    } else {
+        let parent = repo.resolve_rev(&format!("{}^", args.first))?;
+        (DiffSide::Commit(parent), side(&repo, &args.first)?)
     };
     let ui = context.ui();
     if args.fs_diff || !args.stats {

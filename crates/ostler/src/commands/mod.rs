@@ -6,12 +6,15 @@ mod commit;
 mod completions;
 mod config;
 mod diff;
+mod fsck;
 mod init;
 mod log;
 mod ls;
+mod pull_local;
 mod refs;
 mod rev_parse;
 mod show;
+mod summary;
 
 use crate::context::Context;
 
@@ -40,6 +43,12 @@ pub(crate) enum Command {
     Refs(refs::Args),
     /// Read and change the configuration of a repository
     Config(config::Args),
+    /// Check the repository for damage
+    Fsck(fsck::Args),
+    /// Copy commits from another local repository
+    PullLocal(pull_local::Args),
+    /// Update or print the summary
+    Summary(summary::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -58,6 +67,9 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::RevParse(args) => rev_parse::run(context, &args),
         Command::Refs(args) => refs::run(context, &args),
         Command::Config(args) => config::run(context, &args),
+        Command::Fsck(args) => fsck::run(context, &args),
+        Command::PullLocal(args) => pull_local::run(context, &args),
+        Command::Summary(args) => summary::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
     }
 }

@@ -23,6 +23,7 @@ fn json_is_one_object_a_line() {
         &["refs", "-A"],
         &["rev-parse", "main", "main^"],
         &["config", "get", "core.mode"],
+        &["fsck"],
     ] {
         let printed = printed(directory.path(), &[&["--json"], arguments].concat());
         assert!(!printed.is_empty(), "{arguments:?}");

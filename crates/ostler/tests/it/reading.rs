@@ -8,7 +8,7 @@ use std::convert::identity;
 use std::path::Path;
 
 #[track_caller]
-fn all_alike(directory: &Path, table: &[&str]) {
+pub(crate) fn all_alike(directory: &Path, table: &[&str]) {
     for arguments in table {
         assert_alike(directory, &format!("--repo=repo {arguments}"), identity);
     }

@@ -1,0 +1,150 @@
+//! `fsck`: reads all that refs and commits lead to, and says what is damaged.
+
+use crate::context::Context;
+use crate::ui::{Progress, Ui};
+use anyhow::bail;
+use ostler_format::{Checksum, ObjectName};
+use ostler_repo::fsck::{FsckFinding, FsckOptions, FsckPhase, FsckReport, FsckReporter, fsck};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::num::NonZero;
+use std::thread;
+
+/// The arguments of `fsck`.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[command(after_help = "\
+Examples:
+  ostler --repo=/srv/repo fsck
+  ostler --repo=/srv/repo fsck --quiet --all
+  ostler --repo=/srv/repo fsck --delete   # then fetch the damaged commits again")]
+pub(crate) struct Args {
+    /// Write tombstones for the missing parents of commits
+    #[arg(long)]
+    add_tombstones: bool,
+    /// Print no steps, only what is wrong and the result
+    #[arg(short, long)]
+    quiet: bool,
+    /// Go on after the first damage
+    #[arg(short, long)]
+    all: bool,
+    /// Delete damaged objects, so that they can be fetched again
+    #[arg(long)]
+    delete: bool,
+    /// Check that commits are bound to the refs that name them
+    #[arg(long)]
+    verify_bindings: bool,
+    /// Check that the refs that commits are bound to name them (implies --verify-bindings)
+    #[arg(long)]
+    verify_back_refs: bool,
+}
+
+/// The last line as JSON.
+#[derive(Serialize)]
+struct Record {
+    commits: u64,
+    objects: u64,
+    partial_commits: usize,
+    damaged_commits: usize,
+    findings: Vec<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let repo = context.open()?;
+    let options = FsckOptions {
+        all: args.all,
+        delete: args.delete,
+        add_tombstones: args.add_tombstones,
+        verify_bindings: args.verify_bindings,
+        verify_back_refs: args.verify_back_refs,
+        threads: thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    let reporter = Reporter {
+        ui: context.ui(),
+        quiet: args.quiet,
+        progress: RefCell::new(None),
+        failed: RefCell::new(None),
+    };
+    let report = fsck(&repo, &options, &reporter)?;
+    drop(reporter.progress.take());
+    if let Some(error) = reporter.failed.take() {
+        return Err(error);
+    }
+    conclude(context.ui(), &report)
+}
+
+fn conclude(ui: &Ui, report: &FsckReport) -> anyhow::Result<()> {
+    if ui.json() {
+        ui.object(&Record {
+            commits: report.commits,
+            objects: report.objects,
+            partial_commits: report.partial.len(),
+            damaged_commits: report.partial_by_fsck.len(),
+            findings: report.findings.iter().map(ToString::to_string).collect(),
+        })?;
+    }
+    if !report.findings.is_empty() {
+        bail!("repository corruption encountered");
+    }
+    if !report.partial.is_empty() {
+        ui.heading(format_args!(
+            "{} partial commits not verified",
+            report.partial.len()
+        ))?;
+    }
+    if !report.is_sound() {
+        bail!(
+            "{} partial commits from fsck-detected corruption",
+            report.partial_by_fsck.len()
+        );
+    }
+    let commits = report.commits;
+    ui.heading(format_args!(
+        "object fsck of {commits} commits completed successfully - no errors found."
+    ))
+}
+
+/// Passes on what the check says while it runs.
+struct Reporter<'a> {
+    ui: &'a Ui,
+    quiet: bool,
+    progress: RefCell<Option<Progress>>,
+    /// The first failure to print.
+    failed: RefCell<Option<anyhow::Error>>,
+}
+
+impl FsckReporter for Reporter<'_> {
+    fn phase(&self, phase: FsckPhase) {
+        if !self.quiet
+            && let Err(error) = self.ui.heading(phase)
+        {
+            self.failed.borrow_mut().get_or_insert(error);
+        }
+        if matches!(phase, FsckPhase::Content { .. }) {
+            *self.progress.borrow_mut() = Some(self.ui.progress("fsck objects"));
+        }
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        if let Some(progress) = &*self.progress.borrow() {
+            progress.update(done, total);
+        }
+    }
+
+    fn finding(&self, finding: &FsckFinding) {
+        self.ui.note(&finding.to_string());
+    }
+
+    fn marked_partial(&self, commit: &Checksum) {
+        self.ui.note(&format!("Marking commit as partial: {commit}"));
+    }
+
+    fn deleted(&self, object: &ObjectName) {
+        self.ui.note(&format!("Deleted {object}"));
+    }
+
+    fn added_tombstone(&self, commit: &Checksum) {
+        self.ui.note(&format!("Added tombstone for commit {commit}"));
+    }
+}

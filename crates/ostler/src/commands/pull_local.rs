@@ -1,0 +1,98 @@
+//! `pull-local`: copies commits, and the refs that name them, from another repository on this machine.
+
+use crate::context::Context;
+use crate::sizes::format_size;
+use anyhow::bail;
+use ostler_format::RemoteName;
+use ostler_repo::pull_local::{PullLocalOptions, PullTarget, pull_local};
+use serde::Serialize;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::thread;
+
+/// The arguments of `pull-local`.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[command(after_help = "\
+Examples:
+  ostler --repo=/srv/public pull-local /srv/build os/stable
+  ostler --repo=/srv/public pull-local --depth=-1 /srv/build
+  ostler --repo=/srv/public pull-local --remote=build --untrusted /srv/build os/stable@COMMIT")]
+pub(crate) struct Args {
+    /// Fetch commits without their trees
+    #[arg(long)]
+    commit_metadata_only: bool,
+    /// Set the refs of this remote in place of the repository's own
+    #[arg(long)]
+    remote: Option<RemoteName>,
+    /// Sync nothing
+    #[arg(long)]
+    disable_fsync: bool,
+    // What it is for, a sync that stalls nobody else, one sync of the file system does as well.
+    #[arg(long, hide = true)]
+    per_object_fsync: bool,
+    /// Hash every object before it is taken over
+    #[arg(long)]
+    untrusted: bool,
+    /// Refuse files whose mode bare-user-only repositories cannot hold
+    #[arg(long)]
+    bareuseronly_files: bool,
+    #[arg(long, hide = true)]
+    disable_static_deltas: bool,
+    /// Take commits that are not bound to their refs
+    #[arg(long)]
+    disable_verify_bindings: bool,
+    /// How many parents to fetch with each commit; -1 for all
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    depth: i64,
+    /// The repository to copy from
+    #[arg(value_name = "SRC_REPO")]
+    source: PathBuf,
+    /// REF, COMMIT or REF@COMMIT [default: all refs]
+    #[arg(value_name = "REF")]
+    targets: Vec<PullTarget>,
+}
+
+#[derive(Serialize)]
+struct Record {
+    metadata_objects: u64,
+    content_objects: u64,
+    content_written_bytes: u64,
+    refs: u64,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let depth = match u64::try_from(args.depth) {
+        Ok(depth) => Some(depth),
+        Err(_) if args.depth == -1 => None,
+        Err(_) => bail!("--depth is neither a number of parents nor -1: {}", args.depth),
+    };
+    let repo = context.open_synced(!args.disable_fsync)?;
+    let source = context.open_at(&args.source)?;
+    let options = PullLocalOptions {
+        remote: args.remote.clone(),
+        depth,
+        commit_metadata_only: args.commit_metadata_only,
+        untrusted: args.untrusted,
+        bareuseronly_files: args.bareuseronly_files,
+        verify_bindings: !args.disable_verify_bindings,
+        threads: thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    let stats = pull_local(&repo, &source, &args.targets, &options)?;
+    let record = Record {
+        metadata_objects: stats.metadata_objects,
+        content_objects: stats.content_objects,
+        content_written_bytes: stats.content_written_bytes,
+        refs: stats.refs,
+    };
+    context.ui().either(
+        &record,
+        format_args!(
+            "{} metadata, {} content objects imported; {} content written",
+            stats.metadata_objects,
+            stats.content_objects,
+            format_size(stats.content_written_bytes),
+        ),
+    )
+}

@@ -1,0 +1,151 @@
+//! Checks, summaries and local pulls, compared with stock.
+
+use crate::fixture;
+use crate::programs::{Ended, OSTLER, assert_alike, ended, ostler};
+use crate::reading::all_alike;
+use crate::writing::compare;
+use ostler_testkit::command::run;
+use ostler_testkit::stock::StockRepo;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn a_check_says_what_stock_says() {
+    let directory = fixture::repository();
+    for arguments in ["fsck", "fsck -q", "fsck -a", "fsck --verify-bindings"] {
+        assert_alike(
+            directory.path(),
+            &format!("--repo=repo {arguments}"),
+            Ended::without_progress,
+        );
+    }
+}
+
+#[test]
+fn summaries_are_printed_as_in_stock() {
+    let directory = fixture::repository();
+    all_alike(directory.path(), &["summary", "summary -v", "summary --raw"]);
+    let repo = StockRepo::open(&directory.path().join("repo"));
+    repo.run(&["summary", "-u", "-m", "xa.title='hello'", "-m", "number=uint32 5"]);
+    all_alike(
+        directory.path(),
+        &[
+            "summary -v",
+            "summary --view",
+            "summary --raw",
+            "summary",
+            "summary -v --repo=repo",
+        ],
+    );
+}
+
+#[test]
+fn local_pulls_bring_what_stock_brings() {
+    let _directory = compare(
+        &[
+            "--repo=source init --mode=archive",
+            "--repo=source commit --fsync=false --timestamp=@1 -b one tree",
+            "--repo=source commit --fsync=false --timestamp=@2 -b one overlay",
+            "--repo=source commit --fsync=false --timestamp=@3 -b two --tree=dir=tree --tree=dir=overlay",
+            "--repo=repo init --mode=archive",
+            "--repo=repo pull-local source one",
+            "--repo=repo pull-local --depth=-1 source one",
+            "--repo=repo pull-local --disable-fsync --untrusted source",
+            "--repo=repo pull-local --remote=origin source two",
+            "--repo=repo pull-local source nowhere",
+            "--repo=repo pull-local nowhere",
+            "--repo=repo pull-local",
+        ],
+        |_| (),
+    );
+}
+
+#[test]
+fn a_summary_that_we_make_reads_as_one_that_stock_makes() {
+    let directory = compare(
+        &[
+            "--repo=repo init --mode=archive",
+            "--repo=repo commit --fsync=false --timestamp=@1 -b one tree",
+            "--repo=repo commit --fsync=false --timestamp=@2 -b two --add-metadata-string=version=2 overlay",
+            "--repo=repo refs --create=alias --alias one",
+            "--repo=repo summary -u",
+            "--repo=repo summary -u -m novalue",
+            "--repo=repo summary -u -m a=[",
+        ],
+        |_| (),
+    );
+    let view = |name: &str| {
+        let printed = StockRepo::open(&directory.path().join(name).join("repo")).run(&["summary", "-v"]);
+        let lines = printed.lines().filter(|line| !line.starts_with("Last-Modified"));
+        // Stock writes the keys of metadata in the order of a hash table.
+        lines.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(view("own"), view("stock"));
+    let add = ["--repo=own/repo", "summary", "-u", "-m", "xa.title='hello'"];
+    let _printed = run(ostler(directory.path()).args(add));
+    let key = ["--repo=own/repo", "summary", "--print-metadata-key=xa.title"];
+    assert_eq!(run(ostler(directory.path()).args(key)), "'hello'\n");
+}
+
+/// Harms the repository `repo` below a directory.
+type Harm = fn(&Path);
+
+/// Returns the path of the object `checksum` with a suffix, below `repo/objects`.
+fn object(directory: &Path, checksum: &str, suffix: &str) -> PathBuf {
+    let (first, rest) = checksum.split_at(2);
+    directory
+        .join("repo/objects")
+        .join(first)
+        .join(format!("{rest}.{suffix}"))
+}
+
+/// Returns the checksums that `ls -C` prints for a path of `main`.
+fn checksums(directory: &Path, path: &str) -> Vec<String> {
+    let listed = StockRepo::open(&directory.join("repo")).run(&["ls", "-d", "-C", "main^^", path]);
+    let words = listed.split_whitespace().filter(|word| word.len() == 64);
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn damage_is_reported_with_the_status_of_stock() {
+    let harms: [(&str, Harm); 4] = [
+        ("missing file", |directory| {
+            let file = &checksums(directory, "/big")[0];
+            fs::remove_file(object(directory, file, "filez")).unwrap();
+        }),
+        ("changed file", |directory| {
+            let (file, other) = (&checksums(directory, "/big")[0], &checksums(directory, "/a")[0]);
+            fs::remove_file(object(directory, file, "filez")).unwrap();
+            fs::copy(
+                object(directory, other, "filez"),
+                object(directory, file, "filez"),
+            )
+            .unwrap();
+        }),
+        ("missing tree", |directory| {
+            let tree = &checksums(directory, "/sub")[0];
+            fs::remove_file(object(directory, tree, "dirtree")).unwrap();
+        }),
+        ("missing commit", |directory| {
+            let commit = StockRepo::open(&directory.join("repo")).rev_parse("main");
+            fs::remove_file(object(directory, &commit, "commit")).unwrap();
+        }),
+    ];
+    for (name, harm) in harms {
+        for options in ["", "-a", "-q -a", "--delete"] {
+            let arguments = format!("--repo=repo fsck {options}");
+            let after = |program: &str| {
+                let directory = fixture::repository();
+                harm(directory.path());
+                let first = ended(program, directory.path(), &arguments).without_progress();
+                // Here stock forgets some damage and counts it anew: only the status is the same.
+                let again = ended(program, directory.path(), "--repo=repo fsck").code;
+                // Without a ref's commit stock gives up, whatever it was asked.
+                let said = (name != "missing commit").then_some(first.stdout);
+                (first.code, said, again)
+            };
+            assert_eq!(after(OSTLER), after("ostree"), "{name}: fsck {options}");
+        }
+    }
+}
