@@ -17,6 +17,8 @@ pub(crate) struct Environment {
     pub(crate) source_date_epoch: Option<OsString>,
     /// `NO_COLOR`, set and not empty.
     pub(crate) no_color: bool,
+    /// `USER`, else `LOGNAME`.
+    pub(crate) user: Option<String>,
 }
 
 impl Environment {
@@ -30,7 +32,20 @@ impl Environment {
             boot_id: set("OSTREE_BOOTID").and_then(|id| id.into_string().ok()),
             source_date_epoch: set("SOURCE_DATE_EPOCH"),
             no_color: set("NO_COLOR").is_some(),
+            user: set("USER")
+                .or_else(|| set("LOGNAME"))
+                .and_then(|user| user.into_string().ok()),
         }
+    }
+
+    /// Returns who runs the process, and where, for records: `user@host`, with the number where there is no name.
+    pub(crate) fn who(&self) -> String {
+        let user = self
+            .user
+            .clone()
+            .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        format!("{user}@{host}")
     }
 
     /// Returns the seconds since the epoch by the system's clock; 0 for a clock before it.

@@ -11,6 +11,7 @@ mod dates;
 mod environment;
 mod exit;
 mod hints;
+mod interrupt;
 mod key_value;
 mod program;
 mod sizes;

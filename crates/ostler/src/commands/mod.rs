@@ -10,6 +10,7 @@ mod fsck;
 mod init;
 mod log;
 mod ls;
+mod publish;
 mod pull_local;
 mod refs;
 mod rev_parse;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     RevParse(rev_parse::Args),
     /// List, create and delete refs
     Refs(refs::Args),
+    /// Bring commits to where clients pull them
+    Publish(publish::Args),
     /// Read and change the configuration of a repository
     Config(config::Args),
     /// Check the repository for damage
@@ -66,6 +69,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Log(args) => log::run(context, &args),
         Command::RevParse(args) => rev_parse::run(context, &args),
         Command::Refs(args) => refs::run(context, &args),
+        Command::Publish(args) => publish::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Fsck(args) => fsck::run(context, &args),
         Command::PullLocal(args) => pull_local::run(context, &args),

@@ -130,6 +130,11 @@ impl Ui {
         let _written = writeln!(io::stderr().lock(), "{line}");
     }
 
+    /// Starts showing a transfer on a terminal; a pipe sees nothing.
+    pub(crate) fn transfer(&self, objects: u64, bytes: u64) -> Progress {
+        Progress::of_transfer(objects, bytes, self.terminal && !self.json)
+    }
+
     /// Starts showing progress on a terminal; a pipe sees nothing.
     pub(crate) fn progress(&self, label: &'static str) -> Progress {
         Progress::new(label, self.terminal && !self.json)

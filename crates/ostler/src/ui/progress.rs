@@ -2,6 +2,9 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// The bar of a transfer: what is done, how fast, and how long it will take.
+const TRANSFER: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+
 /// A running progress display; it vanishes when dropped.
 #[derive(Debug)]
 pub(crate) struct Progress(ProgressBar);
@@ -18,6 +21,22 @@ impl Progress {
             bar.set_style(style);
         }
         Self(bar)
+    }
+
+    /// Starts showing a transfer of so many objects and bytes.
+    pub(super) fn of_transfer(objects: u64, bytes: u64, shown: bool) -> Self {
+        let progress = Self::new("publishing", shown);
+        if let Ok(style) = ProgressStyle::with_template(TRANSFER) {
+            progress.0.set_style(style);
+        }
+        progress.0.set_message(format!("publishing {objects} objects"));
+        progress.0.set_length(bytes);
+        progress
+    }
+
+    /// Shows that so many more bytes have arrived.
+    pub(crate) fn stored(&self, bytes: u64) {
+        self.0.inc(bytes);
     }
 
     /// Shows that `done` of `total` are done.

@@ -1,0 +1,163 @@
+//! `publish`: brings commits of a repository to where clients pull them.
+
+mod events;
+mod report;
+
+use crate::context::Context;
+use crate::exit;
+use crate::interrupt::Interrupt;
+use anyhow::Context as _;
+use events::Events;
+use ostler_format::RepoMode;
+use ostler_repo::Repo;
+use ostler_repo::fs::Dir;
+use ostler_transfer::{DirStore, Policy, PublishOptions, Selection, SummaryPolicy, TransferError, publish};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+/// The arguments of `publish`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ostler --repo=/srv/build publish /srv/public
+  ostler --repo=/srv/build publish /srv/public 'os/*/stable' --dry-run
+  ostler --repo=/srv/build publish /srv/public --delete-refs --summary=generate
+  ostler --repo=/srv/build publish /srv/public --verify
+
+Objects arrive first and are hashed; then all refs and the summary change at once. A run that is cut
+short leaves DEST as it was, and the next one goes on from there. Clients that are pulling meanwhile
+lose nothing: nothing is removed but the refs that --delete-refs names.")]
+#[expect(clippy::struct_excessive_bools, reason = "one field an option")]
+pub(crate) struct Args {
+    /// The directory to publish to: an archive repository, or an empty or absent one, which becomes one
+    #[arg(value_name = "DEST")]
+    destination: PathBuf,
+    /// Refs, or patterns of refs ('*' within a part of a name, '**' across parts) [default: all refs]
+    #[arg(value_name = "REF|GLOB")]
+    refs: Vec<String>,
+    /// Remove refs of DEST that the source has no more (with patterns: only those that match)
+    #[arg(long)]
+    delete_refs: bool,
+    /// Let --delete-refs remove even the last ref
+    #[arg(long, requires = "delete_refs")]
+    allow_empty: bool,
+    /// Accept updates that are not fast-forwards, or that go back in time
+    #[arg(long)]
+    force: bool,
+    /// Read and hash everything that DEST claims to have, and replace what is missing or damaged
+    #[arg(long)]
+    verify: bool,
+    /// What becomes of the summary and its signature
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    summary: SummaryChoice,
+    /// Print what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Copy objects even where hard links to the source's files could be made
+    #[arg(long)]
+    copy: bool,
+    /// How many objects are put at once [default: the number of processors]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+}
+
+/// What becomes of the summary.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum SummaryChoice {
+    /// The source's with its signature if it fits DEST's refs, else a new one without; never drops a signature
+    #[default]
+    Auto,
+    /// The source's with its signature; fails if it does not fit
+    Copy,
+    /// A new one, unsigned
+    Generate,
+    /// Left alone
+    None,
+}
+
+impl From<SummaryChoice> for SummaryPolicy {
+    fn from(choice: SummaryChoice) -> Self {
+        match choice {
+            SummaryChoice::Auto => Self::Auto,
+            SummaryChoice::Copy => Self::Copy,
+            SummaryChoice::Generate => Self::Generate,
+            SummaryChoice::None => Self::None,
+        }
+    }
+}
+
+/// Publishes.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let source = context.open()?;
+    let interrupt = Interrupt::watch()?;
+    let policy = Policy {
+        selection: Selection::new(&args.refs)?,
+        force: args.force,
+        delete_refs: args.delete_refs,
+        allow_empty: args.allow_empty,
+        summary: args.summary.into(),
+        verify: args.verify,
+    };
+    let target = open_target(context, &args.destination, args.dry_run)?;
+    let store = DirStore::new(target).sharing_files(!args.copy);
+    let events = Events::new(context.ui());
+    let options = PublishOptions {
+        policy: &policy,
+        dry_run: args.dry_run,
+        jobs: args
+            .jobs
+            .or_else(|| std::thread::available_parallelism().ok())
+            .unwrap_or(NonZero::<usize>::MIN),
+        now: context.environment().now(),
+        who: &context.environment().who(),
+        interrupted: interrupt.flag(),
+        reporter: &events,
+    };
+    let outcome = publish(&source, &store, &options);
+    events.finish();
+    match outcome {
+        Ok(outcome) => report::outcome(context.ui(), &args.destination, &outcome, args.dry_run),
+        Err(TransferError::Interrupted) => Err(exit::Interrupted.into()),
+        Err(error) => Err(anyhow::Error::new(error)
+            .context(format!("nothing was published to {}", args.destination.display()))),
+    }
+}
+
+/// Opens the repository at `path`, or makes one where there is nothing yet, or only what a making that was cut short left.
+fn open_target(context: &Context, path: &Path, dry_run: bool) -> anyhow::Result<Repo> {
+    if is_unmade(path)? {
+        if dry_run {
+            let text = format!(
+                "{} is not a repository yet: there is nothing to compare with",
+                path.display()
+            );
+            return Err(exit::usage(text));
+        }
+        let made = Repo::create(path, RepoMode::Archive, None);
+        made.with_context(|| format!("cannot make a repository at {}", path.display()))?;
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        // The new name has to last as well.
+        let synced = Dir::open(parent).and_then(|parent| parent.fsync());
+        synced.with_context(|| format!("cannot sync {}", parent.display()))?;
+    }
+    context.open_at(path)
+}
+
+/// What making a repository makes before `objects`, which makes it one.
+const HALF_MADE: [&str; 5] = ["config", "tmp", "extensions", "state", "refs"];
+
+/// Returns whether there is no repository at `path` and one may be made there.
+fn is_unmade(path: &Path) -> anyhow::Result<bool> {
+    let names = match std::fs::read_dir(path) {
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<Vec<_>, _>>(),
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(fault) => Err(fault),
+    };
+    let names = names.with_context(|| format!("cannot look into {}", path.display()))?;
+    Ok(names.iter().all(|name| HALF_MADE.iter().any(|half| name == half)))
+}

@@ -1,0 +1,135 @@
+//! What `publish` did, or would do, in words or as JSON.
+
+use crate::sizes::format_size;
+use crate::ui::Ui;
+use ostler_format::Checksum;
+use ostler_transfer::{Outcome, Plan, RefUpdate, SummaryPlan};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The last line of a run, or the plan of a dry run, as JSON.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    event: &'static str,
+    destination: String,
+    generation: Option<u64>,
+    refs: &'a [RefUpdate],
+    added: BTreeMap<&'static str, ostler_transfer::Tally>,
+    added_objects: usize,
+    added_bytes: u64,
+    reused_objects: u64,
+    files: Vec<&'a str>,
+    detached_metadata: Vec<String>,
+    summary: &'static str,
+    unreferenced_commits: Vec<String>,
+    attempts: u32,
+}
+
+/// Prints the outcome of a run.
+pub(crate) fn outcome(ui: &Ui, destination: &Path, outcome: &Outcome, dry_run: bool) -> anyhow::Result<()> {
+    if ui.json() {
+        return ui.object(&record(destination, outcome, dry_run));
+    }
+    if dry_run {
+        return plan(ui, destination, &outcome.plan);
+    }
+    ui.line(done(destination, outcome))
+}
+
+fn record<'a>(destination: &Path, outcome: &'a Outcome, dry_run: bool) -> Record<'a> {
+    let plan = &outcome.plan;
+    Record {
+        event: if dry_run { "plan" } else { "done" },
+        destination: destination.display().to_string(),
+        generation: outcome.generation,
+        refs: &plan.refs,
+        added: plan
+            .by_type()
+            .into_iter()
+            .map(|(kind, tally)| (kind.as_str(), tally))
+            .collect(),
+        added_objects: plan.objects.len(),
+        added_bytes: plan.bytes(),
+        reused_objects: plan.reused_objects,
+        files: plan.files.iter().map(|file| file.path.as_str()).collect(),
+        detached_metadata: plan
+            .detached
+            .iter()
+            .map(|update| update.commit.to_string())
+            .collect(),
+        summary: summary_word(&plan.summary),
+        unreferenced_commits: plan.unreferenced.iter().map(ToString::to_string).collect(),
+        attempts: outcome.attempts,
+    }
+}
+
+fn summary_word(summary: &SummaryPlan) -> &'static str {
+    match summary {
+        SummaryPlan::Keep => "keep",
+        SummaryPlan::Copy {
+            signature: Some(_), ..
+        } => "copy signed",
+        SummaryPlan::Copy { signature: None, .. } => "copy",
+        SummaryPlan::Generate => "generate",
+    }
+}
+
+fn done(destination: &Path, outcome: &Outcome) -> String {
+    let plan = &outcome.plan;
+    let Some(generation) = outcome.generation else {
+        return format!("{} is up to date", destination.display());
+    };
+    format!(
+        "published {} to {}: {} added ({}), generation {generation}",
+        counted(plan.refs.len(), "ref"),
+        destination.display(),
+        counted(plan.objects.len(), "object"),
+        format_size(plan.bytes()),
+    )
+}
+
+/// Prints the plan of a dry run.
+fn plan(ui: &Ui, destination: &Path, plan: &Plan) -> anyhow::Result<()> {
+    if plan.is_empty() {
+        return ui.line(format_args!(
+            "{} is up to date: nothing to do",
+            destination.display()
+        ));
+    }
+    ui.line(format_args!("would publish to {}:", destination.display()))?;
+    for update in &plan.refs {
+        ui.line(format_args!(
+            "  ref {}: {} -> {}",
+            update.name,
+            value(update.old),
+            value(update.new)
+        ))?;
+    }
+    for (kind, tally) in plan.by_type() {
+        let size = format_size(tally.bytes);
+        ui.line(format_args!("  add {} {kind} objects, {size}", tally.objects))?;
+    }
+    for file in &plan.files {
+        ui.line(format_args!("  add {}, {}", file.path, format_size(file.size)))?;
+    }
+    for update in &plan.detached {
+        let how = if update.old.is_some() { "change" } else { "add" };
+        ui.line(format_args!("  {how} detached metadata of {}", update.commit))?;
+    }
+    if plan.summary != SummaryPlan::Keep {
+        ui.line(format_args!("  summary: {}", summary_word(&plan.summary)))?;
+    }
+    for commit in &plan.unreferenced {
+        ui.line(format_args!("  no longer referenced: commit {commit}"))?;
+    }
+    Ok(())
+}
+
+fn value(commit: Option<Checksum>) -> String {
+    commit.map_or_else(|| "none".to_owned(), |commit| commit.to_string())
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
