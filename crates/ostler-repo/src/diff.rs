@@ -8,11 +8,11 @@ use crate::commit::{not_committable, open_child, usable_xattrs, utf8_name};
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind, FileStat};
 use crate::repo::Repo;
+use crate::transaction::hash_content;
 use crate::walk::{MAX_DEPTH, load_tree, push_name, too_deep};
 use crate::xattrs;
-use ostler_format::{Checksum, DirMeta, FileHeader, Hasher, ObjectName, ObjectType, TreeDir, Xattrs};
+use ostler_format::{Checksum, DirMeta, FileHeader, TreeDir, Xattrs};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 
 /// One of the two trees.
@@ -27,7 +27,7 @@ pub enum DiffSide<'a> {
 /// What counts as a difference.
 #[derive(Debug, Clone, Default)]
 pub struct DiffOptions {
-    /// Extended attributes do not.
+    /// Extended attributes of what is on disk do not; those in commits do, as for libostree.
     pub no_xattrs: bool,
     /// What is on disk is taken to belong to this user.
     pub owner_uid: Option<u32>,
@@ -35,7 +35,8 @@ pub struct DiffOptions {
     pub owner_gid: Option<u32>,
 }
 
-/// The differences, as paths that begin with `/`, in the order of a walk.
+/// The differences, in the order of a walk. Paths begin with `/` in a commit and without in a directory on disk, as
+/// libostree prints them; those of what both have are the first tree's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TreeDiff {
     /// What is in both and differs. Of a directory that took the place of a file, or a file that of a directory,
@@ -76,10 +77,16 @@ impl Repo {
             options,
             found: TreeDiff::default(),
         };
-        let first = differ.root(first)?;
-        let second = differ.root(second)?;
-        differ.compare(&first, &second)?;
-        Ok(differ.found)
+        differ.compare(&differ.root(first)?, &differ.root(second)?)?;
+        let mut found = differ.found;
+        if matches!(first, DiffSide::Directory(_)) {
+            make_relative(&mut found.modified);
+            make_relative(&mut found.removed);
+        }
+        if matches!(second, DiffSide::Directory(_)) {
+            make_relative(&mut found.added);
+        }
+        Ok(found)
     }
 
     /// Counts the objects that two commits have in common.
@@ -142,10 +149,18 @@ struct Listing {
     dirs: BTreeMap<Box<str>, Node>,
 }
 
+/// What the second tree has where the first has a directory.
+#[derive(Debug)]
+enum Counterpart {
+    Directory(Node),
+    File,
+    Nothing,
+}
+
 /// Two directories at the same place.
 struct Frame {
-    /// Directories of both, still to be compared.
-    common: std::vec::IntoIter<(Box<str>, Node, Node)>,
+    /// Directories of the first with what the second has at their places, still to be compared.
+    dirs: std::vec::IntoIter<(Box<str>, Node, Counterpart)>,
     /// What only the second has: reported when the common ones are done.
     added: Listing,
     /// The length of the path of the directory above.
@@ -181,7 +196,7 @@ impl Differ<'_> {
         let mut stack: Vec<Frame> = Vec::new();
         stack.extend(self.enter(first, second, &path, 0)?);
         while let Some(frame) = stack.last_mut() {
-            let Some((name, first, second)) = frame.common.next() else {
+            let Some((name, first, counterpart)) = frame.dirs.next() else {
                 let added = std::mem::take(&mut frame.added);
                 self.add(&mut path, added)?;
                 path.truncate(frame.above);
@@ -190,6 +205,19 @@ impl Differ<'_> {
             };
             let above = path.len();
             push_name(&mut path, &name);
+            let second = match counterpart {
+                Counterpart::Directory(second) => second,
+                Counterpart::File => {
+                    self.found.modified.push(path.clone());
+                    path.truncate(above);
+                    continue;
+                }
+                Counterpart::Nothing => {
+                    self.found.removed.push(path.clone());
+                    path.truncate(above);
+                    continue;
+                }
+            };
             if self.differing_dirs(&first, &second)? {
                 self.found.modified.push(path.clone());
             }
@@ -227,16 +255,17 @@ impl Differ<'_> {
                 (None, None) => self.found.removed.push(place(&name)),
             }
         }
-        let mut common = Vec::new();
+        let mut dirs = Vec::new();
         for (name, dir) in first.dirs {
-            match (added.dirs.remove(&name), added.files.remove(&name)) {
-                (Some(other), _) => common.push((name, dir, other)),
-                (None, Some(_)) => self.found.modified.push(place(&name)),
-                (None, None) => self.found.removed.push(place(&name)),
-            }
+            let counterpart = match (added.dirs.remove(&name), added.files.remove(&name)) {
+                (Some(other), _) => Counterpart::Directory(other),
+                (None, Some(_)) => Counterpart::File,
+                (None, None) => Counterpart::Nothing,
+            };
+            dirs.push((name, dir, counterpart));
         }
         Ok(Some(Frame {
-            common: common.into_iter(),
+            dirs: dirs.into_iter(),
             added,
             above,
         }))
@@ -308,34 +337,26 @@ impl Differ<'_> {
     }
 
     fn differing_dirs(&self, first: &Node, second: &Node) -> Result<bool> {
-        if let (Node::Stored { meta: a, .. }, Node::Stored { meta: b, .. }) = (first, second)
-            && (a == b || !self.options.no_xattrs)
-        {
+        if let (Node::Stored { meta: a, .. }, Node::Stored { meta: b, .. }) = (first, second) {
             return Ok(a != b);
         }
         Ok(self.meta(first)? != self.meta(second)?)
     }
 
     fn meta(&self, node: &Node) -> Result<DirMeta> {
-        let mut meta = match node {
-            Node::Stored { meta, .. } => self.repo.load_dirmeta(meta)?,
-            Node::OnDisk(dir) => {
-                let dir = dir.open()?;
-                let failed = |doing: &'static str| RepoError::io(doing, dir.path());
-                let stat = dir.stat_self().map_err(failed("look at"))?;
-                let found = || xattrs::read_file(&dir).map_err(failed("read the extended attributes of"));
-                DirMeta {
-                    uid: self.options.owner_uid.unwrap_or(stat.uid),
-                    gid: self.options.owner_gid.unwrap_or(stat.gid),
-                    mode: stat.mode,
-                    xattrs: self.xattrs(found)?,
-                }
-            }
+        let dir = match node {
+            Node::Stored { meta, .. } => return self.repo.load_dirmeta(meta),
+            Node::OnDisk(dir) => dir.open()?,
         };
-        if self.options.no_xattrs {
-            meta.xattrs = Xattrs::default();
-        }
-        Ok(meta)
+        let failed = |doing: &'static str| RepoError::io(doing, dir.path());
+        let stat = dir.stat_self().map_err(failed("look at"))?;
+        let found = || xattrs::read_file(&dir).map_err(failed("read the extended attributes of"));
+        Ok(DirMeta {
+            uid: self.options.owner_uid.unwrap_or(stat.uid),
+            gid: self.options.owner_gid.unwrap_or(stat.gid),
+            mode: stat.mode,
+            xattrs: self.xattrs(found)?,
+        })
     }
 
     fn xattrs(&self, found: impl FnOnce() -> Result<Vec<(Vec<u8>, Vec<u8>)>>) -> Result<Xattrs> {
@@ -346,25 +367,12 @@ impl Differ<'_> {
     }
 
     fn differing_files(&self, name: &str, first: &Leaf, second: &Leaf) -> Result<bool> {
-        if let (Leaf::Stored(a), Leaf::Stored(b)) = (first, second)
-            && (a == b || !self.options.no_xattrs)
-        {
-            return Ok(a != b);
-        }
         Ok(self.checksum(name, first)? != self.checksum(name, second)?)
     }
 
-    /// Returns the checksum that decides whether a file differs.
     fn checksum(&self, name: &str, leaf: &Leaf) -> Result<Checksum> {
         match leaf {
-            Leaf::Stored(checksum) if !self.options.no_xattrs => Ok(*checksum),
-            Leaf::Stored(checksum) => {
-                let mut reader = self.repo.open_content(checksum)?;
-                let mut header = reader.header().clone();
-                header.xattrs = Xattrs::default();
-                let path = ObjectName::new(*checksum, ObjectType::File).to_string();
-                hash(&header, &mut reader).map_err(RepoError::io("read object", path))
-            }
+            Leaf::Stored(checksum) => Ok(*checksum),
             Leaf::OnDisk(dir, kind) => self.checksum_on_disk(dir, name, *kind),
         }
     }
@@ -384,7 +392,7 @@ impl Differ<'_> {
                 let stat = FileStat::of(&file).map_err(failed("look at"))?;
                 let found = || xattrs::read_file(&file).map_err(failed("read the extended attributes of"));
                 let header = header(stat, String::new(), self.xattrs(found)?);
-                hash(&header, &mut file).map_err(failed("read"))
+                hash_content(&header, &mut file)
             }
             FileKind::Symlink => {
                 let gone = || RepoError::not_found(dir.path_of(name).display().to_string());
@@ -400,15 +408,8 @@ impl Differ<'_> {
     }
 }
 
-fn hash(header: &FileHeader, content: &mut dyn Read) -> std::io::Result<Checksum> {
-    let mut hasher = Hasher::new();
-    hasher.update(&header.to_hash_prefix());
-    let mut buffer = crate::buffers::stream();
-    loop {
-        let count = crate::compress::read_some(content, &mut buffer)?;
-        if count == 0 {
-            return Ok(hasher.finish());
-        }
-        hasher.update(buffer.get(..count).unwrap_or_default());
+fn make_relative(paths: &mut [String]) {
+    for path in paths {
+        path.remove(0);
     }
 }

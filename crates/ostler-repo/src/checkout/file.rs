@@ -114,11 +114,7 @@ impl<'a> Worker<'a> {
             let Some(stat) = repo.stat_own_object(&name)? else {
                 continue;
             };
-            // Empty files are in so many places that they would exhaust the links of a file, and tempt programs
-            // that write to what they take for a fresh file. Symbolic links are files in bare-user repositories.
-            if stat.kind == FileKind::Regular
-                && (stat.size == 0 || is_stored_symlink(repo, &stat, file.checksum)?)
-            {
+            if stat.kind == FileKind::Regular && self.is_copied(repo, &stat, file.checksum)? {
                 return Ok(false);
             }
             let Some(objects) = repo.loose().directory_of(&name)? else {
@@ -131,6 +127,14 @@ impl<'a> Worker<'a> {
             };
         }
         Ok(false)
+    }
+
+    /// Returns whether a file is made anew although links fit the mode: empty files are in so many places that they
+    /// would exhaust the links of a file, and tempt programs that write to what they take for a fresh one; what
+    /// its owner cannot read gets another mode; symbolic links are files in bare-user repositories.
+    fn is_copied(&self, repo: &Repo, stat: &FileStat, checksum: &Checksum) -> Result<bool> {
+        let unreadable = self.options.user_mode && stat.mode & OWNER_READS == 0;
+        Ok(stat.size == 0 || unreadable || is_stored_symlink(repo, stat, checksum)?)
     }
 
     /// Makes a hard link; false if the contents have to decide about what is in the way.

@@ -62,7 +62,7 @@ pub enum HardLinks {
 #[derive(Debug, Clone, Default)]
 pub struct CheckoutOptions {
     /// Leave owners and extended attributes as they come, and set-user-id bits away; else all is as in the commit,
-    /// which takes privileges.
+    /// which takes privileges. From a bare-user-only repository there is no other way.
     pub user_mode: bool,
     /// What happens where something is in the way.
     pub overwrite: Overwrite,
@@ -112,6 +112,10 @@ impl Repo {
         destination: &Path,
         options: &CheckoutOptions,
     ) -> Result<CheckoutStats> {
+        let mut options = options.clone();
+        // Owners and attributes are lost there, so there is nothing else to restore.
+        options.user_mode |= self.mode() == RepoMode::BareUserOnly;
+        let options = &options;
         self.check_hard_links(options)?;
         let entry = self.lookup_path(commit, options.subpath.as_deref().unwrap_or("/"))?;
         let shared = Shared {

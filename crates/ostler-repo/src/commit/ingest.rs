@@ -307,12 +307,13 @@ fn read_exactly<'b>(file: &mut File, size: u64, buffer: &'b mut [u8]) -> io::Res
         match file.read(room) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-            Ok(0) => return Ok(buffer.get(..size).filter(|_| filled == size)),
-            Ok(count) => filled += count,
-        }
-        // A file gives less than was asked for at its end only.
-        if filled >= size {
-            return Ok(buffer.get(..size).filter(|_| filled == size));
+            Ok(count) => {
+                filled += count;
+                // A file gives less than was asked for at its end only.
+                if count == 0 || filled >= size {
+                    return Ok(buffer.get(..size).filter(|_| filled == size));
+                }
+            }
         }
     }
 }

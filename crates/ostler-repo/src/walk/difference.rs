@@ -72,6 +72,9 @@ pub struct ClosureDifference<'r> {
     removed: Vec<Checksum>,
     /// What the old tree had, and the new one has not, at the places that were compared.
     held: HashSet<ObjectName>,
+    /// Whether the old commit of the comparison under way is held. If it is one of those to be added, what it has
+    /// is needed as well.
+    holding: bool,
 }
 
 impl Repo {
@@ -108,10 +111,12 @@ impl<'r> ClosureDifference<'r> {
             added: Vec::new(),
             removed: Vec::new(),
             held: HashSet::new(),
+            holding: false,
         }
     }
 
-    /// Adds a commit with one that is held: its predecessor in the same ref is the best choice.
+    /// Adds a commit with one that is held, or that was added before: its predecessor in the same ref is the best
+    /// choice.
     ///
     /// # Errors
     /// [`RepoError::Incomplete`](crate::RepoError::Incomplete) if a dirtree of `new` is missing, and what loading
@@ -120,11 +125,13 @@ impl<'r> ClosureDifference<'r> {
         if old == Some(new) || self.commits.contains(new) {
             return Ok(());
         }
+        let known = old;
         let old = match old.map(|old| self.repo.load_commit(old)).transpose() {
             Err(error) if error.is_not_found() => None,
             old => old?,
         };
         let commit = self.repo.load_commit(new)?;
+        self.holding = known.is_some_and(|old| !self.commits.contains(old));
         self.commits.push(*new);
         let Some(old) = old else {
             self.dirmetas.push(commit.root_meta);
@@ -136,7 +143,9 @@ impl<'r> ClosureDifference<'r> {
     }
 
     fn hold(&mut self, checksum: Checksum, kind: ObjectType) {
-        self.held.insert(ObjectName::new(checksum, kind));
+        if self.holding {
+            self.held.insert(ObjectName::new(checksum, kind));
+        }
     }
 
     fn compare_meta(&mut self, old: &Checksum, new: &Checksum) {
@@ -187,8 +196,10 @@ impl<'r> ClosureDifference<'r> {
 
     /// Notes a directory that the new tree does not have.
     fn remove(&mut self, old: &TreeDir) {
-        self.hold(old.meta, ObjectType::DirMeta);
-        self.removed.push(old.tree);
+        if self.holding {
+            self.hold(old.meta, ObjectType::DirMeta);
+            self.removed.push(old.tree);
+        }
     }
 
     /// Reads a new dirtree, unless that was done before, and the old one at its place, and compares their files.
@@ -271,6 +282,7 @@ impl<'r> ClosureDifference<'r> {
     /// may be moved to.
     fn walk_removed(&mut self) -> Result<()> {
         let mut pending = std::mem::take(&mut self.removed);
+        self.holding = true;
         if self.added.is_empty() {
             return Ok(());
         }

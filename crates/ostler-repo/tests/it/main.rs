@@ -1,9 +1,15 @@
 //! How a repository behaves, with stock ostree as the judge.
 
 #[cfg(test)]
+mod checkout;
+#[cfg(test)]
+mod commit;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod create;
+#[cfg(test)]
+mod diff;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -32,3 +38,5 @@ mod store_fixture;
 mod summary;
 #[cfg(test)]
 mod transaction;
+#[cfg(test)]
+mod walk;

@@ -1,0 +1,327 @@
+//! Walks: what commits consist of, and what one needs beyond another.
+
+use crate::commit::{Pair, bound_to, builder, commit};
+use ostler_format::{Checksum, Commit, DirMeta, DirTree, ObjectName, ObjectType, RepoMode, TreeDir, Xattrs};
+use ostler_repo::{ClosureDifference, Descend, NewObjects, PathEntry, Repo, RepoError, WalkEntry};
+use ostler_testkit::tree;
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::path::Path;
+
+fn fixture() -> Pair {
+    Pair::new("archive", RepoMode::Archive)
+}
+
+fn set(names: impl IntoIterator<Item = ObjectName>) -> BTreeSet<ObjectName> {
+    names.into_iter().collect()
+}
+
+fn rename(from: &Path, to: &Path) {
+    rustix::fs::rename(from, to).unwrap();
+}
+
+/// Checks what every difference promises.
+fn assert_difference(repo: &Repo, old: Option<&Checksum>, new: &Checksum) -> NewObjects {
+    let found = repo.diff_closure(old, new).unwrap();
+    let needed = set(repo.closure(&[*new]).unwrap());
+    let held = set(old.map_or_else(Vec::new, |old| repo.closure(&[*old]).unwrap()));
+    let listed: Vec<_> = found.child_first().collect();
+    let listed_set = set(listed.iter().copied());
+    assert_eq!(listed.len(), listed_set.len(), "each object once");
+    assert_eq!(listed.len(), found.len());
+    assert!(
+        needed.difference(&held).all(|name| listed_set.contains(name)),
+        "nothing new is left out"
+    );
+    assert!(listed_set.is_subset(&needed), "nothing that is not needed");
+    assert_child_first(repo, &listed);
+    found
+}
+
+fn assert_child_first(repo: &Repo, listed: &[ObjectName]) {
+    let all: HashSet<_> = listed.iter().copied().collect();
+    let mut before = HashSet::new();
+    for name in listed {
+        let children: Vec<ObjectName> = match name.kind {
+            ObjectType::DirTree => {
+                let tree = repo.load_dirtree(&name.checksum).unwrap();
+                let files = tree
+                    .files
+                    .iter()
+                    .map(|file| ObjectName::new(file.checksum, ObjectType::File));
+                let dirs = tree.dirs.iter().flat_map(|dir| {
+                    [
+                        ObjectName::new(dir.tree, ObjectType::DirTree),
+                        ObjectName::new(dir.meta, ObjectType::DirMeta),
+                    ]
+                });
+                files.chain(dirs).collect()
+            }
+            ObjectType::Commit => {
+                let commit = repo.load_commit(&name.checksum).unwrap();
+                vec![
+                    ObjectName::new(commit.root_tree, ObjectType::DirTree),
+                    ObjectName::new(commit.root_meta, ObjectType::DirMeta),
+                ]
+            }
+            _ => Vec::new(),
+        };
+        for child in children.iter().filter(|child| all.contains(child)) {
+            assert!(before.contains(child), "{name} comes before {child}");
+        }
+        before.insert(*name);
+    }
+}
+
+#[test]
+fn the_closure_of_all_commits_is_the_repository() {
+    let pair = fixture();
+    let tree = tree::assorted(&pair.beside("tree"));
+    let first = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+    tree::mutate(tree.path(), 1, 20);
+    let second = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+
+    let closure = pair.ours.closure(&[first, second]).unwrap();
+
+    assert_eq!(closure, pair.ours.list_objects(false).unwrap());
+    let one: BTreeSet<_> = set(pair.ours.closure(&[first]).unwrap());
+    let other: BTreeSet<_> = set(pair.ours.closure(&[second]).unwrap());
+    assert_eq!(set(closure), one.union(&other).copied().collect());
+}
+
+#[test]
+fn a_walk_lists_what_stock_lists_in_the_same_order() {
+    let pair = fixture();
+    let tree = tree::assorted(&pair.beside("tree"));
+    let checksum = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+    let stock = ostler_testkit::stock::StockRepo::open(pair.ours.path());
+    let printed = stock.run(&["ls", "-R", "--nul-filenames-only", "main"]);
+
+    let mut walked = Vec::new();
+    let mut visit = |entry: WalkEntry<'_>| {
+        let (WalkEntry::Directory { path, .. } | WalkEntry::File { path, .. }) = entry;
+        walked.push(path.to_owned());
+        Ok(Descend::Yes)
+    };
+    pair.ours.walk_commit(&checksum, &mut visit).unwrap();
+
+    let expected: Vec<_> = printed.split_terminator('\0').collect();
+    assert_eq!(walked, expected);
+}
+
+#[test]
+fn a_visitor_can_pass_over_directories() {
+    let pair = fixture();
+    let tree = tree::plain(&pair.beside("tree"));
+    let checksum = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+    let mut walked = Vec::new();
+    let mut visit = |entry: WalkEntry<'_>| {
+        let (WalkEntry::Directory { path, .. } | WalkEntry::File { path, .. }) = entry;
+        walked.push(path.to_owned());
+        Ok(if path == "/usr" {
+            Descend::Skip
+        } else {
+            Descend::Yes
+        })
+    };
+    pair.ours.walk_commit(&checksum, &mut visit).unwrap();
+    assert!(walked.contains(&"/usr".to_owned()) && walked.contains(&"/etc/motd".to_owned()));
+    assert!(!walked.iter().any(|path| path.starts_with("/usr/")));
+}
+
+#[test]
+fn paths_are_found_or_not() {
+    let pair = fixture();
+    let tree = tree::plain(&pair.beside("tree"));
+    let outcome = commit(&pair.ours, "main", &builder("main", &[tree.path()]));
+    let find = |path: &str| pair.ours.lookup_path(&outcome.checksum, path);
+
+    let root = PathEntry::Directory {
+        tree: outcome.root_tree,
+        meta: outcome.root_meta,
+    };
+    assert_eq!(find("/").unwrap(), root);
+    assert_eq!(find("").unwrap(), root);
+    assert!(matches!(find("/usr/bin").unwrap(), PathEntry::Directory { .. }));
+    assert!(matches!(find("usr//bin/hello/").unwrap(), PathEntry::File(_)));
+    for absent in ["/nope", "/usr/nope/deeper", "/etc/motd/below", "/usr/..", "/."] {
+        assert!(
+            matches!(find(absent), Err(RepoError::NotFound { .. })),
+            "{absent}"
+        );
+    }
+}
+
+#[test]
+fn random_changes_keep_every_promise_of_a_difference() {
+    for seed in 0..12 {
+        let pair = fixture();
+        let tree = tree::random(&pair.beside("tree"), seed, 150);
+        let first = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+        let everything = assert_difference(&pair.ours, None, &first);
+        assert_eq!(
+            set(everything.child_first()),
+            set(pair.ours.closure(&[first]).unwrap())
+        );
+
+        tree::mutate(
+            tree.path(),
+            seed + 100,
+            [1, 5, 30, 90][usize::try_from(seed % 4).unwrap()],
+        );
+        if seed % 3 == 0 {
+            let top = fs::read_dir(tree.path()).unwrap().map(Result::unwrap);
+            if let Some(dir) = top.into_iter().find(|entry| entry.path().is_dir()) {
+                rename(&dir.path(), &tree.path().join("moved"));
+            }
+        }
+        let second = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+
+        assert_difference(&pair.ours, Some(&first), &second);
+        assert_difference(&pair.ours, Some(&second), &first);
+        assert!(pair.ours.diff_closure(Some(&first), &first).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn moving_a_directory_costs_only_the_trees_around_it() {
+    let pair = fixture();
+    let tree = tree::plain(&pair.beside("tree"));
+    let first = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+    rename(&tree.path().join("usr/share"), &tree.path().join("etc/share"));
+    rename(
+        &tree.path().join("usr/bin/hello"),
+        &tree.path().join("usr/bin/hallo"),
+    );
+    let second = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+
+    let found = assert_difference(&pair.ours, Some(&first), &second);
+
+    assert_eq!((found.content.len(), found.dirmetas.len()), (0, 0));
+    assert_eq!(found.dirtrees.len(), 4, "/, /etc, /usr, /usr/bin");
+}
+
+#[test]
+fn several_commits_share_what_is_walked() {
+    let pair = fixture();
+    let tree = tree::random(&pair.beside("tree"), 5, 200);
+    let mut commits = Vec::new();
+    for seed in 0..4 {
+        commits.push(commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum);
+        tree::mutate(tree.path(), seed, 10);
+    }
+    let mut difference = ClosureDifference::new(&pair.ours);
+    for pair in commits.windows(2) {
+        difference.add(Some(&pair[0]), &pair[1]).unwrap();
+    }
+    let found = difference.finish().unwrap();
+
+    let needed = set(pair.ours.closure(&commits[1..]).unwrap());
+    let held = set(pair.ours.closure(&commits[..1]).unwrap());
+    let listed = set(found.child_first());
+    let missing: Vec<_> = needed
+        .difference(&held)
+        .filter(|name| !listed.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert_eq!(found.commits, &commits[1..]);
+}
+
+#[test]
+fn a_missing_dirtree_is_named_with_its_place() {
+    let pair = fixture();
+    let tree = tree::plain(&pair.beside("tree"));
+    let checksum = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+    let PathEntry::Directory { tree: missing, .. } =
+        pair.ours.lookup_path(&checksum, "/usr/share/doc").unwrap()
+    else {
+        panic!("a directory")
+    };
+    let name = ObjectName::new(missing, ObjectType::DirTree);
+    fs::remove_file(
+        pair.ours
+            .path()
+            .join("objects")
+            .join(name.loose_path(RepoMode::Archive)),
+    )
+    .unwrap();
+
+    for error in [
+        pair.ours.closure(&[checksum]).unwrap_err(),
+        pair.ours.diff_closure(None, &checksum).unwrap_err(),
+        pair.ours
+            .walk_commit(&checksum, &mut |_| Ok(Descend::Yes))
+            .unwrap_err(),
+    ] {
+        match error {
+            RepoError::Incomplete { object, path } => {
+                assert_eq!((object, path.as_str()), (name, "/usr/share/doc"));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    let mut closure = ostler_repo::Closure::new(&pair.ours);
+    closure.tolerate_holes(true);
+    closure.add_commit(&checksum).unwrap();
+    assert!(closure.finish().contains(&name));
+}
+
+/// Writes a commit of empty directories in one another.
+fn chain(repo: &Repo, depth: usize) -> Checksum {
+    let transaction = repo.begin().unwrap();
+    let meta = DirMeta {
+        uid: 0,
+        gid: 0,
+        mode: 0o040_755,
+        xattrs: Xattrs::default(),
+    };
+    let write = |kind, bytes: &[u8]| transaction.write_metadata(kind, bytes).unwrap();
+    let meta = write(ObjectType::DirMeta, &meta.to_bytes());
+    let mut tree = write(ObjectType::DirTree, &DirTree::default().to_bytes());
+    for _ in 0..depth {
+        let dir = TreeDir {
+            name: "d".into(),
+            tree,
+            meta,
+        };
+        tree = write(
+            ObjectType::DirTree,
+            &DirTree::new(Vec::new(), vec![dir]).unwrap().to_bytes(),
+        );
+    }
+    let commit = Commit {
+        metadata: bound_to("deep"),
+        parent: None,
+        related: Vec::new(),
+        subject: String::new(),
+        body: String::new(),
+        timestamp: 0,
+        root_tree: tree,
+        root_meta: meta,
+    };
+    let checksum = write(ObjectType::Commit, &commit.to_bytes());
+    transaction.commit().unwrap();
+    checksum
+}
+
+#[test]
+fn hostile_depth_is_an_error_and_no_overflow() {
+    let pair = fixture();
+    let fine = chain(&pair.ours, 2000);
+    assert_eq!(pair.ours.closure(&[fine]).unwrap().len(), 2001 + 1 + 1);
+    let beyond = chain(&pair.ours, 5000);
+    let walk = |entry: WalkEntry<'_>| {
+        let WalkEntry::Directory { .. } = entry else {
+            panic!("only directories")
+        };
+        Ok(Descend::Yes)
+    };
+    let errors = [
+        pair.ours.closure(&[beyond]).map(drop),
+        pair.ours.diff_closure(None, &beyond).map(drop),
+        pair.ours.walk_commit(&beyond, &mut { walk }),
+    ];
+    for error in errors {
+        assert!(matches!(error, Err(RepoError::Unsupported { .. })), "{error:?}");
+    }
+}
