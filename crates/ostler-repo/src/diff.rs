@@ -392,7 +392,7 @@ impl Differ<'_> {
                 let stat = FileStat::of(&file).map_err(failed("look at"))?;
                 let found = || xattrs::read_file(&file).map_err(failed("read the extended attributes of"));
                 let header = header(stat, String::new(), self.xattrs(found)?);
-                hash_content(&header, &mut file)
+                hash_content(&header, stat.size, &mut file)
             }
             FileKind::Symlink => {
                 let gone = || RepoError::not_found(dir.path_of(name).display().to_string());
