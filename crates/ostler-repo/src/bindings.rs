@@ -5,9 +5,9 @@
 use ostler_format::{CollectionId, Commit, RefName};
 
 /// The refs a commit is meant for: `as`, sorted.
-pub(crate) const REF_BINDING: &str = "ostree.ref-binding";
+pub const REF_BINDING: &str = "ostree.ref-binding";
 /// The collection a commit is meant for: `s`.
-pub(crate) const COLLECTION_BINDING: &str = "ostree.collection-binding";
+pub const COLLECTION_BINDING: &str = "ostree.collection-binding";
 
 /// Says why `commit` must not be taken for `reference` of `collection`, in stock's words; `None` if it may.
 /// Without a collection, a commit without bindings fits everywhere: it is older than bindings are.

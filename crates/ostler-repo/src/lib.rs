@@ -35,6 +35,7 @@ mod transaction;
 pub mod walk;
 mod xattrs;
 
+pub use bindings::{COLLECTION_BINDING, REF_BINDING};
 pub use checkout::{CheckoutOptions, CheckoutStats, HardLinks, Overwrite};
 pub use commit::{
     CommitBuilder, CommitOutcome, CommitStats, LinkedFiles, ModeChange, StatOverrides, TreeRules, TreeSource,
@@ -56,6 +57,8 @@ pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
 pub use repo::{OpenOptions, Repo};
 pub use settle::SettleStats;
 pub use staging::Staging;
-pub use summary::{SummaryOptions, build_summary, update_if_configured, update_summary, write_summary};
+pub use summary::{
+    SummaryOptions, build_summary, commit_metadata, update_if_configured, update_summary, write_summary,
+};
 pub use transaction::{Transaction, TransactionOptions, TransactionStats, Trust, Written, hash_content};
 pub use walk::{Closure, ClosureDifference, Descend, NewObjects, PathEntry, WalkEntry};

@@ -7,9 +7,11 @@
 //! The order of keys and refs depends on what is there alone: the same repository at the same time gives the
 //! same bytes.
 
+mod metadata_commit;
 mod refs;
 mod write;
 
+pub use metadata_commit::commit_metadata;
 pub use write::{update_if_configured, update_summary, write_summary};
 
 use crate::error::{RepoError, Result};
@@ -71,16 +73,26 @@ fn build(repo: &Repo, options: &SummaryOptions, deltas: &DeltaList) -> Result<Ve
     if !collections.is_empty() {
         metadata.insert(Summary::COLLECTION_MAP, collections.to_value());
     }
-    let unknown = old.metadata.iter().filter(|(key, _)| !KNOWN_KEYS.contains(key));
-    let kept = options.keep_unknown.then_some(unknown).into_iter().flatten();
-    for (key, value) in options.metadata.iter().chain(kept) {
-        // What the repository says wins over what was given, and that over what was there.
+    for (key, value) in added_metadata(options, &old).iter() {
+        // What the repository says wins over what was given.
         if metadata.get(key).is_none() {
             metadata.insert(key, value.clone());
         }
     }
     let summary = Summary::new(main, metadata).map_err(RepoError::format("summary"))?;
     Ok(summary.to_bytes())
+}
+
+/// Returns the keys that are given, and of those that are there the ones to keep: what was given wins.
+fn added_metadata(options: &SummaryOptions, old: &Summary) -> VarDict {
+    let mut added = options.metadata.clone();
+    let unknown = old.metadata.iter().filter(|(key, _)| !KNOWN_KEYS.contains(key));
+    for (key, value) in options.keep_unknown.then_some(unknown).into_iter().flatten() {
+        if added.get(key).is_none() {
+            added.insert(key, value.clone());
+        }
+    }
+    added
 }
 
 /// Reads the summary that is there. One that cannot be read is as good as none: it is about to be replaced.

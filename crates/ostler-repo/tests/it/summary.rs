@@ -3,7 +3,8 @@
 use ostler_format::gvariant::{Value, VarDict};
 use ostler_format::{DeltaList, RefName, Summary, SummaryRef};
 use ostler_repo::{
-    Expected, RefEdit, Repo, SummaryOptions, build_summary, update_if_configured, update_summary,
+    Expected, RefEdit, Repo, SummaryOptions, build_summary, commit_metadata, update_if_configured,
+    update_summary,
 };
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
@@ -265,4 +266,63 @@ fn refs_are_followed_by_the_summary_where_the_configuration_says_so() {
     transaction.commit().unwrap();
     assert_eq!(names(), ["app", "b", "c", "d", "os/x86_64/stable", "été"]);
     assert_eq!(read(&stock).lookup("c").map(|entry| entry.checksum), Some(app));
+}
+
+#[test]
+fn a_repository_with_a_collection_says_of_itself_what_stock_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| {
+        let stock = StockRepo::open(&dir.path().join(name));
+        stock.run(&["init", "--mode=archive", "--collection-id=org.example.One"]);
+        stock
+    };
+    let (ours, stocks) = (at("ours"), at("stocks"));
+    stocks.run(&["summary", "-u", "-m", "xa.title='hello'"]);
+    let mut with_title = options(7);
+    with_title
+        .metadata
+        .insert("xa.title", Value::Str("hello".to_owned()));
+    let repo = Repo::open(ours.path()).unwrap();
+
+    let first = commit_metadata(&repo, &with_title).unwrap().unwrap();
+    update_summary(&repo, &with_title).unwrap();
+
+    let raw = |stock: &StockRepo| {
+        let shown = stock.run(&["show", "--raw", "ostree-metadata"]);
+        let value = shown.lines().nth(1).unwrap().to_owned();
+        let (before, after) = value.split_once("uint64 ").unwrap();
+        let (_, after) = after.split_once(',').unwrap();
+        // Stock writes the keys in the order of a hash table.
+        let mut keys: Vec<&str> = before
+            .trim_matches(['(', '{', '}', ',', ' '])
+            .split(", '")
+            .collect();
+        for key in &mut keys {
+            *key = key.trim_start_matches('\'');
+        }
+        keys.sort_unstable();
+        format!("{keys:?} {after}")
+    };
+    assert_eq!(raw(&ours), raw(&stocks));
+    assert!(
+        ours.run(&["summary", "-v"])
+            .contains("* (org.example.One, ostree-metadata)")
+    );
+    let kept = SummaryOptions {
+        now: 8,
+        keep_unknown: true,
+        ..SummaryOptions::default()
+    };
+    assert_eq!(commit_metadata(&repo, &kept).unwrap(), None, "nothing new to say");
+    let dropped = commit_metadata(&repo, &options(9)).unwrap().unwrap();
+    assert_eq!(repo.load_commit(&dropped).unwrap().parent, Some(first));
+    ours.fsck();
+}
+
+#[test]
+fn a_repository_without_a_collection_has_no_commit_about_itself() {
+    let (_dir, stock) = repository("");
+    let repo = Repo::open(stock.path()).unwrap();
+    assert_eq!(commit_metadata(&repo, &options(7)).unwrap(), None);
+    assert!(!stock.refs().contains(&"ostree-metadata".to_owned()));
 }

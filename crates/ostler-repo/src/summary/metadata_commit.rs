@@ -1,0 +1,61 @@
+//! The commit on `ostree-metadata`: what a repository with a collection says of itself, so that clients that fetch
+//! by collection get it as they get any other ref.
+//!
+//! It holds an empty directory, and as metadata the keys of the summary that are not OSTree's own, with the
+//! bindings. Where these are what the newest such commit says, none is added.
+
+use super::{SummaryOptions, added_metadata, summary_at_hand};
+use crate::bindings::{COLLECTION_BINDING, REF_BINDING};
+use crate::error::{RepoError, Result};
+use crate::refs::{Expected, RefEdit};
+use crate::repo::Repo;
+use ostler_format::gvariant::Value;
+use ostler_format::{Checksum, Commit, DirMeta, DirTree, ObjectType, RefName, Refspec, S_IFDIR, Xattrs};
+
+/// The ref.
+const METADATA_REF: &str = "ostree-metadata";
+
+/// Commits the repository's own metadata, if the repository has a collection and the metadata is not that of the
+/// last such commit. To be done before the summary is made, which lists the ref. Returns the new commit.
+///
+/// # Errors
+/// As [`Repo::begin`] and [`Transaction::commit`](crate::Transaction::commit).
+pub fn commit_metadata(repo: &Repo, options: &SummaryOptions) -> Result<Option<Checksum>> {
+    let Some(collection) = repo.config().collection_id() else {
+        return Ok(None);
+    };
+    let name = RefName::new(METADATA_REF).map_err(RepoError::format("ref"))?;
+    let reference = Refspec::local(name);
+    let parent = repo.read_ref(&reference)?;
+    let mut metadata = added_metadata(options, &summary_at_hand(repo)?);
+    metadata.insert(COLLECTION_BINDING, Value::Str(collection.as_str().to_owned()));
+    metadata.insert(REF_BINDING, Value::strings([METADATA_REF]));
+    if let Some(parent) = &parent
+        && repo.load_commit(parent)?.metadata == metadata
+    {
+        return Ok(None);
+    }
+    let mut transaction = repo.begin()?;
+    let directory = DirMeta {
+        uid: 0,
+        gid: 0,
+        mode: S_IFDIR | 0o755,
+        xattrs: Xattrs::default(),
+    };
+    let empty = DirTree::new(Vec::new(), Vec::new()).map_err(RepoError::format("dirtree"))?;
+    let commit = Commit {
+        metadata,
+        parent,
+        related: Vec::new(),
+        subject: String::new(),
+        body: String::new(),
+        timestamp: options.now,
+        root_tree: transaction.write_metadata(ObjectType::DirTree, &empty.to_bytes())?,
+        root_meta: transaction.write_metadata(ObjectType::DirMeta, &directory.to_bytes())?,
+    };
+    let commit = transaction.write_metadata(ObjectType::Commit, &commit.to_bytes())?;
+    let expected = parent.map_or(Expected::Absent, Expected::Is);
+    transaction.edit_ref(RefEdit::set(reference, expected, commit));
+    let _stats = transaction.commit()?;
+    Ok(Some(commit))
+}
