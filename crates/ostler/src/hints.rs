@@ -22,11 +22,16 @@ pub(crate) fn of(error: &anyhow::Error, program: Program) -> Vec<String> {
 }
 
 fn of_repo_error(error: &RepoError) -> Option<String> {
-    match error {
-        RepoError::Locked { .. } => Some(
+    let hint = match error {
+        RepoError::Locked { .. } => {
             "another program works on this repository: run again when it is done, or raise core.lock-timeout-secs"
-                .to_owned(),
-        ),
-        _ => None,
-    }
+        }
+        RepoError::Conflict { .. } => "somebody else moved the ref meanwhile: look at it, and run again",
+        RepoError::NoSpace { .. } => {
+            "make room, or lower core.min-free-space-percent or core.min-free-space-size"
+        }
+        RepoError::ReadOnly { .. } => "run as a user who may write to the repository",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }

@@ -10,7 +10,7 @@ use crate::variant_text;
 use anyhow::Context as _;
 use ostler_format::gvariant::{Value, VarDict};
 use ostler_format::{DeltaList, MAX_METADATA_SIZE, Summary, SummaryRef};
-use ostler_repo::{Repo, RepoError, SummaryOptions, update_summary};
+use ostler_repo::{Repo, RepoError, SummaryOptions, commit_metadata, update_summary};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -80,15 +80,13 @@ fn update(context: &Context, args: &Args, repo: &Repo) -> anyhow::Result<()> {
         let (key, value) = key_value::variant(pair)?;
         metadata.insert(key, value);
     }
-    let now = context.environment().now();
-    Ok(update_summary(
-        repo,
-        &SummaryOptions {
-            now,
-            metadata,
-            keep_unknown: true,
-        },
-    )?)
+    let options = SummaryOptions {
+        now: context.environment().now(),
+        metadata,
+        keep_unknown: true,
+    };
+    let _commit = commit_metadata(repo, &options)?;
+    Ok(update_summary(repo, &options)?)
 }
 
 fn bytes_of(repo: &Repo) -> anyhow::Result<Vec<u8>> {

@@ -6,12 +6,7 @@ use crate::key_value;
 use anyhow::{Context as _, bail};
 use ostler_format::Checksum;
 use ostler_format::gvariant::{Value, VarDict};
-use ostler_repo::Repo;
-
-/// The refs that the commit may be published under.
-const REF_BINDING: &str = "ostree.ref-binding";
-/// The collection that it may be published in.
-const COLLECTION_BINDING: &str = "ostree.collection-binding";
+use ostler_repo::{COLLECTION_BINDING, REF_BINDING, Repo};
 
 /// Returns the metadata that `args` ask for.
 pub(super) fn of_commit(repo: &Repo, args: &Args, parent: Option<&Checksum>) -> anyhow::Result<VarDict> {
