@@ -1,10 +1,11 @@
 //! Reading what stock ostree wrote, and writing what it reads, in every mode.
 
-use crate::store_fixture::{begin, create, file, regular, scratch, write};
+use crate::store_fixture::{begin, create, file, own, regular, scratch, write};
 use ostler_format::{
     Checksum, FileHeader, ObjectName, ObjectType, RefName, RepoMode, S_IFLNK, S_IFREG, Xattrs,
 };
 use ostler_repo::{Expected, RefEdit, Repo, RepoError, Trust};
+use ostler_testkit::disk;
 use ostler_testkit::listing::assert_same_files;
 use ostler_testkit::random::Random;
 use ostler_testkit::stock::StockRepo;
@@ -188,19 +189,24 @@ fn content_reads_back_in_every_mode_below_and_above_a_mebibyte() {
         RepoMode::BareSplitXattrs,
     ] {
         let repo = create(&scratch.path().join(mode.as_str()), mode);
+        // Bare modes keep the owner, bare-user-only always says root.
+        let header = match mode {
+            RepoMode::BareUserOnly => regular(0o644),
+            _ => own(0o644),
+        };
         let transaction = begin(&repo);
         let names: Vec<_> = contents
             .iter()
-            .map(|content| write(&transaction, &regular(0o644), content))
+            .map(|content| write(&transaction, &header, content))
             .collect();
         let link = FileHeader {
             mode: S_IFLNK | 0o777,
             symlink_target: "over/there".to_owned(),
-            ..regular(0)
+            ..header.clone()
         };
         let link_name = write(&transaction, &link, b"");
         for (name, content) in names.iter().zip(&contents) {
-            assert_eq!(name.checksum, regular(0o644).checksum_of(content));
+            assert_eq!(name.checksum, header.checksum_of(content));
             let mut staged = Vec::new();
             transaction
                 .open_content(&name.checksum)
@@ -212,10 +218,7 @@ fn content_reads_back_in_every_mode_below_and_above_a_mebibyte() {
         transaction.commit().unwrap();
         for (name, content) in names.iter().zip(&contents) {
             let mut reader = repo.open_content(&name.checksum).unwrap();
-            assert_eq!(
-                (reader.header(), reader.size()),
-                (&regular(0o644), content.len() as u64)
-            );
+            assert_eq!((reader.header(), reader.size()), (&header, content.len() as u64));
             let mut found = Vec::new();
             reader.read_to_end(&mut found).unwrap();
             assert!(&found == content, "{mode}: content differs");
@@ -264,11 +267,16 @@ fn set_user_id_files_get_their_owner_before_the_bit_and_time_zero() {
     let scratch = scratch();
     let repo = create(&scratch.path().join("bare"), RepoMode::Bare);
     let transaction = begin(&repo);
+    let (uid, gid) = if disk::is_root() {
+        (1000, 7)
+    } else {
+        (own(0).uid, own(0).gid)
+    };
     let header = FileHeader {
-        uid: 1000,
-        gid: 7,
+        uid,
+        gid,
         xattrs: Xattrs::new(vec![(b"user.z".to_vec(), b"1".to_vec())]).unwrap(),
-        ..regular(0o6711)
+        ..own(0o6711)
     };
     let name = write(&transaction, &header, b"set-user-id");
     transaction.commit().unwrap();
@@ -276,7 +284,7 @@ fn set_user_id_files_get_their_owner_before_the_bit_and_time_zero() {
     let path = repo.objects().path_of(name.loose_path(RepoMode::Bare));
     let metadata = fs::metadata(path).unwrap();
     assert_eq!(metadata.permissions().mode(), S_IFREG | 0o6711);
-    assert_eq!((metadata.uid(), metadata.gid(), metadata.mtime()), (1000, 7, 0));
+    assert_eq!((metadata.uid(), metadata.gid(), metadata.mtime()), (uid, gid, 0));
     repo.verify_object(&name).unwrap();
 }
 

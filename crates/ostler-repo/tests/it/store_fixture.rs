@@ -23,7 +23,7 @@ pub(crate) fn begin(repo: &Repo) -> Transaction<'_> {
     repo.begin_with(options).unwrap()
 }
 
-/// Returns the header of a regular file of ours without attributes.
+/// Returns the header of a regular file of root's without attributes.
 pub(crate) fn regular(permissions: u32) -> FileHeader {
     FileHeader {
         uid: 0,
@@ -31,6 +31,15 @@ pub(crate) fn regular(permissions: u32) -> FileHeader {
         mode: S_IFREG | permissions,
         symlink_target: String::new(),
         xattrs: Xattrs::default(),
+    }
+}
+
+/// Returns the header of a regular file of whoever runs the tests, which every mode can store.
+pub(crate) fn own(permissions: u32) -> FileHeader {
+    FileHeader {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        ..regular(permissions)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Transactions: all or nothing, children first, never over what is there.
 
-use crate::store_fixture::{begin, create, file, regular, scratch, write};
+use crate::store_fixture::{begin, create, file, own, regular, scratch, write};
 use ostler_format::gvariant::VarDict;
 use ostler_format::{
     Checksum, Commit, DirMeta, DirTree, ObjectName, ObjectType, RefName, Refspec, RepoMode, TreeFile, Xattrs,
@@ -192,7 +192,7 @@ fn an_object_reported_as_damaged_is_replaced() {
         let scratch = scratch();
         let repo = create(&scratch.path().join("repo"), mode);
         let first = begin(&repo);
-        let name = write(&first, &regular(0o644), b"content");
+        let name = write(&first, &own(0o644), b"content");
         first.commit().unwrap();
         let path = repo.objects().path_of(name.loose_path(mode));
         // A reader that has the old file open goes on reading it.
@@ -200,9 +200,9 @@ fn an_object_reported_as_damaged_is_replaced() {
         fs::write(&path, "corrupt").unwrap();
 
         let second = begin(&repo);
-        write(&second, &regular(0o644), b"content");
+        write(&second, &own(0o644), b"content");
         second.replace_damaged(name);
-        write(&second, &regular(0o644), b"content");
+        write(&second, &own(0o644), b"content");
         let stats = second.commit().unwrap();
 
         assert_eq!(stats.settled.healed_objects, 1);
