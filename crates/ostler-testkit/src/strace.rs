@@ -15,6 +15,7 @@ use tempfile::NamedTempFile;
 /// The calls by which a program changes what other programs find on the disk, and by which it makes that last.
 pub const CHANGING: &[&str] = &[
     "openat",
+    "openat2",
     "write",
     "pwrite64",
     "copy_file_range",

@@ -1,9 +1,11 @@
 //! The binary from outside: the same words as stock ostree, and what is ours alone.
+#![cfg(test)]
 
 mod fixture;
 mod maintaining;
 mod output;
 mod programs;
 mod reading;
+mod readme;
 mod usage;
 mod writing;
