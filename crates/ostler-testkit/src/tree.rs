@@ -161,7 +161,9 @@ pub fn assorted(root: &Path) -> Tree {
         .xattr("xattr", "user.directory", b"has one too");
     if crate::disk::is_root() {
         const NET_BIND_SERVICE: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        tree.file("owned/file", "another's\n", 0o640)
+        // Only root reads it, and so commits it.
+        tree.file("modes/nobody", "nobody reads\n", 0o000)
+            .file("owned/file", "another's\n", 0o640)
             .owner("owned/file", 1000, 100)
             .owner("modes/setuid", 0, 42)
             .owner("owned", 33, 33)
@@ -177,7 +179,6 @@ fn special_modes(tree: &Tree) {
     tree.file("modes/setuid", "setuid\n", 0o4755)
         .file("modes/setgid", "setgid\n", 0o2755)
         .file("modes/read-only", "read only\n", 0o444)
-        .file("modes/nobody", "nobody reads\n", 0o000)
         .file("modes/everybody", "everybody writes\n", 0o666)
         .file("modes/empty", "", 0o600)
         .hard_link("modes/second-name", "modes/read-only")
