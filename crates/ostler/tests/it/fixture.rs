@@ -1,5 +1,6 @@
 //! A directory with a repository that stock made, and trees to commit.
 
+use ostler_testkit::command::{command, run};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
 use std::path::Path;
@@ -22,11 +23,23 @@ pub(crate) fn trees(directory: &Path) {
         .file("new/file", "new\n", 0o644);
 }
 
+/// Copies the repository of a fixture into a directory of its own.
+pub(crate) fn copied(directory: &Path) -> TempDir {
+    let copy = tempfile::tempdir().expect("a directory");
+    let _printed = run(command("cp")
+        .arg("-a")
+        .arg(directory.join("repo"))
+        .arg(copy.path()));
+    copy
+}
+
 /// Makes the repository `repo` with some history: three commits on `main`, refs of several kinds.
 pub(crate) fn repository() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     trees(directory.path());
     let repo = StockRepo::init(&directory.path().join("repo"), "archive");
+    // Nothing here need outlive a power cut, and syncing would take most of the time.
+    repo.run(&["config", "set", "core.fsync", "false"]);
     let tree = directory.path().join("tree");
     let options = |extra: &[&'static str]| [&["--owner-uid=0", "--owner-gid=0"], extra].concat();
     repo.commit_with(

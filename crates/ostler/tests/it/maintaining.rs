@@ -132,11 +132,12 @@ fn damage_is_reported_with_the_status_of_stock() {
             fs::remove_file(object(directory, &commit, "commit")).unwrap();
         }),
     ];
+    let sound = fixture::repository();
     for (name, harm) in harms {
         for options in ["", "-a", "-q -a", "--delete"] {
             let arguments = format!("--repo=repo fsck {options}");
             let after = |program: &str| {
-                let directory = fixture::repository();
+                let directory = fixture::copied(sound.path());
                 harm(directory.path());
                 let first = ended(program, directory.path(), &arguments).without_progress();
                 // Here stock forgets some damage and counts it anew: only the status is the same.
