@@ -22,12 +22,12 @@ pub(super) struct Place {
     pub(super) dir: Dir,
     /// Whether this checkout made it: then nobody else is in it, and its attributes are ours to set.
     pub(super) fresh: bool,
-    meta: DirMeta,
+    meta: Arc<DirMeta>,
     parent: Option<Arc<Self>>,
 }
 
 impl Place {
-    pub(super) fn new(dir: Dir, fresh: bool, meta: DirMeta, parent: Option<Arc<Self>>) -> Arc<Self> {
+    pub(super) fn new(dir: Dir, fresh: bool, meta: Arc<DirMeta>, parent: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
             dir,
             fresh,
@@ -37,7 +37,12 @@ impl Place {
     }
 
     /// Makes a directory below another; `merge` allows it to exist.
-    pub(super) fn below(parent: &Arc<Self>, name: &str, meta: DirMeta, merge: bool) -> Result<Arc<Self>> {
+    pub(super) fn below(
+        parent: &Arc<Self>,
+        name: &str,
+        meta: Arc<DirMeta>,
+        merge: bool,
+    ) -> Result<Arc<Self>> {
         let failed = |doing: &'static str| RepoError::io(doing, parent.dir.path_of(name));
         let made = make(&parent.dir, name.as_ref()).map_err(failed("make directory"))?;
         if made == Linked::Exists && !merge {

@@ -291,7 +291,9 @@ impl Placed<'_> {
 fn is_stored_symlink(repo: &Repo, stat: &FileStat, checksum: &Checksum) -> Result<bool> {
     /// The mode of all that stand for symbolic links.
     const STORED: u32 = 0o644;
-    if repo.mode() != RepoMode::BareUser || stat.mode & PERMISSION_BITS != STORED {
+    /// The longest target, with the NUL that ends it.
+    const LONGEST: u64 = 4096;
+    if repo.mode() != RepoMode::BareUser || stat.mode & PERMISSION_BITS != STORED || stat.size > LONGEST {
         return Ok(false);
     }
     Ok(repo.open_content(checksum)?.header().is_symlink())

@@ -19,7 +19,8 @@ use crate::walk::{MAX_DEPTH, PathEntry, load_tree, push_name, too_deep};
 use crossbeam_channel::{Receiver, Sender};
 use directory::Place;
 use file::{Job, Placed, Worker};
-use ostler_format::{Checksum, RepoMode, TreeDir};
+use ostler_format::{Checksum, DirMeta, RepoMode, TreeDir};
+use std::collections::HashMap;
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -226,7 +227,17 @@ impl Shared<'_> {
         let mut path = String::from("/");
         let mut directories = 1;
         let (root, fresh) = self.make_destination(destination)?;
-        let place = Place::new(root.clone(), fresh, self.repo.load_dirmeta(meta)?, None);
+        // There are few that differ.
+        let mut metas: HashMap<Checksum, Arc<DirMeta>> = HashMap::new();
+        let mut load_meta = |checksum: &Checksum| -> Result<Arc<DirMeta>> {
+            if let Some(meta) = metas.get(checksum) {
+                return Ok(Arc::clone(meta));
+            }
+            let meta = Arc::new(self.repo.load_dirmeta(checksum)?);
+            metas.insert(*checksum, Arc::clone(&meta));
+            Ok(meta)
+        };
+        let place = Place::new(root.clone(), fresh, load_meta(meta)?, None);
         let mut stack = vec![self.enter(place, tree, &path, 0, jobs)?];
         while let Some(frame) = stack.last_mut() {
             let Some(dir) = frame.below.next() else {
@@ -242,7 +253,7 @@ impl Shared<'_> {
             let Some(frame) = stack.last() else { continue };
             let above = path.len();
             push_name(&mut path, &dir.name);
-            let meta = self.repo.load_dirmeta(&dir.meta)?;
+            let meta = load_meta(&dir.meta)?;
             let merge = self.options.overwrite != Overwrite::Never;
             let place = Place::below(&frame.place, &dir.name, meta, merge)?;
             directories += 1;

@@ -112,6 +112,15 @@ impl<'a> Worker<'a> {
     /// Makes an object of a regular file; `None` if the file changed meanwhile.
     fn try_regular(&mut self, dir: &Dir, name: &str, change: Option<ModeChange>) -> Result<Option<Checksum>> {
         let failed = |doing: &'static str| RepoError::io(doing, dir.path_of(name));
+        // A hard link to an object that may stay what it is need not even be opened.
+        if self.shared.linked != LinkedFiles::Read
+            && let Some(stat) = dir.stat(name).map_err(failed("look at"))?
+            && stat.kind == FileKind::Regular
+            && let Linked::Same(checksum) = self.linked_object(&stat, change)?
+        {
+            self.done.cache_hits += 1;
+            return Ok(Some(checksum));
+        }
         // Without `NONBLOCK` a pipe put in place of the file would hold us for ever.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(dir, name, flags, Mode::empty()).map_err(io::Error::from);
@@ -237,7 +246,8 @@ impl<'a> Worker<'a> {
         let Some(checksum) = shared.inodes.get(stat.dev, stat.ino) else {
             return Ok(Linked::No);
         };
-        if shared.linked == LinkedFiles::ReuseAlways {
+        let unchanged = shared.rules.is_identity() && !shared.drops_xattrs() && change.is_none();
+        if unchanged || shared.linked == LinkedFiles::ReuseAlways {
             return Ok(Linked::Same(*checksum));
         }
         // In a bare-user repository the file does not show what the object is.
@@ -314,6 +324,30 @@ fn read_exactly<'b>(file: &mut File, size: u64, buffer: &'b mut [u8]) -> io::Res
                     return Ok(buffer.get(..size).filter(|_| filled == size));
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_another_size_than_expected_is_not_read() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("file");
+        for (content, size, whole) in [
+            (&b""[..], 0, true),
+            (b"", 1, false),
+            (b"12345", 5, true),
+            (b"12345", 4, false),
+            (b"12345", 6, false),
+            (b"12345", 0, false),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let mut buffer = vec![0; 16];
+            let read = read_exactly(&mut File::open(&path).unwrap(), size, &mut buffer).unwrap();
+            assert_eq!(read, whole.then_some(content), "{content:?} {size}");
         }
     }
 }

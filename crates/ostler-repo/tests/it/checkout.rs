@@ -1,13 +1,14 @@
 //! Checkouts: what stock ostree makes of the same commits.
 
 use crate::commit::{Pair, builder, commit};
-use ostler_format::{Checksum, RepoMode};
-use ostler_repo::{CheckoutOptions, CheckoutStats, HardLinks, Overwrite, Repo};
+use ostler_format::{Checksum, ObjectName, ObjectType, RepoMode};
+use ostler_repo::{CheckoutOptions, CheckoutStats, HardLinks, Overwrite, PathEntry, Repo};
 use ostler_testkit::listing::{Entry, listing};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::{self, Tree};
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZero;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -301,6 +302,34 @@ fn links_in_the_destination_lead_nowhere() {
         refusal(&pair.ours, &commit, &to, &options);
         assert!(fs::read_dir(&outside).unwrap().next().is_none(), "{overwrite:?}");
         fs::remove_dir_all(&to).unwrap();
+    }
+}
+
+#[test]
+fn a_missing_object_ends_the_checkout() {
+    let (pair, _stock, commit) = fixture("archive", RepoMode::Archive);
+    let PathEntry::File(missing) = pair.ours.lookup_path(&commit, "/etc/hostname").unwrap() else {
+        panic!("a file")
+    };
+    let name = ObjectName::new(missing, ObjectType::File);
+    let path = pair
+        .ours
+        .path()
+        .join("objects")
+        .join(name.loose_path(RepoMode::Archive));
+    fs::remove_file(path).unwrap();
+    for threads in [1, 3] {
+        let options = CheckoutOptions {
+            threads: NonZero::new(threads),
+            ..user(true)
+        };
+        let refused = refusal(
+            &pair.ours,
+            &commit,
+            &pair.beside(&format!("co{threads}")),
+            &options,
+        );
+        assert!(refused.contains(&missing.to_string()), "{refused}");
     }
 }
 

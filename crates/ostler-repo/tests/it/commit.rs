@@ -222,7 +222,12 @@ const SKIPS: &str = "/modes\n/etc/motd\n/names/größe\n";
 #[test]
 fn overlays_get_the_id_of_stock() {
     for (name, mode) in MODES {
-        for with_rules in [false, true] {
+        let rules: &[bool] = if mode == RepoMode::BareUser {
+            &[false, true]
+        } else {
+            &[false]
+        };
+        for &with_rules in rules {
             let pair = Pair::new(name, mode);
             let below = tree::assorted(&pair.beside("below"));
             let above = tree::Tree::at(&pair.beside("above"));
@@ -330,6 +335,22 @@ fn names_that_are_not_text_are_refused() {
         refused.contains("not UTF-8") && refused.contains("caf\\xe9"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_failure_among_many_files_ends_the_commit() {
+    let pair = Pair::new("archive", RepoMode::Archive);
+    let tree = tree::random(&pair.beside("tree"), 1, 3000);
+    let target = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    std::os::unix::fs::symlink(target, tree.path().join("bad")).unwrap();
+    for threads in [1, 3] {
+        let builder = CommitBuilder {
+            threads: NonZero::new(threads),
+            ..builder("main", &[tree.path()])
+        };
+        let refused = refusal(&pair.ours, &builder);
+        assert!(refused.contains("bad is not UTF-8"), "{refused}");
+    }
 }
 
 #[test]
