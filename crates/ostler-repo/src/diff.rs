@@ -35,8 +35,7 @@ pub struct DiffOptions {
     pub owner_gid: Option<u32>,
 }
 
-/// The differences, in the order of a walk. Paths begin with `/` in a commit and without in a directory on disk, as
-/// libostree prints them; those of what both have are the first tree's.
+/// The differences, as paths that begin with `/`, in the order of a walk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TreeDiff {
     /// What is in both and differs. Of a directory that took the place of a file, or a file that of a directory,
@@ -78,15 +77,7 @@ impl Repo {
             found: TreeDiff::default(),
         };
         differ.compare(&differ.root(first)?, &differ.root(second)?)?;
-        let mut found = differ.found;
-        if matches!(first, DiffSide::Directory(_)) {
-            make_relative(&mut found.modified);
-            make_relative(&mut found.removed);
-        }
-        if matches!(second, DiffSide::Directory(_)) {
-            make_relative(&mut found.added);
-        }
-        Ok(found)
+        Ok(differ.found)
     }
 
     /// Counts the objects that two commits have in common.
@@ -405,11 +396,5 @@ impl Differ<'_> {
             }
             FileKind::Directory | FileKind::Special => Err(not_committable(name)),
         }
-    }
-}
-
-fn make_relative(paths: &mut [String]) {
-    for path in paths {
-        path.remove(0);
     }
 }
