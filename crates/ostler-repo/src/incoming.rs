@@ -1,7 +1,7 @@
 //! What a publisher brings, until it is settled: objects and files below `tmp/`, out of everybody's sight.
 //!
 //! ```text
-//! tmp/ostler-incoming-<boot id>-XXXXXX/        objects, laid out as below objects/; other files under `files/`
+//! tmp/ostler-incoming-<boot id>-XXXXXX/        objects, without prefix directories; other files under `files/`
 //! tmp/ostler-incoming-<boot id>-XXXXXX-lock    held by the publisher; whoever can take it may go on with both
 //! ```
 //! It is a [staging directory](crate::staging) under a name of its own: what was linked from a source is not hashed yet,

@@ -1,7 +1,7 @@
 //! A pin: hard links that keep objects of a repository while they are sent somewhere, whatever a prune does.
 //!
 //! ```text
-//! tmp/ostler-pin-XXXXXX/        links, laid out as below objects/; other files under `files/`
+//! tmp/ostler-pin-XXXXXX/        links, without prefix directories; other files under `files/`
 //! tmp/ostler-pin-XXXXXX-lock    held as long as the pin is in use; whoever can take it may remove both
 //! ```
 //! Made under the shared lock, used without it. Dying leaves the directory, which the next pin removes (as any tool
@@ -48,7 +48,7 @@ impl<'repo> PinDir<'repo> {
         let failed = || RepoError::io("make a pin in", tmp.path());
         let name = tmp.make_random_dir(PREFIX, 0o700).map_err(failed())?;
         let lock = FileLock::try_acquire(tmp, lock_name(&name))?;
-        let dirs = PrefixDirs::new(tmp.open_dir(&name).map_err(failed())?);
+        let dirs = PrefixDirs::flat(tmp.open_dir(&name).map_err(failed())?);
         let pin = Self {
             repo,
             name,

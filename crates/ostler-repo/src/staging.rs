@@ -94,7 +94,11 @@ impl Staging {
 
     fn new(repo: &Repo, tmp: &Dir, name: String, dir: Dir, lock: FileLock) -> Self {
         Self {
-            dirs: PrefixDirs::new(dir),
+            dirs: if name.starts_with(INCOMING_PREFIX) {
+                PrefixDirs::flat(dir)
+            } else {
+                PrefixDirs::new(dir)
+            },
             tmp: tmp.clone(),
             name,
             mode: repo.mode(),

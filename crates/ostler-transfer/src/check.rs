@@ -3,13 +3,14 @@
 //! The closure is listed from the source while it is locked; it is looked at under the target's lease, when nothing
 //! can be removed any more. What is sent in this run is hashed and needs no look.
 
+use crate::added;
 use crate::error::{Result, TransferError};
 use crate::execute::lock;
 use crate::history::History;
 use crate::plan::Plan;
 use crate::planner::{missing_dirtree, size_in};
 use crate::store::Store;
-use ostler_format::{Checksum, ObjectName};
+use ostler_format::ObjectName;
 use ostler_repo::Repo;
 use std::collections::{BTreeSet, HashSet};
 use std::num::NonZero;
@@ -27,37 +28,34 @@ pub(crate) struct Closure {
 }
 
 impl Closure {
-    /// Lists what the refs that move lead to, less what the plan sends.
-    pub(crate) fn of_moved_refs(source: &Repo, plan: &Plan) -> Result<Self> {
+    /// Lists what the refs that move lead to, less what the plan sends, with sizes: as the target's records have them,
+    /// else those of the source's files where these are stored alike.
+    pub(crate) fn of_moved_refs(source: &Repo, store: &dyn Store, plan: &Plan) -> Result<Self> {
         let tips: BTreeSet<_> = plan.refs.iter().filter_map(|update| update.new).collect();
-        let sent: HashSet<_> = plan.objects.iter().map(|added| added.name).collect();
         let tips: Vec<_> = tips.into_iter().collect();
-        Self::list(source, &tips, &sent, true)
+        let sent: HashSet<_> = plan.objects.iter().map(|added| added.name).collect();
+        let mut names = source.closure(&tips).map_err(missing_dirtree)?;
+        names.retain(|name| !sent.contains(name));
+        let recorded = added::sizes(store, &names)?;
+        let archive = source.mode().is_archive();
+        let objects = in_parallel(&names, |name| {
+            let size = match recorded.get(name) {
+                Some(size) => Some(*size),
+                None if archive || name.kind.is_metadata() => size_in(source, name)?,
+                None => None,
+            };
+            Ok(Some((*name, size)))
+        })?;
+        Ok(Self { objects })
     }
 
     /// Lists what every commit of the history leads to.
     pub(crate) fn of_history(source: &Repo, history: &History) -> Result<Self> {
         let commits: Vec<_> = history.commits().copied().collect();
-        Self::list(source, &commits, &HashSet::new(), false)
-    }
-
-    fn list(source: &Repo, commits: &[Checksum], sent: &HashSet<ObjectName>, sizes: bool) -> Result<Self> {
-        let names: Vec<_> = source
-            .closure(commits)
-            .map_err(missing_dirtree)?
-            .into_iter()
-            .filter(|name| !sent.contains(name))
-            .collect();
-        let archive = source.mode().is_archive();
-        let size_of = |name: &ObjectName| {
-            if sizes && (archive || name.kind.is_metadata()) {
-                size_in(source, name)
-            } else {
-                Ok(None)
-            }
-        };
-        let sized = in_parallel(&names, |name| Ok(Some((*name, size_of(name)?))))?;
-        Ok(Self { objects: sized })
+        let names = source.closure(&commits).map_err(missing_dirtree)?;
+        Ok(Self {
+            objects: names.into_iter().map(|name| (name, None)).collect(),
+        })
     }
 
     /// Returns the objects that are missing or empty at the target, or of another size than the source's and then,

@@ -1,10 +1,11 @@
 //! Generations: the record of each flip at a target, below `extensions/ostler/generations/`.
 //!
 //! ```text
-//! extensions/ostler/generations/latest        the number of the last one, decimal
-//! extensions/ostler/generations/00000042.json the record
+//! extensions/ostler/generations/latest           the number of the last one, decimal
+//! extensions/ostler/generations/00000042.json    the record
+//! extensions/ostler/generations/00000042.objects the objects that it added, see [`crate::added`]
 //! ```
-//! Both are edits of the flip that they record. Nothing but history is lost when they are deleted.
+//! All are edits of the flip that they record. Nothing but history and speed is lost when they are deleted.
 
 use crate::error::{Result, TransferError};
 use crate::store::{Edit, Expect, Store};
@@ -48,28 +49,25 @@ impl Generation {
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
-    /// Returns the edits that add this record to a flip.
+    /// Returns the edits that add this record, and the list of what was added, to a flip.
     ///
     /// # Errors
     /// If the record cannot be serialised.
-    pub(crate) fn edits(&self) -> Result<[Edit; 2]> {
+    pub(crate) fn edits(&self, added: Option<Vec<u8>>) -> Result<Vec<Edit>> {
         let path = record_path(self.number);
         let record = serde_json::to_vec_pretty(self).map_err(|source| TransferError::Record {
             path: path.clone().into(),
             source,
         })?;
-        Ok([
-            Edit {
-                path,
-                expect: Expect::Any,
-                new: Some(record),
-            },
-            Edit {
-                path: format!("{DIR}/latest"),
-                expect: Expect::Any,
-                new: Some(format!("{}\n", self.number).into_bytes()),
-            },
-        ])
+        let latest = format!("{}\n", self.number).into_bytes();
+        let whole = |path: String, bytes: Vec<u8>| Edit {
+            path,
+            expect: Expect::Any,
+            new: Some(bytes),
+        };
+        let mut edits = vec![whole(path, record), whole(format!("{DIR}/latest"), latest)];
+        edits.extend(added.map(|list| whole(added_path(self.number), list)));
+        Ok(edits)
     }
 
     /// Returns the refs in the form of the record.
@@ -88,4 +86,9 @@ pub(crate) fn latest_number(store: &dyn Store) -> Result<Option<u64>> {
 
 fn record_path(number: u64) -> String {
     format!("{DIR}/{number:08}.json")
+}
+
+/// Returns the path of the list of what a generation added.
+pub(crate) fn added_path(number: u64) -> String {
+    format!("{DIR}/{number:08}.objects")
 }

@@ -3,6 +3,7 @@
 //! A [`Snapshot`] says what is published, an [`Inventory`] what the target holds, a [`Policy`] what may change; from these
 //! a [`Plan`] is computed, which is a value, and [`publish`] carries it out over a [`Store`].
 
+mod added;
 mod carry;
 mod check;
 mod detached;

@@ -10,6 +10,7 @@
 //! Stopped anywhere, it leaves the target as it was or the flip's intent record, which the next run completes; what was
 //! put stays and is used by the next run.
 
+use crate::added;
 use crate::check::Closure;
 use crate::detached;
 use crate::error::{Result, TransferError};
@@ -206,7 +207,7 @@ impl<'a> Run<'a> {
     }
 
     fn carry_out(&self, plan: &Plan, inventory: &Inventory, guard: LockGuard<'a>) -> Result<Ending> {
-        let closure = Closure::of_moved_refs(self.source, plan)?;
+        let closure = Closure::of_moved_refs(self.source, self.store, plan)?;
         let pin = Pin::take(self.source, self.store, plan, guard)?;
         let execution = Execution {
             source: self.source,
@@ -250,7 +251,8 @@ impl<'a> Run<'a> {
             summary::edits(self.source, self.store, plan, &refs_after, self.options.now)?;
         edits.extend(summary_edits);
         let record = self.record(plan, &refs_after, digest)?;
-        edits.splice(0..0, record.edits()?);
+        let added = added::list(plan, self.source.mode().is_archive());
+        edits.splice(0..0, record.edits(added)?);
         match self.store.flip(&edits) {
             Err(TransferError::Repo(RepoError::Changed { path, .. })) => {
                 Ok(Ending::Again(Again::Moved(path.display().to_string())))

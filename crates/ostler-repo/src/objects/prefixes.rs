@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A directory of loose objects, by prefix.
 pub(crate) struct PrefixDirs {
     root: Dir,
+    /// Whether all objects lie in the one directory, without their first two digits; the other 62 tell them apart.
+    flat: bool,
     opened: Box<[OnceLock<Dir>]>,
     grown: AtomicBool,
 }
@@ -22,8 +24,17 @@ impl PrefixDirs {
     pub(crate) fn new(root: Dir) -> Self {
         Self {
             root,
+            flat: false,
             opened: std::iter::repeat_with(OnceLock::new).take(256).collect(),
             grown: AtomicBool::new(false),
+        }
+    }
+
+    /// Wraps a directory that holds all objects itself, for places of our own: few objects need few calls there.
+    pub(crate) fn flat(root: Dir) -> Self {
+        Self {
+            flat: true,
+            ..Self::new(root)
         }
     }
 
@@ -34,6 +45,9 @@ impl PrefixDirs {
 
     /// Returns the directory for `prefix`, or `None` where there is none (yet).
     pub(crate) fn get(&self, prefix: u8) -> io::Result<Option<&Dir>> {
+        if self.flat {
+            return Ok(Some(&self.root));
+        }
         let slot = self.slot(prefix);
         if let Some(dir) = slot.get() {
             return Ok(Some(dir));
