@@ -28,8 +28,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// Files that wait for a worker; their directories stay open meanwhile.
-const QUEUE: usize = 256;
+/// Files that wait for a worker: enough that none is ever idle; and few, since their directories stay open.
+const QUEUE: usize = 64;
 
 /// What happens where something is in the way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -35,9 +35,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tree::{MutableTree, WrittenTree};
 
-/// Files that wait for a worker: enough that none is ever idle, few enough that the directories that they lie in,
-/// which stay open, do not exhaust the descriptors of a process.
-const QUEUE: usize = 256;
+/// Files that wait for a worker: enough that none is ever idle; and few, since the directories that they lie in stay
+/// open, beside the 512 of the repository and of staging, where a process may often have but 1,024.
+const QUEUE: usize = 64;
 
 /// Where the tree of a commit comes from.
 #[derive(Debug, Clone)]
