@@ -4,7 +4,7 @@
 //! can be removed any more. What is sent in this run is hashed and needs no look.
 
 use crate::added;
-use crate::error::{Result, TransferError};
+use crate::error::Result;
 use crate::execute::lock;
 use crate::history::History;
 use crate::plan::Plan;
@@ -28,13 +28,15 @@ pub(crate) struct Closure {
 }
 
 impl Closure {
-    /// Lists what the refs that move lead to, less what the plan sends, with sizes: as the target's records have them,
-    /// else those of the source's files where these are stored alike.
-    pub(crate) fn of_moved_refs(source: &Repo, store: &dyn Store, plan: &Plan) -> Result<Self> {
-        let tips: BTreeSet<_> = plan.refs.iter().filter_map(|update| update.new).collect();
-        let tips: Vec<_> = tips.into_iter().collect();
+    /// Takes off `names` what the plan sends, and adds sizes: as the target's records have them, else those of the
+    /// source's files where these are stored alike.
+    pub(crate) fn unsent(
+        source: &Repo,
+        store: &dyn Store,
+        mut names: Vec<ObjectName>,
+        plan: &Plan,
+    ) -> Result<Self> {
         let sent: HashSet<_> = plan.objects.iter().map(|added| added.name).collect();
-        let mut names = source.closure(&tips).map_err(missing_dirtree)?;
         names.retain(|name| !sent.contains(name));
         let recorded = added::sizes(store, &names)?;
         let archive = source.mode().is_archive();
@@ -112,7 +114,9 @@ fn in_parallel<T: Sync, R: Send>(
             .collect();
         let mut outcome = run();
         for helper in helpers {
-            let helped = helper.join().unwrap_or(Err(TransferError::Interrupted));
+            let helped = helper
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             outcome = outcome.and(helped);
         }
         outcome

@@ -20,7 +20,7 @@ use crate::history::History;
 use crate::inventory::Inventory;
 use crate::pin::Pin;
 use crate::plan::{Plan, RefUpdate};
-use crate::planner::Planner;
+use crate::planner::{Planner, missing_dirtree};
 use crate::policy::Policy;
 use crate::refs;
 use crate::report::{Again, Reporter};
@@ -32,6 +32,7 @@ use ostler_repo::{LockGuard, LockKind, Repo, RepoError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 /// How often a run computes again before it gives up.
 const ATTEMPTS: u32 = 8;
@@ -111,7 +112,7 @@ impl<'a> Run<'a> {
             if self.options.policy.verify && holes.is_empty() {
                 holes = self.verify_target(&snapshot, &inventory)?;
             }
-            let plan = self.plan(&snapshot, &inventory, &holes)?;
+            let (plan, closure) = self.plan_and_list(&snapshot, &inventory, &holes)?;
             if self.options.dry_run || plan.is_empty() {
                 return Ok(Outcome {
                     plan,
@@ -121,7 +122,7 @@ impl<'a> Run<'a> {
             }
             self.options.reporter.planned(&plan);
             self.check_space(&plan)?;
-            match self.carry_out(&plan, &inventory, guard)? {
+            match self.carry_out(&plan, closure, &inventory, guard)? {
                 Ending::Done(number) => {
                     return Ok(Outcome {
                         plan,
@@ -171,6 +172,30 @@ impl<'a> Run<'a> {
         .plan()
     }
 
+    /// Computes the plan and lists, meanwhile, what the refs that move lead to. Nothing is listed for a target without
+    /// objects: there, everything is sent.
+    fn plan_and_list(
+        &self,
+        snapshot: &Snapshot,
+        inventory: &Inventory,
+        holes: &BTreeSet<ObjectName>,
+    ) -> Result<(Plan, Vec<ObjectName>)> {
+        let moved = |(name, new): &(&CollectionRef, &Checksum)| inventory.refs.get(name) != Some(new);
+        let tips: BTreeSet<_> = snapshot.refs.iter().filter(moved).map(|(_, new)| *new).collect();
+        if tips.is_empty() || inventory.is_empty || self.options.dry_run {
+            return Ok((self.plan(snapshot, inventory, holes)?, Vec::new()));
+        }
+        let tips: Vec<_> = tips.into_iter().collect();
+        thread::scope(|scope| {
+            let listing = scope.spawn(|| self.source.closure(&tips));
+            let plan = self.plan(snapshot, inventory, holes);
+            let listed = listing
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((plan?, listed.map_err(missing_dirtree)?))
+        })
+    }
+
     /// Reads and hashes everything that the target claims to have of the selected refs' history.
     fn verify_target(&self, snapshot: &Snapshot, inventory: &Inventory) -> Result<BTreeSet<ObjectName>> {
         let mut history = History::read(self.source, &snapshot.refs)?;
@@ -206,8 +231,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn carry_out(&self, plan: &Plan, inventory: &Inventory, guard: LockGuard<'a>) -> Result<Ending> {
-        let closure = Closure::of_moved_refs(self.source, self.store, plan)?;
+    fn carry_out(
+        &self,
+        plan: &Plan,
+        closure: Vec<ObjectName>,
+        inventory: &Inventory,
+        guard: LockGuard<'a>,
+    ) -> Result<Ending> {
+        let closure = Closure::unsent(self.source, self.store, closure, plan)?;
         let pin = Pin::take(self.source, self.store, plan, guard)?;
         let execution = Execution {
             source: self.source,
