@@ -11,8 +11,8 @@
 //! whom and never checked, so that nobody may rely on one before having read and hashed it. A directory of an
 //! earlier boot is only good for removal: what it holds may never have reached the disk.
 //!
-//! The lock file exists before the directory does and goes after it, and a lock counts only if the directory is
-//! still there once it is held; so no directory is used by two.
+//! The directory goes before its lock file does, and a lock counts only if the directory is still there once it is
+//! held; so no directory is used by two.
 
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind, FileStat, Linked, TempFile};
@@ -275,7 +275,8 @@ impl Staging {
 
 /// Removes from `tmp/` what nobody needs any more: staging directories of earlier boots, and everything else
 /// that is older than `core.tmp-expiry-secs`, except the cache, staging directories of this boot (the next
-/// transactions adopt them one by one) and whatever is locked.
+/// transactions adopt them one by one) and whatever is locked. What a process left that is known to be gone goes
+/// at once: temporary files, and locks of directories that are not there.
 ///
 /// # Errors
 /// [`RepoError::ReadOnly`], [`RepoError::Io`].
@@ -299,17 +300,29 @@ pub fn clean_tmp(repo: &Repo) -> Result<()> {
             }
             continue;
         }
+        if tmp.remove_abandoned(name).map_err(failed())? {
+            continue;
+        }
         let Some(stat) = tmp.stat(name).map_err(failed())? else {
             continue;
         };
-        if age_of(&stat, now) > repo.config().tmp_expiry().as_secs() {
+        let expired = age_of(&stat, now) > repo.config().tmp_expiry().as_secs();
+        if expired || (kind.is_some() && locks_nothing(tmp, name).map_err(failed())?) {
             remove_expired(tmp, name)?;
         }
     }
     Ok(())
 }
 
-/// Removes an old entry of `tmp/`; a lock file only if nobody holds it.
+/// Returns whether this is the lock of a staging directory that is gone: its maker died between removing the two.
+fn locks_nothing(tmp: &Dir, name: &str) -> io::Result<bool> {
+    match name.strip_suffix(LOCK_SUFFIX) {
+        Some(directory) => Ok(tmp.stat(directory)?.is_none()),
+        None => Ok(false),
+    }
+}
+
+/// Removes an entry of `tmp/`; a lock file only if nobody holds it.
 fn remove_expired(tmp: &Dir, name: &str) -> Result<()> {
     if name.ends_with(LOCK_SUFFIX) {
         // Getting the lock and letting go of it removes the file.

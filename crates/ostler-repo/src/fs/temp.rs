@@ -1,11 +1,13 @@
 //! Files that have no name until they are complete.
 //!
 //! Order: write to a nameless file, sync where asked, then give it its name with one call. A process that dies
-//! before leaves nothing; where the file system has no nameless files, a file `.ostler-…` that nobody takes for
-//! an object or a ref, and that the expiry of `tmp/` removes.
+//! before leaves nothing, except a file `.ostler-…` if it dies between giving that name and taking it away again: when
+//! a file replaces another, and all along where the file system has no nameless files. Nobody takes it for an object
+//! or a ref. It is locked for as long as its maker lives, so that the next one can tell and
+//! [remove](Dir::remove_abandoned) it.
 
 use super::{Dir, Linked, permissions};
-use rustix::fs::{self as sys, AtFlags, Mode, OFlags};
+use rustix::fs::{self as sys, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,6 +15,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::path::Path;
+
+/// What temporary names begin with.
+const PREFIX: &str = ".ostler-";
 
 /// How many random names are tried before giving up.
 const NAME_TRIES: u32 = 100;
@@ -66,6 +71,7 @@ impl TempFile {
     /// Gives the file a temporary name, unless it has one.
     fn name(&mut self) -> io::Result<&OsString> {
         if self.name.is_none() {
+            hold(&self.file);
             let dir = self.dir.clone();
             let name = with_random_name(|name| self.link(dir.as_fd(), name.as_ref()))?.1;
             self.name = Some(name);
@@ -123,11 +129,30 @@ impl Dir {
     fn named_temp_file(&self, mode: Mode) -> io::Result<TempFile> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let (fd, name) = with_random_name(|name| sys::openat(self.as_fd(), name, flags, mode))?;
+        hold(&fd);
         Ok(TempFile {
             file: fd.into(),
             dir: self.clone(),
             name: Some(name),
         })
+    }
+
+    /// Removes `name` if it is the temporary file of a process that is gone. Returns whether it was.
+    ///
+    /// # Errors
+    /// What the system answers to the removal.
+    pub fn remove_abandoned(&self, name: &str) -> io::Result<bool> {
+        if !name.starts_with(PREFIX) {
+            return Ok(false);
+        }
+        // Others' files that we may not open, and links, are left to expire.
+        let Ok(file) = self.open_file(name) else {
+            return Ok(false);
+        };
+        match sys::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => self.unlink(name),
+            Err(_held) => Ok(false),
+        }
     }
 
     /// Gives a temporary file its name, where nothing has that name. The file may have been made in another
@@ -200,9 +225,15 @@ impl Dir {
 }
 
 /// Calls `make` with random names until one is free.
+/// Locks a file that gets a temporary name, for as long as it is open. Where files cannot be locked, nobody gets
+/// the lock that would let them remove it either.
+fn hold(file: impl AsFd) {
+    let _held = sys::flock(file, FlockOperation::NonBlockingLockExclusive);
+}
+
 fn with_random_name<T>(mut make: impl FnMut(&str) -> rustix::io::Result<T>) -> io::Result<(T, OsString)> {
     for _ in 0..NAME_TRIES {
-        let name = format!(".ostler-{:016x}", random());
+        let name = format!("{PREFIX}{:016x}", random());
         match make(&name) {
             Err(Errno::EXIST) => {}
             other => return Ok((other?, name.into())),
@@ -253,6 +284,28 @@ mod tests {
         assert_eq!(dir.read("f", 9).unwrap(), b"3");
         drop(temp(b"4"));
         assert_eq!(dir.entries().unwrap().len(), 1, "no temporary name is left");
+    }
+
+    #[test]
+    fn only_files_whose_maker_is_gone_are_abandoned() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open(root.path()).unwrap();
+        let mut in_use = [
+            dir.temp_file(0o644).unwrap(),
+            dir.named_temp_file(permissions(0o644)).unwrap(),
+        ];
+        for temp in &mut in_use {
+            let name = temp.name().unwrap().to_str().unwrap();
+            assert!(!dir.remove_abandoned(name).unwrap(), "{name}");
+        }
+        std::fs::write(root.path().join(".ostler-dead"), "").unwrap();
+        std::fs::write(root.path().join("other"), "").unwrap();
+        assert!(dir.remove_abandoned(".ostler-dead").unwrap());
+        assert!(!dir.remove_abandoned(".ostler-dead").unwrap(), "gone already");
+        assert!(
+            !dir.remove_abandoned("other").unwrap(),
+            "no temporary file of ours"
+        );
     }
 
     #[test]

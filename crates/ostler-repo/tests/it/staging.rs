@@ -186,6 +186,30 @@ fn cleaning_removes_other_boots_and_old_strays_and_nothing_else() {
 }
 
 #[test]
+fn cleaning_removes_at_once_what_a_dead_process_left() {
+    let scratch = scratch();
+    let path = scratch.path().join("repo");
+    let repo = create(&path, RepoMode::Archive);
+    let tmp = path.join("tmp");
+    let boot = repo.boot_id().unwrap();
+    let lock_of_nothing = tmp.join(format!("staging-{boot}-BBBBBB-lock"));
+    let temporary = tmp.join(".ostler-0123456789abcdef");
+    let held_name = format!("staging-{boot}-CCCCCC-lock");
+    for file in [&lock_of_nothing, &temporary] {
+        fs::write(file, "").unwrap();
+    }
+    let _held = FileLock::try_acquire(repo.tmp().unwrap(), &held_name)
+        .unwrap()
+        .unwrap();
+
+    ostler_repo::staging::clean_tmp(&repo).unwrap();
+
+    assert!(!lock_of_nothing.exists());
+    assert!(!temporary.exists());
+    assert!(tmp.join(held_name).exists(), "somebody is about to remove it");
+}
+
+#[test]
 fn each_of_many_transactions_at_once_has_a_directory_of_its_own() {
     let scratch = scratch();
     let path = scratch.path().join("repo");

@@ -1,6 +1,7 @@
 //! The binary from outside: the same words as stock ostree, and what is ours alone.
 #![cfg(test)]
 
+mod commit_faults;
 mod fixture;
 mod maintaining;
 mod output;
