@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// How many items a thread takes at once: enough that taking costs nothing, few enough that nobody waits long.
 const BLOCK: usize = 32;
 
+/// How many threads read many small files: that is bound by the kernel, and more would only wait for each other.
+pub(crate) const READERS: usize = 2;
+
 /// Applies `work` to each of `items` on up to `threads` threads. Each thread gathers its results in a state of
 /// its own, which `start` makes; all states are returned. `tick` is told, on the calling thread, how many items
 /// are taken so far.

@@ -154,7 +154,8 @@ impl Dir {
     /// What the system answers; [`io::ErrorKind::IsADirectory`] or [`io::ErrorKind::InvalidInput`] for what is
     /// not a regular file.
     pub fn open_file(&self, relative: impl AsRef<Path>) -> io::Result<File> {
-        self.open_regular(relative.as_ref(), OFlags::RDONLY | OFlags::NOFOLLOW)
+        let (file, _) = self.open_regular(relative.as_ref(), OFlags::NOFOLLOW)?;
+        Ok(file)
     }
 
     /// Opens a regular file for reading and follows symbolic links as long as they stay beneath this
@@ -163,7 +164,8 @@ impl Dir {
     /// # Errors
     /// As [`open_file`](Self::open_file).
     pub fn open_file_following(&self, relative: impl AsRef<Path>) -> io::Result<File> {
-        self.open_regular(relative.as_ref(), OFlags::RDONLY)
+        let (file, _) = self.open_regular(relative.as_ref(), OFlags::empty())?;
+        Ok(file)
     }
 
     /// Opens a regular file for reading and writing, and makes an empty one where there is none.
@@ -175,20 +177,22 @@ impl Dir {
         let relative = relative.as_ref();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
         let fd = beneath::open(self.as_fd(), relative, flags, permissions(mode))?;
-        self.regular(fd, relative)
+        let (file, _) = self.regular(fd, relative)?;
+        Ok(file)
     }
 
+    /// Opens a regular file for reading; returns its size as well.
     // Without `NONBLOCK` a pipe planted under an expected name would hold us for ever.
-    fn open_regular(&self, relative: &Path, flags: OFlags) -> io::Result<File> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    fn open_regular(&self, relative: &Path, flags: OFlags) -> io::Result<(File, u64)> {
+        let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         let fd = beneath::open(self.as_fd(), relative, flags, Mode::empty())?;
         self.regular(fd, relative)
     }
 
-    fn regular(&self, fd: OwnedFd, relative: &Path) -> io::Result<File> {
+    fn regular(&self, fd: OwnedFd, relative: &Path) -> io::Result<(File, u64)> {
         let stat = stat_of(fd.as_fd(), Path::new(""), AtFlags::EMPTY_PATH)?;
         if stat.kind == FileKind::Regular {
-            return Ok(File::from(fd));
+            return Ok((File::from(fd), stat.size));
         }
         let kind = match stat.kind {
             FileKind::Directory => io::ErrorKind::IsADirectory,
@@ -203,7 +207,7 @@ impl Dir {
     /// # Errors
     /// As [`open_file`](Self::open_file); [`io::ErrorKind::FileTooLarge`] for a larger one.
     pub fn read(&self, relative: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
-        read_limited(self.open_file(relative)?, limit)
+        read_limited(self.open_regular(relative.as_ref(), OFlags::NOFOLLOW)?, limit)
     }
 
     /// Reads a file of at most `limit` bytes, or returns `None` where there is none.
@@ -221,8 +225,8 @@ impl Dir {
     /// As [`read`](Self::read).
     pub fn read_following(&self, relative: impl AsRef<Path>, limit: u64) -> io::Result<Option<Vec<u8>>> {
         none_if_missing(
-            self.open_file_following(relative)
-                .and_then(|file| read_limited(file, limit)),
+            self.open_regular(relative.as_ref(), OFlags::empty())
+                .and_then(|opened| read_limited(opened, limit)),
         )
     }
 
@@ -388,22 +392,14 @@ fn permissions(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & 0o7777)
 }
 
-fn read_limited(mut file: File, limit: u64) -> io::Result<Vec<u8>> {
-    let size = file.metadata()?.len();
-    let too_large = |size| {
-        let text = format!("{size} bytes exceed the limit of {limit}");
-        io::Error::new(io::ErrorKind::FileTooLarge, text)
-    };
+/// Reads a file whole that was just seen to have a size, in as few calls as that takes.
+fn read_limited((file, size): (File, u64), limit: u64) -> io::Result<Vec<u8>> {
     if size > limit {
-        return Err(too_large(size));
+        let text = format!("{size} bytes exceed the limit of {limit}");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-    file.by_ref()
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(too_large(bytes.len() as u64));
-    }
+    file.take(size).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -7,9 +7,11 @@
 use super::{RefKey, Space, read_value};
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind};
+use crate::parallel::{READERS, spread};
 use crate::repo::Repo;
 use ostler_format::{Checksum, CollectionId, CollectionRef, RefName, Refspec, RemoteName};
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 /// Which refs are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,16 +128,23 @@ impl Repo {
         Ok(found)
     }
 
+    /// Returns the refs of the repository itself by name alone.
+    pub(crate) fn list_heads(&self) -> Result<BTreeMap<RefName, Checksum>> {
+        self.list_space(&Space::Heads)
+    }
+
     pub(super) fn list_space(&self, space: &Space) -> Result<BTreeMap<RefName, Checksum>> {
-        let mut refs = BTreeMap::new();
-        if let Some(dir) = self.open_space(space)? {
-            for (name, _) in names_below(&dir, "")? {
-                if let Some(checksum) = read_value(&dir, space, &name)? {
-                    refs.insert(name, checksum);
-                }
-            }
-        }
-        Ok(refs)
+        let Some(dir) = self.open_space(space)? else {
+            return Ok(BTreeMap::new());
+        };
+        let read = |refs: &mut Vec<_>, (name, _): &(RefName, FileKind)| {
+            let value = read_value(&dir, space, name)?;
+            refs.extend(value.map(|checksum| (name.clone(), checksum)));
+            Ok::<_, RepoError>(())
+        };
+        let names = names_below(&dir, "")?;
+        let refs = spread(&names, READERS, &AtomicBool::new(false), Vec::new, read, |_| {})?;
+        Ok(refs.into_iter().flatten().collect())
     }
 }
 

@@ -1,8 +1,7 @@
 //! The refs of a summary, with what it says of their commits.
 
 use crate::error::{RepoError, Result};
-use crate::parallel::spread;
-use crate::refs::RefScope;
+use crate::parallel::{READERS, spread};
 use crate::repo::Repo;
 use ostler_format::gvariant::{Value, VarDict};
 use ostler_format::{
@@ -10,9 +9,6 @@ use ostler_format::{
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
-
-/// How many threads read commits: reading small files is bound by the kernel, and more only wait for each other.
-const READERS: usize = 2;
 
 /// The refs of a repository as a summary lists them.
 pub(super) struct SummaryRefs {
@@ -23,10 +19,11 @@ pub(super) struct SummaryRefs {
 }
 
 /// What a summary says of a commit.
-#[derive(Debug, Clone)]
 struct Described {
     size: u64,
-    metadata: VarDict,
+    /// Seconds since the epoch.
+    timestamp: u64,
+    version: Option<Box<str>>,
 }
 
 type Refs = BTreeMap<RefName, Checksum>;
@@ -61,15 +58,12 @@ impl SummaryRefs {
 
 /// Returns the refs of the repository itself, aliases included, and those of other collections.
 fn list(repo: &Repo) -> Result<(Refs, BTreeMap<CollectionId, Refs>)> {
-    let mut main = Refs::new();
     let own = repo.config().collection_id();
-    if own.is_none() {
-        let refs = repo.list_refs(RefScope::Local)?;
-        main.extend(
-            refs.into_iter()
-                .map(|(refspec, checksum)| (refspec.name, checksum)),
-        );
-    }
+    let mut main = match own {
+        None => repo.list_heads()?,
+        // They are among those of collections.
+        Some(_) => Refs::new(),
+    };
     let mut others: BTreeMap<CollectionId, Refs> = BTreeMap::new();
     for (reference, checksum) in repo.list_collection_refs()? {
         let refs = match reference.collection {
@@ -85,75 +79,58 @@ fn entry(name: RefName, checksum: Checksum, commits: &HashMap<Checksum, Describe
     let described = commits
         .get(&checksum)
         .ok_or_else(|| RepoError::not_found(format!("commit {checksum} of ref {name}")))?;
+    let mut metadata = VarDict::new();
+    let timestamp = Value::U64(described.timestamp.swap_bytes());
+    metadata.insert(SummaryRef::TIMESTAMP, timestamp);
+    if let Some(version) = &described.version {
+        metadata.insert(SummaryRef::VERSION, Value::Str(version.to_string()));
+    }
     Ok(SummaryRef {
         name,
         commit_size: described.size,
         checksum,
-        metadata: described.metadata.clone(),
+        metadata,
     })
 }
 
 /// Describes commits, each once: from the old summary, or by reading them. Missing ones are left out.
 fn describe(repo: &Repo, wanted: &[Checksum], old: &Summary) -> Result<HashMap<Checksum, Described>> {
-    let mut known = remembered(old);
+    let mut known: HashMap<_, _> = old.refs.iter().filter_map(remembered).collect();
     let unknown: Vec<Checksum> = wanted
         .iter()
         .filter(|checksum| !known.contains_key(checksum))
         .copied()
         .collect();
-    let states = spread(
-        &unknown,
-        READERS,
-        &AtomicBool::new(false),
-        Vec::new,
-        |described, checksum| {
-            match read(repo, checksum) {
-                Ok(commit) => described.push((*checksum, commit)),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error),
-            }
-            Ok(())
-        },
-        |_| {},
-    )?;
+    let read = |described: &mut Vec<_>, checksum: &Checksum| {
+        match read(repo, checksum) {
+            Ok(commit) => described.push((*checksum, commit)),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    };
+    let states = spread(&unknown, READERS, &AtomicBool::new(false), Vec::new, read, |_| {})?;
     known.extend(states.into_iter().flatten());
     Ok(known)
 }
 
-/// Returns what the old summary says of commits. Only the two keys that are functions of the commit are taken:
-/// others are of somebody who writes them for the ref.
-fn remembered(old: &Summary) -> HashMap<Checksum, Described> {
-    let described = |entry: &SummaryRef| {
-        let mut metadata = VarDict::new();
-        metadata.insert(
-            SummaryRef::TIMESTAMP,
-            entry.metadata.get(SummaryRef::TIMESTAMP)?.clone(),
-        );
-        if let Some(version) = entry.metadata.get(SummaryRef::VERSION) {
-            metadata.insert(SummaryRef::VERSION, version.clone());
-        }
-        Some((
-            entry.checksum,
-            Described {
-                size: entry.commit_size,
-                metadata,
-            },
-        ))
+/// Returns what an entry of the old summary says of its commit, if it says all.
+fn remembered(entry: &SummaryRef) -> Option<(Checksum, Described)> {
+    let described = Described {
+        size: entry.commit_size,
+        timestamp: entry.timestamp()?,
+        version: entry.metadata.get_str(SummaryRef::VERSION).map(Into::into),
     };
-    old.refs.iter().filter_map(described).collect()
+    Some((entry.checksum, described))
 }
 
 fn read(repo: &Repo, checksum: &Checksum) -> Result<Described> {
     let name = ObjectName::new(*checksum, ObjectType::Commit);
     let bytes = repo.load_metadata(&name)?;
     let commit = Commit::parse(&bytes).map_err(RepoError::format(format!("object {name}")))?;
-    let mut metadata = VarDict::new();
-    metadata.insert(SummaryRef::TIMESTAMP, Value::U64(commit.timestamp.swap_bytes()));
-    if let Some(version) = commit.metadata.get_str("version") {
-        metadata.insert(SummaryRef::VERSION, Value::Str(version.to_owned()));
-    }
     Ok(Described {
         size: bytes.len() as u64,
-        metadata,
+        timestamp: commit.timestamp,
+        version: commit.metadata.get_str("version").map(Into::into),
     })
 }
