@@ -35,6 +35,18 @@ pub(crate) fn stream() -> Buffer {
     buffer
 }
 
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Deref for Buffer {
     type Target = Vec<u8>;
 

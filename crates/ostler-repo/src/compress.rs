@@ -17,6 +17,10 @@ use std::io::{self, Read};
 /// Payloads up to this many bytes are handled in one piece in memory; larger ones are streamed.
 pub(crate) const WHOLE_LIMIT: u64 = 1 << 20;
 
+/// Archive objects up to this many bytes, and of a payload up to as many, are inflated in one piece: two such buffers
+/// a thread are little, and libdeflate is half as fast again as what can stream.
+pub(crate) const INFLATE_WHOLE_LIMIT: u64 = 4 << 20;
+
 /// The size of the buffers through which larger payloads stream.
 pub(crate) const STREAM_BUFFER: usize = 128 << 10;
 
@@ -69,17 +73,17 @@ pub(crate) fn deflate_whole(level: u32, payload: &[u8], out: &mut Vec<u8>) -> io
     })
 }
 
-/// Returns the inflated bytes of `deflated`, which must be exactly `size`.
-pub(crate) fn inflate_whole(deflated: &[u8], size: usize) -> io::Result<Vec<u8>> {
-    let mut out = vec![0; size];
+/// Fills `out` with the inflated bytes of `deflated`, which must be exactly `size`.
+pub(crate) fn inflate_whole(deflated: &[u8], size: usize, out: &mut Vec<u8>) -> io::Result<()> {
+    out.resize(size, 0);
     let produced = ENGINES
-        .with_borrow_mut(|engines| engines.decompressor.deflate_decompress(deflated, &mut out))
+        .with_borrow_mut(|engines| engines.decompressor.deflate_decompress(deflated, out))
         .map_err(|error| match error {
             DecompressionError::BadData => damaged("the deflate stream is damaged or cut short"),
             DecompressionError::InsufficientSpace => longer(size as u64),
         })?;
     if produced == size {
-        Ok(out)
+        Ok(())
     } else {
         Err(shorter(size as u64, produced as u64))
     }
@@ -276,7 +280,9 @@ mod tests {
                 deflated(1, &payload),
                 streamed.finish().unwrap(),
             ] {
-                assert_eq!(inflate_whole(&bytes, payload.len()).unwrap(), payload);
+                let mut out = Vec::new();
+                inflate_whole(&bytes, payload.len(), &mut out).unwrap();
+                assert_eq!(out, payload);
                 assert_eq!(inflated(&bytes, payload.len() as u64).unwrap(), payload);
             }
         }
@@ -291,7 +297,7 @@ mod tests {
     fn output_beyond_or_short_of_the_declared_size_is_refused() {
         let bytes = deflated(6, &vec![0; 1 << 20]);
         for size in [0_usize, 1, (1 << 20) - 1, (1 << 20) + 1] {
-            assert!(inflate_whole(&bytes, size).is_err(), "{size}");
+            assert!(inflate_whole(&bytes, size, &mut Vec::new()).is_err(), "{size}");
             assert!(inflated(&bytes, size as u64).is_err(), "{size}");
         }
     }
@@ -302,7 +308,7 @@ mod tests {
         let bytes = deflated(6, &payload);
         for length in 0..bytes.len() {
             assert!(
-                inflate_whole(&bytes[..length], payload.len()).is_err(),
+                inflate_whole(&bytes[..length], payload.len(), &mut Vec::new()).is_err(),
                 "{length}"
             );
             assert!(

@@ -1,13 +1,12 @@
 //! Checking one object: its bytes against its name, and its structure.
 //!
-//! Metadata is returned parsed, so that nothing is read twice. Content is read through a buffer, whatever its
-//! size.
+//! Metadata is returned parsed, so that nothing is read twice.
 
 use super::Damage;
 use crate::error::{RepoError, Result};
+use crate::objects::ContentReader;
 use crate::repo::Repo;
-use ostler_format::{Checksum, Commit, DirMeta, DirTree, Hasher, ObjectName, ObjectType};
-use std::io::Read as _;
+use ostler_format::{Checksum, Commit, DirMeta, DirTree, ObjectName, ObjectType};
 
 /// Reads an object of metadata; its bytes, or what is wrong.
 fn metadata(repo: &Repo, name: &ObjectName) -> Result<Result<Vec<u8>, Damage>> {
@@ -42,23 +41,12 @@ pub(super) fn dirmeta(repo: &Repo, checksum: &Checksum) -> Result<Option<Damage>
         .err())
 }
 
-/// Checks a content object; `buffer` is what it is read through.
-pub(super) fn content(repo: &Repo, checksum: &Checksum, buffer: &mut [u8]) -> Result<Option<Damage>> {
-    let mut reader = match repo.open_content(checksum) {
-        Ok(reader) => reader,
-        Err(error) => return damage_of(error).map(Some),
-    };
-    let mut hasher = Hasher::new();
-    hasher.update(&reader.header().to_hash_prefix());
-    loop {
-        match reader.read(buffer) {
-            Ok(0) => break,
-            Ok(count) => hasher.update(buffer.get(..count).unwrap_or_default()),
-            Err(error) => return damage_of(reader.read_error(error)).map(Some),
-        }
+/// Checks a content object.
+pub(super) fn content(repo: &Repo, checksum: &Checksum) -> Result<Option<Damage>> {
+    match repo.open_content(checksum).and_then(ContentReader::digest) {
+        Ok(actual) => Ok((actual != *checksum).then_some(Damage::Checksum { actual })),
+        Err(error) => damage_of(error).map(Some),
     }
-    let actual = hasher.finish();
-    Ok((actual != *checksum).then_some(Damage::Checksum { actual }))
 }
 
 /// Tells damage from what keeps us from looking.

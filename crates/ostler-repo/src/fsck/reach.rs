@@ -10,8 +10,6 @@ use crate::parallel::spread;
 use ostler_format::{Checksum, Commit, ObjectName, ObjectType};
 use std::collections::HashSet;
 
-/// The size of the buffer that content is read through: large enough that most files come in one piece.
-const CONTENT_BUFFER: usize = 256 << 10;
 /// How many checksums are gathered before duplicates are dropped for the first time.
 const FIRST_COMPACTION: usize = 1 << 16;
 
@@ -50,11 +48,11 @@ impl Check<'_> {
             &others,
             self.options.threads,
             &self.stop,
-            || (Vec::new(), vec![0; CONTENT_BUFFER]),
-            |(damaged, buffer), name| {
+            Vec::new,
+            |damaged, name| {
                 let damage = match name.kind {
                     ObjectType::DirMeta => check::dirmeta(repo, &name.checksum)?,
-                    _ => check::content(repo, &name.checksum, buffer)?,
+                    _ => check::content(repo, &name.checksum)?,
                 };
                 damaged.extend(damage.map(|damage| (*name, damage)));
                 Ok::<_, RepoError>(())
@@ -64,7 +62,7 @@ impl Check<'_> {
                     .progress(before.saturating_add(taken as u64), report.objects);
             },
         )?;
-        damaged.extend(states.into_iter().flat_map(|(damaged, _)| damaged));
+        damaged.extend(states.into_iter().flatten());
         Ok(damaged)
     }
 

@@ -48,7 +48,7 @@ impl Check<'_> {
             ObjectType::Commit => check::commit(self.repo, checksum)?.err(),
             ObjectType::DirTree => check::dirtree(self.repo, checksum)?.err(),
             ObjectType::DirMeta => check::dirmeta(self.repo, checksum)?,
-            _ => check::content(self.repo, checksum, &mut [0; 4096])?,
+            _ => check::content(self.repo, checksum)?,
         };
         Ok(damage.is_some_and(|damage| damage != Damage::Missing))
     }

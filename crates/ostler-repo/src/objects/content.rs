@@ -13,7 +13,8 @@
 //! stream of a small object, which [`Checking::Quick`] does not see.
 
 use super::loose::{LooseStore, Opened, read_sized};
-use crate::compress::{InflateReader, WHOLE_LIMIT, inflate_whole, read_some};
+use crate::buffers::{self, Buffer};
+use crate::compress::{INFLATE_WHOLE_LIMIT, InflateReader, inflate_whole, read_some};
 use crate::error::{RepoError, Result};
 use crate::fs::FileStat;
 use crate::xattrs;
@@ -39,7 +40,7 @@ pub(crate) enum Checking {
 }
 
 /// The compressed form: what was read already, then the rest of the file, if it is in one.
-type Stored = Chain<Cursor<Vec<u8>>, Rest>;
+type Stored = Chain<Cursor<Buffer>, Rest>;
 
 /// What follows the bytes that were read.
 #[derive(Debug)]
@@ -66,9 +67,9 @@ enum Body {
     /// A symbolic link has none.
     None,
     /// Compressed, in memory from `start` on, small enough to be inflated at once.
-    Small { stored: Vec<u8>, start: usize },
+    Small { stored: Buffer, start: usize },
     /// Inflated, in memory.
-    Inflated(Cursor<Vec<u8>>),
+    Inflated(Cursor<Buffer>),
     /// Compressed, inflated as it is read.
     Stream(Box<InflateReader<Stored>>),
     /// As it is, with so many bytes left.
@@ -104,18 +105,43 @@ impl ContentReader {
     ///
     /// # Errors
     /// [`RepoError::Corrupt`] when they have not, or when they cannot be read to their end.
-    pub fn verify(mut self) -> Result<()> {
+    pub fn verify(self) -> Result<()> {
+        let name = self.name;
+        check_digest(&name, self.digest()?)
+    }
+
+    /// Reads the payload to its end and returns the checksum of header and payload, whatever names them.
+    ///
+    /// # Errors
+    /// [`RepoError::Corrupt`] when they cannot be read to their end.
+    pub(crate) fn digest(mut self) -> Result<Checksum> {
         let mut hasher = Hasher::new();
         hasher.update(&self.header.to_hash_prefix());
-        let mut buffer = crate::buffers::stream();
+        self.inflate().map_err(|error| self.read_error(error))?;
+        if let Body::Inflated(bytes) = &self.body {
+            hasher.update(bytes.get_ref().as_ref());
+            return Ok(hasher.finish());
+        }
+        let mut buffer = buffers::stream();
         loop {
             let count = read_some(&mut self, &mut buffer).map_err(|error| self.read_error(error))?;
             match buffer.get(..count) {
                 Some(bytes) if count > 0 => hasher.update(bytes),
-                _ => break,
+                _ => return Ok(hasher.finish()),
             }
         }
-        check_digest(&self.name, hasher.finish())
+    }
+
+    /// Inflates what is to be inflated in one piece.
+    fn inflate(&mut self) -> io::Result<()> {
+        if let Body::Small { stored, start } = &self.body {
+            let deflated = stored.get(*start..).unwrap_or_default();
+            let size = usize::try_from(self.size).map_err(io::Error::other)?;
+            let mut inflated = buffers::empty();
+            inflate_whole(deflated, size, &mut inflated)?;
+            self.body = Body::Inflated(Cursor::new(inflated));
+        }
+        Ok(())
     }
 
     /// Turns an error of [`Read::read`] into one that names the object.
@@ -130,14 +156,15 @@ impl ContentReader {
         stored_size: u64,
         checking: Checking,
     ) -> Result<Self> {
-        let whole = stored_size <= WHOLE_LIMIT;
+        let whole = stored_size <= INFLATE_WHOLE_LIMIT;
         let first = if whole { stored_size } else { FIRST_READ };
         let failed = |error| read_error(&name, error);
-        let mut head = read_sized(&mut file, first).map_err(failed)?;
+        let mut head = buffers::empty();
+        append(&mut file, first, &mut head).map_err(failed)?;
         let start = archive_payload_start(&name, &head)?;
         if start > head.len() && !whole {
             let missing = (start - head.len()) as u64;
-            head.extend(read_sized(&mut file, missing).map_err(failed)?);
+            append(&mut file, missing, &mut head).map_err(failed)?;
         }
         Self::of_parts(name, head, start, Rest(Some(file)), stored_size, checking)
     }
@@ -146,12 +173,19 @@ impl ContentReader {
     pub(crate) fn of_archive_bytes(name: ObjectName, stored: Vec<u8>) -> Result<Self> {
         let start = archive_payload_start(&name, &stored)?;
         let stored_size = stored.len() as u64;
-        Self::of_parts(name, stored, start, Rest(None), stored_size, Checking::Strict)
+        Self::of_parts(
+            name,
+            stored.into(),
+            start,
+            Rest(None),
+            stored_size,
+            Checking::Strict,
+        )
     }
 
     fn of_parts(
         name: ObjectName,
-        head: Vec<u8>,
+        head: Buffer,
         start: usize,
         rest: Rest,
         stored_size: u64,
@@ -168,7 +202,10 @@ impl ContentReader {
                 return Err(corrupt("there are bytes after a symbolic link"));
             }
             Body::None
-        } else if stored_size <= WHOLE_LIMIT && size <= WHOLE_LIMIT && checking == Checking::Quick {
+        } else if stored_size <= INFLATE_WHOLE_LIMIT
+            && size <= INFLATE_WHOLE_LIMIT
+            && checking == Checking::Quick
+        {
             Body::Small { stored: head, start }
         } else {
             let mut head = Cursor::new(head);
@@ -221,6 +258,16 @@ pub(crate) fn check_digest(name: &ObjectName, found: Checksum) -> Result<()> {
     Err(RepoError::corrupt(name.to_string(), detail))
 }
 
+/// Appends the next `size` bytes of a file, which must be there.
+fn append(file: &mut File, size: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.reserve(usize::try_from(size).map_err(io::Error::other)?);
+    if file.take(size).read_to_end(buffer)? as u64 == size {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
 fn read_error(name: &ObjectName, error: io::Error) -> RepoError {
     match error.kind() {
         io::ErrorKind::InvalidData => RepoError::corrupt(name.to_string(), error.to_string()),
@@ -231,11 +278,7 @@ fn read_error(name: &ObjectName, error: io::Error) -> RepoError {
 
 impl Read for ContentReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Body::Small { stored, start } = &self.body {
-            let deflated = stored.get(*start..).unwrap_or_default();
-            let size = usize::try_from(self.size).map_err(io::Error::other)?;
-            self.body = Body::Inflated(Cursor::new(inflate_whole(deflated, size)?));
-        }
+        self.inflate()?;
         match &mut self.body {
             Body::None | Body::Small { .. } => Ok(0),
             Body::Inflated(bytes) => bytes.read(buffer),
