@@ -1,6 +1,9 @@
-//! Copying the objects of a plan, by several threads.
+//! Copying the objects of a plan, by several threads: linked in place where that is possible, through the
+//! staging directory of the transaction where not. Either way children come before what names them; so as soon
+//! as one object has to be staged, everything above it is staged as well.
 
 use super::PullLocalOptions;
+use super::in_place::{InPlace, Placed};
 use super::plan::Plan;
 use crate::error::{RepoError, Result};
 use crate::parallel::spread;
@@ -12,22 +15,35 @@ use std::sync::atomic::AtomicBool;
 /// The permission bits that bare-user-only repositories hold.
 const BARE_USER_ONLY_BITS: u32 = 0o775;
 
-/// Stages all objects of the plan.
+/// Brings all objects of the plan to the target, but for the commits: those are only staged. Returns what is in
+/// place already.
 pub(super) fn copy(
     transaction: &Transaction<'_>,
     source: &Repo,
     plan: &Plan,
-    trust: Trust,
     options: &PullLocalOptions,
-) -> Result<()> {
+) -> Result<Placed> {
     let heals = plan.commits.iter().any(|commit| commit.damaged);
+    let mut placed = if heals || options.untrusted || options.bareuseronly_files {
+        Placed {
+            left: plan.leaves.iter().chain(&plan.trees).copied().collect(),
+            ..Placed::default()
+        }
+    } else {
+        place(transaction.repo(), source, plan, options)?
+    };
     let commits = plan
         .commits
         .iter()
         .map(|commit| ObjectName::new(commit.checksum, ObjectType::Commit));
-    let objects: Vec<ObjectName> = plan.objects.iter().copied().chain(commits).collect();
+    placed.left.extend(commits);
+    let trust = if options.untrusted {
+        Trust::Verify
+    } else {
+        Trust::Trusted
+    };
     spread(
-        &objects,
+        &placed.left,
         options.threads,
         &AtomicBool::new(false),
         || (),
@@ -46,7 +62,31 @@ pub(super) fn copy(
         let name = ObjectName::new(*commit, ObjectType::CommitMeta);
         transaction.import_object(&name, source, trust)?;
     }
-    Ok(())
+    Ok(placed)
+}
+
+/// Links what can be linked in place.
+fn place(repo: &Repo, source: &Repo, plan: &Plan, options: &PullLocalOptions) -> Result<Placed> {
+    let all = || plan.leaves.iter().chain(&plan.trees).copied().collect();
+    let nothing = || Placed {
+        left: all(),
+        ..Placed::default()
+    };
+    if plan.leaves.is_empty() && plan.trees.is_empty() {
+        return Ok(nothing());
+    }
+    let Some(links) = InPlace::new(repo, source)? else {
+        return Ok(nothing());
+    };
+    let mut placed = links.link_all(&plan.leaves, options.threads)?;
+    for tree in &plan.trees {
+        if placed.left.is_empty() {
+            links.link(tree, &mut placed)?;
+        } else {
+            placed.left.push(*tree);
+        }
+    }
+    Ok(placed)
 }
 
 /// Refuses content whose permission bits a bare-user-only repository would lose.

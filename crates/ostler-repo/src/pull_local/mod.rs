@@ -7,11 +7,12 @@
 //! and replaced where it is broken.
 //!
 //! The source is locked (shared) from reading its refs until the last object is copied, so that no prune takes
-//! them away meanwhile. Order of effects at the target: marks that the new commits are partial; objects and
-//! refs as a [transaction](crate::transaction) orders them; removal of the marks. Where there is nothing to do,
-//! nothing is written or synced.
+//! them away meanwhile. Order of effects at the target: marks that the new commits are partial; content, dirmetas
+//! and dirtrees, leaves first; commits and refs as a transaction orders them; removal of the marks. Where there is
+//! nothing to do, nothing is written or synced.
 
 mod copy;
+mod in_place;
 mod plan;
 mod target;
 
@@ -22,7 +23,6 @@ use crate::lock::LockKind;
 use crate::partial::Partial;
 use crate::refs::{Expected, RefEdit};
 use crate::repo::Repo;
-use crate::transaction::Trust;
 use ostler_format::{Refspec, RemoteName};
 use plan::Plan;
 
@@ -109,12 +109,7 @@ pub fn pull_local(
     for commit in &plan.commits {
         repo.set_partial(&commit.checksum, Partial::Incomplete)?;
     }
-    let trust = if options.untrusted {
-        Trust::Verify
-    } else {
-        Trust::Trusted
-    };
-    copy::copy(&transaction, source, &plan, trust, options)?;
+    let placed = copy::copy(&transaction, source, &plan, options)?;
     for edit in edits {
         transaction.edit_ref(edit);
     }
@@ -127,8 +122,8 @@ pub fn pull_local(
         }
     }
     Ok(PullLocalStats {
-        metadata_objects: stats.metadata_written_objects,
-        content_objects: stats.content_written_objects,
+        metadata_objects: stats.metadata_written_objects + placed.metadata,
+        content_objects: stats.content_written_objects + placed.content,
         content_written_bytes: stats.content_written_bytes,
         refs,
     })

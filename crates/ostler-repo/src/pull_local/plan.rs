@@ -24,8 +24,10 @@ pub(super) struct PlannedCommit {
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) commits: Vec<PlannedCommit>,
-    /// What the commits need and the target may lack; the commits themselves are not in it.
-    pub(super) objects: Vec<ObjectName>,
+    /// Content and dirmetas that the commits need and the target may lack.
+    pub(super) leaves: Vec<ObjectName>,
+    /// Dirtrees that the target may lack, each after those that it names.
+    pub(super) trees: Vec<ObjectName>,
     /// Commits whose detached metadata differs from the target's.
     pub(super) detached: Vec<Checksum>,
     pub(super) refs: BTreeMap<RefName, Checksum>,
@@ -185,47 +187,64 @@ impl<'a> Planner<'a> {
         Ok(None)
     }
 
-    /// Notes an object, unless it was; returns whether it was not.
-    fn note(&mut self, name: ObjectName) -> bool {
-        let new = self.seen.insert(name);
-        if new {
-            self.plan.objects.push(name);
+    /// Notes content or a dirmeta, unless it was.
+    fn note(&mut self, name: ObjectName) {
+        if self.seen.insert(name) {
+            self.plan.leaves.push(name);
         }
-        new
     }
 
     /// Notes all of a tree that a tree of the target's lacks. Without recursion: trees may be nested as deep as
     /// somebody likes.
     fn walk(&mut self, root: Checksum, base: Option<Checksum>) -> Result<()> {
-        let mut stack = vec![(root, base)];
-        while let Some((checksum, base)) = stack.pop() {
-            if base == Some(checksum) || !self.note(ObjectName::new(checksum, ObjectType::DirTree)) {
-                continue;
-            }
-            let tree = self.source.load_dirtree(&checksum)?;
-            let old = match base {
-                // A hole in what should be complete: all of the new tree is copied then.
-                Some(base) => found(self.repo.load_dirtree(&base))?.unwrap_or_default(),
-                None => DirTree::default(),
-            };
-            for file in &tree.files {
-                if old
-                    .file(&file.name)
-                    .is_none_or(|old| old.checksum != file.checksum)
-                {
-                    self.note(ObjectName::new(file.checksum, ObjectType::File));
+        let mut stack = vec![Step::Enter(root, base)];
+        while let Some(step) = stack.pop() {
+            match step {
+                Step::Leave(tree) => self.plan.trees.push(tree),
+                Step::Enter(checksum, base) => {
+                    let name = ObjectName::new(checksum, ObjectType::DirTree);
+                    if base != Some(checksum) && self.seen.insert(name) {
+                        stack.push(Step::Leave(name));
+                        self.enter(&checksum, base, &mut stack)?;
+                    }
                 }
-            }
-            for dir in &tree.dirs {
-                let old = old.dir(&dir.name);
-                if old.is_none_or(|old| old.meta != dir.meta) {
-                    self.note(ObjectName::new(dir.meta, ObjectType::DirMeta));
-                }
-                stack.push((dir.tree, old.map(|old| old.tree)));
             }
         }
         Ok(())
     }
+
+    fn enter(&mut self, checksum: &Checksum, base: Option<Checksum>, stack: &mut Vec<Step>) -> Result<()> {
+        let tree = self.source.load_dirtree(checksum)?;
+        let old = match base {
+            // A hole in what should be complete: all of the new tree is copied then.
+            Some(base) => found(self.repo.load_dirtree(&base))?.unwrap_or_default(),
+            None => DirTree::default(),
+        };
+        for file in &tree.files {
+            if old
+                .file(&file.name)
+                .is_none_or(|old| old.checksum != file.checksum)
+            {
+                self.note(ObjectName::new(file.checksum, ObjectType::File));
+            }
+        }
+        for dir in &tree.dirs {
+            let old = old.dir(&dir.name);
+            if old.is_none_or(|old| old.meta != dir.meta) {
+                self.note(ObjectName::new(dir.meta, ObjectType::DirMeta));
+            }
+            stack.push(Step::Enter(dir.tree, old.map(|old| old.tree)));
+        }
+        Ok(())
+    }
+}
+
+/// What is to be done with a tree.
+enum Step {
+    /// Look at it, beside the tree that the target has in its place.
+    Enter(Checksum, Option<Checksum>),
+    /// All below it is noted: note it.
+    Leave(ObjectName),
 }
 
 /// Returns whether following `before` parents reached as far as following `now` would.
