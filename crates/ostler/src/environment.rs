@@ -1,5 +1,6 @@
 //! The one place that reads the environment and the clock.
 
+use anyhow::Context as _;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -46,6 +47,12 @@ impl Environment {
             .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         format!("{user}@{host}")
+    }
+
+    /// Returns the path of the program that runs.
+    #[expect(clippy::unused_self, reason = "what it is is part of the environment")]
+    pub(crate) fn executable(&self) -> anyhow::Result<PathBuf> {
+        std::env::current_exe().context("cannot tell where the program lies")
     }
 
     /// Returns the seconds since the epoch by the system's clock; 0 for a clock before it.

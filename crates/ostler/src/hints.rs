@@ -1,5 +1,6 @@
 //! What a user may do about an error, where we know.
 
+use crate::commands::Occupied;
 use crate::context::NoRepository;
 use crate::program::Program;
 use ostler_repo::RepoError;
@@ -12,6 +13,12 @@ pub(crate) fn of(error: &anyhow::Error, program: Program) -> Vec<String> {
             "name it with '{} --repo=PATH …', set OSTREE_REPO, or change into its directory",
             program.name()
         ));
+    }
+    if error.is::<Occupied>() {
+        hints.push(
+            "name an empty or a new directory with --dir=DIR; the demo of an earlier run may be removed"
+                .into(),
+        );
     }
     hints.extend(
         error

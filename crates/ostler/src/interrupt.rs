@@ -3,11 +3,11 @@
 //! Until a command asks for the flag, both signals end the process at once, which every write path survives. From then
 //! on the first sets the flag, and the second ends the process with status 130.
 
-use crate::exit::Status;
+use crate::exit::{Interrupted, Status};
 use anyhow::Context as _;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The flag.
 #[derive(Debug, Clone)]
@@ -32,5 +32,19 @@ impl Interrupt {
     /// Returns the flag itself, for libraries that look at it.
     pub(crate) fn flag(&self) -> &AtomicBool {
         &self.0
+    }
+
+    /// Returns whether a signal has come.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Fails with [`Interrupted`] once a signal has come.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        if self.is_set() {
+            Err(Interrupted.into())
+        } else {
+            Ok(())
+        }
     }
 }

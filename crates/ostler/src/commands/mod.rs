@@ -5,6 +5,7 @@ mod checkout;
 mod commit;
 mod completions;
 mod config;
+mod demo;
 mod diff;
 mod fsck;
 mod init;
@@ -16,6 +17,8 @@ mod refs;
 mod rev_parse;
 mod show;
 mod summary;
+
+pub(crate) use demo::Occupied;
 
 use crate::context::Context;
 
@@ -52,6 +55,8 @@ pub(crate) enum Command {
     PullLocal(pull_local::Args),
     /// Update or print the summary
     Summary(summary::Args),
+    /// Show a publish from end to end, and check it
+    Demo(demo::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -74,6 +79,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Fsck(args) => fsck::run(context, &args),
         Command::PullLocal(args) => pull_local::run(context, &args),
         Command::Summary(args) => summary::run(context, &args),
+        Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
     }
 }

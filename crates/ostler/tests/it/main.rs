@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod commit_faults;
+mod demo;
 mod fixture;
 mod maintaining;
 mod output;
