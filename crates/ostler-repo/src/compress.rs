@@ -45,7 +45,10 @@ thread_local! {
     });
 }
 
-/// Appends `payload`, deflated at `level` (1 to 9), to `out`.
+/// Appends `payload`, deflated at zlib's `level` (1 to 9), to `out`.
+///
+/// libdeflate gets one level less: on the files of an operating system its level 5 makes 1 % less than zlib's
+/// level 6, in four fifths of the time of its own level 6, which saves another 0.3 %.
 pub(crate) fn deflate_whole(level: u32, payload: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     if payload.is_empty() {
         // As zlib has it; libdeflate would take five bytes.
@@ -56,7 +59,7 @@ pub(crate) fn deflate_whole(level: u32, payload: &[u8], out: &mut Vec<u8>) -> io
         let compressor = match &mut engines.compressor {
             Some((made_for, compressor)) if *made_for == level => compressor,
             slot => {
-                let wanted = i32::try_from(level)
+                let wanted = i32::try_from(level.saturating_sub(1).max(1))
                     .ok()
                     .and_then(|level| CompressionLvl::new(level).ok())
                     .unwrap_or_default();

@@ -299,6 +299,19 @@ fn collection_refs_are_changed_as_by_stock() {
 }
 
 #[test]
+fn a_collection_that_the_user_binds_to_wins_over_the_repositorys_own_as_in_stock() {
+    let commit =
+        format!("{COMMIT} -b main --add-metadata-string=ostree.collection-binding=org.example.Two tree");
+    let _directory = compare(
+        &[
+            "--repo=repo init --mode=archive --collection-id=org.example.One",
+            &commit,
+        ],
+        |_| (),
+    );
+}
+
+#[test]
 fn configuration_is_changed_as_by_stock() {
     let _directory = compare(
         &[

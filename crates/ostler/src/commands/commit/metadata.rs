@@ -64,7 +64,9 @@ fn bind(repo: &Repo, args: &Args, metadata: &mut VarDict) {
         .collect();
     refs.sort_unstable();
     metadata.insert(REF_BINDING, Value::strings(refs));
-    if let Some(collection) = repo.config().collection_id() {
+    let own = repo.config().collection_id();
+    // A collection that the user names wins, as in stock.
+    if let Some(collection) = own.filter(|_| metadata.get(COLLECTION_BINDING).is_none()) {
         metadata.insert(COLLECTION_BINDING, Value::Str(collection.to_string()));
     }
 }
