@@ -15,11 +15,7 @@ use std::cell::RefCell;
 use std::io::{self, Read};
 
 /// Payloads up to this many bytes are handled in one piece in memory; larger ones are streamed.
-pub(crate) const WHOLE_LIMIT: u64 = 1 << 20;
-
-/// Archive objects up to this many bytes, and of a payload up to as many, are inflated in one piece: two such buffers
-/// a thread are little, and libdeflate is half as fast again as what can stream.
-pub(crate) const INFLATE_WHOLE_LIMIT: u64 = 4 << 20;
+pub(crate) const WHOLE_LIMIT: u64 = 2 << 20;
 
 /// The size of the buffers through which larger payloads stream.
 pub(crate) const STREAM_BUFFER: usize = 128 << 10;

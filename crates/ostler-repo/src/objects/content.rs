@@ -14,7 +14,7 @@
 
 use super::loose::{LooseStore, Opened, read_sized};
 use crate::buffers::{self, Buffer};
-use crate::compress::{INFLATE_WHOLE_LIMIT, InflateReader, inflate_whole, read_some};
+use crate::compress::{InflateReader, WHOLE_LIMIT, inflate_whole, read_some};
 use crate::error::{RepoError, Result};
 use crate::fs::FileStat;
 use crate::xattrs;
@@ -156,7 +156,7 @@ impl ContentReader {
         stored_size: u64,
         checking: Checking,
     ) -> Result<Self> {
-        let whole = stored_size <= INFLATE_WHOLE_LIMIT;
+        let whole = stored_size <= WHOLE_LIMIT;
         let first = if whole { stored_size } else { FIRST_READ };
         let failed = |error| read_error(&name, error);
         let mut head = buffers::empty();
@@ -202,10 +202,7 @@ impl ContentReader {
                 return Err(corrupt("there are bytes after a symbolic link"));
             }
             Body::None
-        } else if stored_size <= INFLATE_WHOLE_LIMIT
-            && size <= INFLATE_WHOLE_LIMIT
-            && checking == Checking::Quick
-        {
+        } else if stored_size <= WHOLE_LIMIT && size <= WHOLE_LIMIT && checking == Checking::Quick {
             Body::Small { stored: head, start }
         } else {
             let mut head = Cursor::new(head);

@@ -1,6 +1,6 @@
 //! Writing content objects.
 //!
-//! A payload of at most 1 MiB is read whole, hashed, looked for, and only then compressed and written. A larger
+//! A payload of at most [`WHOLE_LIMIT`] bytes is read whole, hashed, looked for, and only then compressed and written. A larger
 //! one streams: it is hashed as it is written, and dropped if that shows it to be there already. Who knows the
 //! checksum beforehand spares us that; it is nevertheless computed from what is written, and a difference is
 //! an error, so that a source that changes meanwhile does no harm.

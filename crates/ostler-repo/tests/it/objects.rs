@@ -180,7 +180,7 @@ fn split_xattrs_are_written_as_stock_ostree_reads_them_only_when_allowed() {
 fn content_reads_back_in_every_mode_below_and_above_a_mebibyte() {
     let scratch = scratch();
     let mut random = Random::new(7);
-    let contents = [0, 1, 4096, 1 << 20, (1 << 20) + 1, 3 << 20].map(|size| random.bytes(size));
+    let contents = [0, 1, 4096, 2 << 20, (2 << 20) + 1, 3 << 20].map(|size| random.bytes(size));
     for mode in [
         RepoMode::Archive,
         RepoMode::Bare,
@@ -232,7 +232,7 @@ fn content_reads_back_in_every_mode_below_and_above_a_mebibyte() {
 #[test]
 fn a_file_is_written_the_same_from_a_stream_and_from_an_open_file() {
     let scratch = scratch();
-    let content = Random::new(8).text(2 << 20);
+    let content = Random::new(8).text(3 << 20);
     let path = scratch.path().join("file");
     fs::write(&path, &content).unwrap();
     for mode in [RepoMode::Archive, RepoMode::BareUser] {

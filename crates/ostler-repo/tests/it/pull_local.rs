@@ -32,7 +32,7 @@ impl Source {
         // What bare-user-only can hold, so that every pair of modes can be tried.
         tree.dir("sub", 0o755).dir("same", 0o755).dir("same/deep", 0o755);
         tree.file("a", "content of a", 0o644)
-            .file("sub/b", vec![b'b'; 2_000_000], 0o755);
+            .file("sub/b", vec![b'b'; 3_000_000], 0o755);
         tree.file("same/c", "c", 0o644)
             .file("same/deep/d", "d", 0o644)
             .symlink("l", "sub/b");
