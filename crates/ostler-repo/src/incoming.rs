@@ -130,7 +130,7 @@ impl Incoming {
     /// # Errors
     /// [`RepoError::Corrupt`], [`RepoError::Format`], [`RepoError::NotFound`]; [`RepoError::Io`].
     pub fn verify(&self, name: &ObjectName) -> Result<()> {
-        match self.staging().loose(false).verify(name) {
+        match self.staging().loose(false).verify_quickly(name) {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err(crate::objects::missing(name)),
             Err(error) => {

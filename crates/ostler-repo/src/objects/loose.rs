@@ -57,6 +57,18 @@ impl<'a> LooseStore<'a> {
             .map_err(|error| self.io_error("look at", name, error))
     }
 
+    /// As [`stat`](Self::stat), for asking what need not be written: may miss what another writer has put since into a
+    /// directory that was not there before.
+    pub(crate) fn stat_to_write(&self, name: &ObjectName) -> Result<Option<FileStat>> {
+        let found = self.dirs.recall(prefix_of(&name.checksum));
+        match found.map_err(|error| self.io_error("open", name, error))? {
+            None => Ok(None),
+            Some(dir) => dir
+                .stat(file_name(name, self.mode).as_str())
+                .map_err(|error| self.io_error("look at", name, error)),
+        }
+    }
+
     /// Removes the object's file; returns whether there was one.
     pub(crate) fn remove(&self, name: &ObjectName) -> Result<bool> {
         let Some(dir) = self.directory_of(name)? else {

@@ -16,6 +16,8 @@ pub(crate) struct PrefixDirs {
     /// Whether all objects lie in the one directory, without their first two digits; the other 62 tell them apart.
     flat: bool,
     opened: Box<[OnceLock<Dir>]>,
+    /// Directories that were not there when somebody asked by [`recall`](Self::recall).
+    missed: Box<[AtomicBool]>,
     grown: AtomicBool,
 }
 
@@ -26,6 +28,7 @@ impl PrefixDirs {
             root,
             flat: false,
             opened: std::iter::repeat_with(OnceLock::new).take(256).collect(),
+            missed: std::iter::repeat_with(AtomicBool::default).take(256).collect(),
             grown: AtomicBool::new(false),
         }
     }
@@ -54,6 +57,21 @@ impl PrefixDirs {
         }
         let opened = self.root.open_dir_if_exists(directory_name(prefix).as_str())?;
         Ok(opened.map(|dir| slot.get_or_init(|| dir)))
+    }
+
+    /// As [`get`](Self::get), but a directory that was not there once is not looked for again: for those to whom it is no
+    /// harm to miss what another writer has made since.
+    pub(crate) fn recall(&self, prefix: u8) -> io::Result<Option<&Dir>> {
+        let missed = self
+            .missed
+            .get(usize::from(prefix))
+            .expect("there is one for each of the 256 prefixes");
+        if missed.load(Ordering::Relaxed) {
+            return Ok(self.slot(prefix).get());
+        }
+        let found = self.get(prefix)?;
+        missed.store(found.is_none(), Ordering::Relaxed);
+        Ok(found)
     }
 
     /// Returns the directory for `prefix`, made where there was none.

@@ -172,7 +172,7 @@ impl<'repo> Transaction<'repo> {
         if lock(&self.damaged).contains(name) {
             return Ok(false);
         }
-        let stat = self.repo.loose().stat(name)?;
+        let stat = self.repo.loose().stat_to_write(name)?;
         Ok(stat.is_some_and(|stat| stat.size > 0 || may_be_empty(name.kind, self.repo.mode())))
     }
 
