@@ -90,11 +90,12 @@ pub fn pull_local(
     options: &PullLocalOptions,
 ) -> Result<PullLocalStats> {
     repo.require_writable()?;
-    let _pinned = source.lock(LockKind::Shared)?;
+    let pinned = source.lock(LockKind::Shared)?;
     let kept = repo.lock(LockKind::Shared)?;
     let plan = Plan::make(repo, source, targets, options)?;
     let edits = ref_edits(repo, &plan, options)?;
     if plan.is_empty() {
+        pinned.release()?;
         kept.release()?;
         if !edits.is_empty() {
             repo.edit_refs(&edits)?;
@@ -113,6 +114,7 @@ pub fn pull_local(
     for edit in edits {
         transaction.edit_ref(edit);
     }
+    pinned.release()?;
     // The transaction has the lock itself.
     kept.release()?;
     let stats = transaction.commit()?;

@@ -368,3 +368,22 @@ fn nothing_is_written_where_there_is_nothing_to_do() {
         .into();
     assert_eq!(before, after);
 }
+
+#[test]
+fn pulling_from_itself_with_a_summary_to_update_waits_for_nobody() {
+    let source = Source::new("archive");
+    source
+        .stock
+        .run(&["config", "set", "core.auto-update-summary", "true"]);
+    source
+        .stock
+        .run(&["config", "set", "core.lock-timeout-secs", "0"]);
+    let repo = Repo::open(source.stock.path()).unwrap();
+    let options = PullLocalOptions {
+        remote: Some(RemoteName::new("self").unwrap()),
+        ..default()
+    };
+    let stats = source.pull(&repo, &["main"], &options);
+    assert_eq!((counts(stats), stats.refs), ((0, 0), 1));
+    assert!(source.stock.path().join("summary").exists());
+}
