@@ -8,6 +8,7 @@ mod commands;
 mod commit_text;
 mod context;
 mod dates;
+mod descriptors;
 mod environment;
 mod exit;
 mod hints;
@@ -27,6 +28,7 @@ use crate::ui::Ui;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    descriptors::raise_limit();
     let program = Program::of(std::env::args_os().next().as_deref());
     let environment = Environment::read();
     let cli = match cli::parse(program, std::env::args_os()) {

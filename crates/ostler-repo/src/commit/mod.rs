@@ -37,7 +37,7 @@ use tree::{MutableTree, WrittenTree};
 
 /// Files that wait for a worker: enough that none is ever idle; and few, since the directories that they lie in stay
 /// open, beside the 512 of the repository and of staging, where a process may often have but 1,024.
-const QUEUE: usize = 1024;
+const QUEUE: usize = 64;
 
 /// Where the tree of a commit comes from.
 #[derive(Debug, Clone)]
