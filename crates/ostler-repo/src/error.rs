@@ -91,6 +91,9 @@ pub enum RepoError {
         #[source]
         source: FormatError,
     },
+    /// What was found in the repository does not make a summary.
+    #[error("cannot make a summary")]
+    Compose(#[from] FormatError),
     /// A system call failed.
     #[error("cannot {doing} {}", path.display())]
     Io {

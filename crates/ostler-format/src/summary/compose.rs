@@ -38,8 +38,10 @@ pub struct SummaryHeader<'a> {
 pub struct CommitEntry {
     /// Bytes of the commit object.
     pub size: u64,
-    /// Time, and version where the commit has one.
-    pub metadata: VarDict,
+    /// When it was made, in seconds since the epoch.
+    pub timestamp: u64,
+    /// Its `version`.
+    pub version: Option<Box<str>>,
 }
 
 /// The keys that are made anew, or dropped, each time.
@@ -61,24 +63,34 @@ impl CommitEntry {
     /// As [`Commit::parse`].
     pub fn of_commit(bytes: &[u8]) -> Result<Self> {
         let commit = Commit::parse(bytes)?;
-        let mut metadata = VarDict::new();
-        metadata.insert(SummaryRef::TIMESTAMP, Value::U64(commit.timestamp.swap_bytes()));
-        if let Some(version) = commit.metadata.get_str("version") {
-            metadata.insert(SummaryRef::VERSION, Value::Str(version.to_owned()));
-        }
         Ok(Self {
             size: bytes.len() as u64,
-            metadata,
+            timestamp: commit.timestamp,
+            version: commit.metadata.get_str("version").map(Into::into),
+        })
+    }
+
+    /// Returns what an entry of a summary says of its commit, if it says all.
+    fn of_entry(entry: &SummaryRef) -> Option<Self> {
+        Some(Self {
+            size: entry.commit_size,
+            timestamp: entry.timestamp()?,
+            version: entry.metadata.get_str(SummaryRef::VERSION).map(Into::into),
         })
     }
 
     /// Returns the entry for a ref that names the commit.
     pub fn named(&self, name: RefName, checksum: Checksum) -> SummaryRef {
+        let mut metadata = VarDict::new();
+        metadata.insert(SummaryRef::TIMESTAMP, Value::U64(self.timestamp.swap_bytes()));
+        if let Some(version) = &self.version {
+            metadata.insert(SummaryRef::VERSION, Value::Str(version.to_string()));
+        }
         SummaryRef {
             name,
             commit_size: self.size,
             checksum,
-            metadata: self.metadata.clone(),
+            metadata,
         }
     }
 }
@@ -87,24 +99,13 @@ impl Summary {
     /// Returns what this summary says of commits, those of other collections left out. Of the metadata only what is a
     /// function of the commit is taken: other keys are of somebody who writes them for the ref.
     pub fn known_commits(&self) -> HashMap<Checksum, CommitEntry> {
-        let known = |entry: &SummaryRef| {
-            let mut metadata = VarDict::new();
-            metadata.insert(
-                SummaryRef::TIMESTAMP,
-                entry.metadata.get(SummaryRef::TIMESTAMP)?.clone(),
-            );
-            if let Some(version) = entry.metadata.get(SummaryRef::VERSION) {
-                metadata.insert(SummaryRef::VERSION, version.clone());
-            }
-            Some((
-                entry.checksum,
-                CommitEntry {
-                    size: entry.commit_size,
-                    metadata,
-                },
-            ))
-        };
+        let known = |entry: &SummaryRef| Some((entry.checksum, CommitEntry::of_entry(entry)?));
         self.refs.iter().filter_map(known).collect()
+    }
+
+    /// Returns the keys that OSTree does not know: those of Flatpak, for example.
+    pub fn unknown_metadata(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.metadata.iter().filter(|(key, _)| !KNOWN_KEYS.contains(key))
     }
 
     /// Returns all refs of the main list and of other collections.
@@ -167,20 +168,10 @@ impl SummaryHeader<'_> {
         if !collections.is_empty() {
             metadata.insert(Summary::COLLECTION_MAP, collections.to_value());
         }
-        let unknown = |summary: &'_ Summary| -> Vec<(String, Value)> {
-            let kept = summary
-                .metadata
-                .iter()
-                .filter(|(key, _)| !KNOWN_KEYS.contains(key));
-            kept.map(|(key, value)| (key.to_owned(), value.clone())).collect()
-        };
-        let given = self
-            .metadata
-            .iter()
-            .map(|(key, value)| (key.to_owned(), value.clone()));
-        for (key, value) in given.chain(self.kept.map(unknown).unwrap_or_default()) {
-            if metadata.get(&key).is_none() {
-                metadata.insert(key, value);
+        let kept = self.kept.map(Summary::unknown_metadata).into_iter().flatten();
+        for (key, value) in self.metadata.iter().chain(kept) {
+            if metadata.get(key).is_none() {
+                metadata.insert(key, value.clone());
             }
         }
         metadata

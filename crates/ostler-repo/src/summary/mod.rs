@@ -16,9 +16,8 @@ pub use write::{update_if_configured, update_summary, write_summary};
 
 use crate::error::{RepoError, Result};
 use crate::repo::Repo;
-use ostler_format::gvariant::{Value, VarDict};
-use ostler_format::{DeltaList, MAX_METADATA_SIZE, Summary};
-use refs::SummaryRefs;
+use ostler_format::gvariant::VarDict;
+use ostler_format::{DeltaList, MAX_METADATA_SIZE, Summary, SummaryHeader};
 
 /// What goes into a summary besides what the repository says.
 #[derive(Debug, Clone, Default)]
@@ -32,18 +31,6 @@ pub struct SummaryOptions {
     pub keep_unknown: bool,
 }
 
-/// The keys that are made anew, or dropped, each time.
-const KNOWN_KEYS: [&str; 8] = [
-    Summary::MODE,
-    Summary::LAST_MODIFIED,
-    Summary::EXPIRES,
-    Summary::TOMBSTONE_COMMITS,
-    Summary::INDEXED_DELTAS,
-    DeltaList::KEY,
-    Summary::COLLECTION_ID,
-    Summary::COLLECTION_MAP,
-];
-
 /// Returns the bytes of a summary of the repository as it is. Nothing is locked or written.
 ///
 /// # Errors
@@ -54,40 +41,39 @@ pub fn build_summary(repo: &Repo, options: &SummaryOptions) -> Result<Vec<u8>> {
 
 fn build(repo: &Repo, options: &SummaryOptions, deltas: &DeltaList) -> Result<Vec<u8>> {
     let old = summary_at_hand(repo)?;
-    let SummaryRefs { main, collections } = SummaryRefs::read(repo, &old)?;
     let config = repo.config();
-    let mut metadata = VarDict::new();
-    metadata.insert(Summary::MODE, Value::Str(repo.mode().as_str().to_owned()));
-    metadata.insert(Summary::LAST_MODIFIED, Value::U64(options.now.swap_bytes()));
-    metadata.insert(
-        Summary::TOMBSTONE_COMMITS,
-        Value::Bool(config.tombstone_commits()),
-    );
-    metadata.insert(Summary::INDEXED_DELTAS, Value::Bool(true));
-    if !deltas.0.is_empty() && !config.no_deltas_in_summary() {
-        metadata.insert(DeltaList::KEY, deltas.to_value());
-    }
-    if let Some(id) = config.collection_id() {
-        metadata.insert(Summary::COLLECTION_ID, Value::Str(id.as_str().to_owned()));
-    }
-    if !collections.is_empty() {
-        metadata.insert(Summary::COLLECTION_MAP, collections.to_value());
-    }
-    for (key, value) in added_metadata(options, &old).iter() {
-        // What the repository says wins over what was given.
-        if metadata.get(key).is_none() {
-            metadata.insert(key, value.clone());
-        }
-    }
-    let summary = Summary::new(main, metadata).map_err(RepoError::format("summary"))?;
+    let none = DeltaList::default();
+    let header = SummaryHeader {
+        now: options.now,
+        mode: repo.mode(),
+        tombstone_commits: config.tombstone_commits(),
+        collection: config.collection_id(),
+        deltas: if config.no_deltas_in_summary() {
+            &none
+        } else {
+            deltas
+        },
+        metadata: &options.metadata,
+        kept: options.keep_unknown.then_some(&old),
+    };
+    let refs = refs::list(repo)?;
+    let commits = refs::describe(repo, &refs, &old)?;
+    let summary = Summary::compose(&header, refs, |name, checksum| match commits.get(&checksum) {
+        Some(commit) => Ok(commit.named(name, checksum)),
+        None => Err(RepoError::not_found(format!("commit {checksum} of ref {name}"))),
+    })?;
     Ok(summary.to_bytes())
 }
 
 /// Returns the keys that are given, and of those that are there the ones to keep: what was given wins.
 fn added_metadata(options: &SummaryOptions, old: &Summary) -> VarDict {
     let mut added = options.metadata.clone();
-    let unknown = old.metadata.iter().filter(|(key, _)| !KNOWN_KEYS.contains(key));
-    for (key, value) in options.keep_unknown.then_some(unknown).into_iter().flatten() {
+    for (key, value) in options
+        .keep_unknown
+        .then(|| old.unknown_metadata())
+        .into_iter()
+        .flatten()
+    {
         if added.get(key).is_none() {
             added.insert(key, value.clone());
         }
