@@ -21,6 +21,9 @@ impl Place {
         let dir = resolve(dir).with_context(|| format!("cannot work in {}", dir.display()))?;
         if let Some(tree) = tree {
             let tree = fs::canonicalize(tree).with_context(|| format!("cannot read {}", tree.display()))?;
+            if !tree.is_dir() {
+                return Err(exit::usage(format!("{} is not a directory", tree.display())));
+            }
             if dir.starts_with(&tree) {
                 let (dir, tree) = (dir.display(), tree.display());
                 return Err(exit::usage(format!(
@@ -121,6 +124,10 @@ mod tests {
             assert!(error.is::<exit::UsageError>(), "{dir}: {error}");
         }
         assert_eq!(fs::read_dir(&tree).unwrap().count(), 0);
+        fs::write(tree.join("file"), "").unwrap();
+        let error = Place::make(&scratch.path().join("new"), Some(&tree.join("file"))).unwrap_err();
+        assert!(error.is::<exit::UsageError>(), "{error}");
+        assert!(!scratch.path().join("new").exists());
         let place = Place::make(&scratch.path().join("tree-2/a"), Some(&tree)).unwrap();
         assert!(place.path().is_dir());
     }

@@ -182,7 +182,7 @@ impl<'a> Report<'a> {
             format_size(published.sent_bytes)
         );
         let spared = format!(
-            "           {} ({}) of this version were there already and are not sent again",
+            "           there already, and not sent again: {} ({})",
             objects(published.spared_objects),
             format_size(published.spared_bytes)
         );
