@@ -238,7 +238,6 @@ impl<'a> Run<'a> {
         inventory: &Inventory,
         guard: LockGuard<'a>,
     ) -> Result<Ending> {
-        let closure = Closure::unsent(self.source, self.store, closure, plan)?;
         let pin = Pin::take(self.source, self.store, plan, guard)?;
         let execution = Execution {
             source: self.source,
@@ -248,7 +247,16 @@ impl<'a> Run<'a> {
             interrupted: self.options.interrupted,
             reporter: self.options.reporter,
         };
-        let order = execution.put_all(plan)?;
+        // Sizes are looked up while objects are put. The source is not locked any more: an object that a prune takes
+        // meanwhile has no size to compare with, and still has to be at the target.
+        let (order, closure) = thread::scope(|scope| {
+            let sizing = scope.spawn(|| Closure::unsent(self.source, self.store, closure, plan));
+            let order = execution.put_all(plan);
+            let closure = sizing
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, TransferError>((order?, closure?))
+        })?;
         if self.options.interrupted.load(Ordering::Relaxed) {
             return Err(TransferError::Interrupted);
         }
