@@ -123,6 +123,21 @@ pub enum RepoError {
         /// What it should have been: "no file", "a ref to commit …".
         expected: String,
     },
+    /// A tool that takes no locks changed one of several files while they were being changed together.
+    #[error("{} was changed by another program just now, and left as that made it; the rest is done", path.display())]
+    Overtaken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Several files were to change together, and some have not yet: the next program of ours completes that.
+    #[error("the refs of {} are changed in part; the next ostler command on it does the rest", path.display())]
+    CutShort {
+        /// The repository.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: Box<Self>,
+    },
     /// Two names cannot be refs at once, since one would be a directory holding the other.
     #[error("ref {reference} cannot exist beside ref {existing}: one is a directory of the other")]
     NameConflict {
@@ -182,6 +197,11 @@ impl RepoError {
             what: what.into(),
             detail: detail.into(),
         }
+    }
+
+    /// Returns whether some of several files that were to change together have changed, in spite of the error.
+    pub fn is_partly_done(&self) -> bool {
+        matches!(self, Self::Overtaken { .. } | Self::CutShort { .. })
     }
 
     /// Returns whether the error says that something is missing.

@@ -6,7 +6,8 @@
 //! ```
 //! It is a [staging directory](crate::staging) under a name of its own: what was linked from a source is not hashed yet,
 //! and libostree would take whatever it finds in one of its own for whole. A directory whose publisher has died is
-//! taken over by the next one of the same boot, which hashes again what it needs.
+//! taken over by the next one of the same boot, which hashes again what it needs. Whoever is about to flip removes it,
+//! and others that nobody uses, before the refs change: a publish that is through leaves none.
 //!
 //! Order of effects when settling: the file system is synced; objects are renamed into place in the order given; then
 //! files, in the order given, replacing what is there; then the directories are synced. A crash leaves objects that
@@ -19,7 +20,7 @@ use crate::objects::store::ObjectFiles;
 use crate::pin::is_link_refusal;
 use crate::repo::Repo;
 use crate::settle::SettleStats;
-use crate::staging::Staging;
+use crate::staging::{Staging, remove_abandoned_incoming};
 use ostler_format::ObjectName;
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -84,6 +85,23 @@ impl Incoming {
             Err(fault) if is_link_refusal(&fault) => Ok(false),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(crate::objects::missing(name)),
             Err(fault) => Err(failed()(fault)),
+        }
+    }
+
+    /// Returns whether a publisher that died has left the object here whole: it is hashed. What is not whole is removed.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn holds(&self, name: &ObjectName) -> Result<bool> {
+        if !self.staging().resumed() || !self.staging().contains(name)? {
+            return Ok(false);
+        }
+        match self.verify(name) {
+            Ok(()) => Ok(true),
+            Err(RepoError::Corrupt { .. } | RepoError::Format { .. } | RepoError::NotFound { .. }) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -176,5 +194,13 @@ impl Incoming {
     /// [`RepoError::Io`].
     pub fn discard(mut self) -> Result<()> {
         self.staging.take().map_or(Ok(()), Staging::discard)
+    }
+
+    /// Removes all such directories that no publisher uses.
+    ///
+    /// # Errors
+    /// [`RepoError::ReadOnly`], [`RepoError::Io`].
+    pub fn remove_abandoned(repo: &Repo) -> Result<()> {
+        remove_abandoned_incoming(repo)
     }
 }

@@ -44,6 +44,7 @@ pub use commit::{
 pub use config::{Config, MinFreeSpace, remote_group};
 pub use diff::{DiffOptions, DiffSide, DiffStats, TreeDiff};
 pub use error::{RepoError, Result};
+pub use flip::{FlipLease, Recovery};
 pub use fsck::{FsckFinding, FsckOptions, FsckPhase, FsckReport, FsckReporter};
 pub use incoming::Incoming;
 pub use keyfile::KeyFile;

@@ -4,7 +4,7 @@
 //! tmp/ostler-pin-XXXXXX/        links, without prefix directories; other files under `files/`
 //! tmp/ostler-pin-XXXXXX-lock    held as long as the pin is in use; whoever can take it may remove both
 //! ```
-//! Made under the shared lock, used without it. Dying leaves the directory, which the next pin removes (as any tool
+//! Made under the shared lock, used without it. Dying leaves the directory, which [`remove_stale`] removes (as any tool
 //! does when it is older than `core.tmp-expiry-secs`).
 
 use crate::error::{RepoError, Result};
@@ -21,6 +21,7 @@ use std::io;
 
 const PREFIX: &str = "ostler-pin-";
 const FILES: &str = "files";
+const LOCK_SUFFIX: &str = "-lock";
 
 /// Links to objects and files of a repository; removed when dropped.
 #[derive(Debug)]
@@ -46,14 +47,19 @@ impl<'repo> PinDir<'repo> {
         remove_stale(repo)?;
         let tmp = repo.tmp()?;
         let failed = || RepoError::io("make a pin in", tmp.path());
-        let name = tmp.make_random_dir(PREFIX, 0o700).map_err(failed())?;
-        let lock = FileLock::try_acquire(tmp, lock_name(&name))?;
-        let dirs = PrefixDirs::flat(tmp.open_dir(&name).map_err(failed())?);
-        let pin = Self {
-            repo,
-            name,
-            dirs,
-            lock,
+        let pin = loop {
+            let name = tmp.make_random_dir(PREFIX, 0o700).map_err(failed())?;
+            let lock = FileLock::try_acquire(tmp, lock_name(&name))?;
+            let dir = tmp.open_dir_if_exists(&name).map_err(failed())?;
+            // Somebody who tidies up may take it for stale before we lock it; then we make another.
+            if let (Some(lock), Some(dir)) = (lock, dir) {
+                break Self {
+                    repo,
+                    name,
+                    dirs: PrefixDirs::flat(dir),
+                    lock: Some(lock),
+                };
+            }
         };
         for object in objects {
             pin.link(&object)?;
@@ -151,16 +157,19 @@ pub fn is_link_refusal(fault: &io::Error) -> bool {
     )
 }
 
-/// Removes pins whose owners have died: those whose lock can be taken.
-fn remove_stale(repo: &Repo) -> Result<()> {
+/// Removes pins whose owners have died: those whose lock can be taken. The caller may write to the repository.
+///
+/// # Errors
+/// [`RepoError::ReadOnly`], [`RepoError::Io`].
+pub fn remove_stale(repo: &Repo) -> Result<()> {
     let tmp = repo.tmp()?;
     for entry in tmp.entries().map_err(RepoError::io("list", tmp.path()))? {
         let name = entry.name.to_string_lossy().into_owned();
         if name.starts_with(PREFIX)
-            && !name.ends_with("-lock")
-            && let Some(lock) = FileLock::try_acquire(tmp, lock_name(&name))?
+            // The lock of a pin that is gone is removed by taking it.
+            && let Some(lock) = FileLock::try_acquire(tmp, lock_name(name.trim_end_matches(LOCK_SUFFIX)))?
         {
-            tmp.remove_tree(&name)
+            tmp.remove_tree(name.trim_end_matches(LOCK_SUFFIX))
                 .map_err(RepoError::io("remove", tmp.path_of(&name)))?;
             drop(lock);
         }
@@ -169,5 +178,5 @@ fn remove_stale(repo: &Repo) -> Result<()> {
 }
 
 fn lock_name(name: &str) -> String {
-    format!("{name}-lock")
+    format!("{name}{LOCK_SUFFIX}")
 }

@@ -3,7 +3,8 @@
 //! The order of effects, and what a reader or a crash sees after each:
 //!
 //! 1. The file system is synced: the bytes of every staged object are on disk, under names that nobody reads.
-//!    Marks of partial commits that were set before are on disk as well.
+//!    Marks of partial commits that were set before are on disk as well. Where that fails, what was staged is
+//!    thrown away.
 //! 2. The objects are renamed into place in the order given, children before what names them: a reader who
 //!    finds an object finds everything below it. A crash leaves garbage, never a hole. Nothing is replaced that
 //!    is there, except detached metadata, what the caller found damaged, and files without any bytes where ours
@@ -75,7 +76,7 @@ impl Staging {
                 .map_err(RepoError::io("sync", repo.objects().path()))
         };
         if durable {
-            sync_all()?;
+            sync_all().inspect_err(|_| self.spoil())?;
         }
         let target = repo.object_dirs();
         let mut touched = BTreeSet::new();

@@ -245,6 +245,12 @@ impl Staging {
             .map_err(RepoError::io("remove", self.tmp.path_of(&self.name)))
     }
 
+    /// Removes the directory after a sync that failed: what it holds may never have reached the disk, a second sync
+    /// may claim that it has, and nobody must go on with it.
+    pub(crate) fn spoil(&self) {
+        drop(self.tmp.remove_tree(&self.name));
+    }
+
     /// Leaves the directory for a later transaction of the same boot, as dropping does.
     pub fn keep(self) {
         drop(self);
@@ -320,6 +326,25 @@ fn locks_nothing(tmp: &Dir, name: &str) -> io::Result<bool> {
         Some(directory) => Ok(tmp.stat(directory)?.is_none()),
         None => Ok(false),
     }
+}
+
+/// Removes the directories of publishers that nobody uses, and locks that stayed behind.
+pub(crate) fn remove_abandoned_incoming(repo: &Repo) -> Result<()> {
+    let tmp = repo.tmp()?;
+    for entry in tmp.entries().map_err(RepoError::io("list", tmp.path()))? {
+        let Some(name) = (entry.name.to_str()).filter(|name| name.starts_with(INCOMING_PREFIX)) else {
+            continue;
+        };
+        let failed = || RepoError::io("remove", tmp.path_of(name));
+        if entry.kind == FileKind::Directory {
+            if let Some(_held) = try_lock(tmp, name)? {
+                tmp.remove_tree(name).map_err(failed())?;
+            }
+        } else if locks_nothing(tmp, name).map_err(failed())? {
+            remove_expired(tmp, name)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes an entry of `tmp/`; a lock file only if nobody holds it.

@@ -2,6 +2,7 @@
 
 use crate::listing::assert_same_files;
 use crate::stock::StockRepo;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -56,6 +57,30 @@ pub fn assert_refs_complete(repo: &Path) {
     for reference in stock.refs() {
         stock.run(&["ls", "-R", "-C", &reference]);
     }
+}
+
+/// Returns every object that a commit of an archive repository consists of, by stock's word: paths below `objects/`.
+#[track_caller]
+pub fn objects_of(repo: &Path, commit: &str) -> BTreeSet<String> {
+    let path = |checksum: &str, suffix: &str| {
+        let (first, rest) = checksum.split_at(2);
+        format!("{first}/{rest}.{suffix}")
+    };
+    let mut objects = BTreeSet::from([path(commit, "commit")]);
+    for line in StockRepo::open(repo).run(&["ls", "-R", "-C", commit]).lines() {
+        let suffixes: &[&str] = if line.starts_with('d') {
+            &["dirtree", "dirmeta"]
+        } else {
+            &["filez"]
+        };
+        let checksums = line.split_whitespace().filter(|word| is_hex(word, 64));
+        objects.extend(
+            checksums
+                .zip(suffixes)
+                .map(|(checksum, suffix)| path(checksum, suffix)),
+        );
+    }
+    objects
 }
 
 /// Asserts that `revision` is the same commit in both repositories and that both check it out to the same files.

@@ -7,10 +7,15 @@
 //! A killed program is killed on entering the call: the call has not happened.
 
 use crate::command::{attempt, command, describe};
+use rustix::process::{Pid, Signal};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Output};
-use tempfile::NamedTempFile;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+use tempfile::{NamedTempFile, TempDir};
 
 /// The calls by which a program changes what other programs find on the disk, and by which it makes that last.
 pub const CHANGING: &[&str] = &[
@@ -166,16 +171,169 @@ pub fn count_calls(program: &Command, syscalls: &[&str]) -> BTreeMap<String, u32
     most
 }
 
+/// A system call that a program made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Its name.
+    pub syscall: String,
+    /// The how many-eth of that name it is, counted from 1.
+    pub nth: u32,
+    /// The call as strace shows it.
+    pub text: String,
+}
+
+impl Call {
+    /// Returns the fault that hits this call.
+    pub fn fault(&self, kind: Kind) -> Fault {
+        Fault {
+            syscall: self.syscall.clone(),
+            kind,
+            nth: self.nth,
+        }
+    }
+}
+
+/// Runs `program`, which must succeed and change the disk in its first thread only, and returns its [calls that change something](CHANGING) on
+/// the disk, in order; of those that open files, the ones that make them. A program killed at any other call leaves
+/// what it leaves when killed at the next of these.
+#[track_caller]
+pub fn changing_calls(program: &Command) -> Vec<Call> {
+    let optional: Vec<String> = CHANGING.iter().map(|name| format!("?{name}")).collect();
+    let (output, log) = traced(
+        program,
+        &["-e".to_owned(), format!("trace={}", optional.join(","))],
+    );
+    assert!(output.status.success(), "{}", describe(program, &output));
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut calls = Vec::new();
+    let lines = log.lines().filter_map(|line| line.split_once(' '));
+    let main = lines.clone().next().map(|(thread, _)| thread);
+    for (thread, text) in lines {
+        let text = text.trim_start();
+        let Some((name, _)) = text.split_once('(').filter(|(name, _)| CHANGING.contains(name)) else {
+            continue;
+        };
+        let opens =
+            name.starts_with("open") && !["O_CREAT", "O_TMPFILE"].iter().any(|flag| text.contains(flag));
+        if Some(thread) != main {
+            assert!(
+                opens,
+                "one thread of {program:?} changes the disk, not also {text}"
+            );
+            continue;
+        }
+        let nth = counts.entry(name).or_default();
+        *nth += 1;
+        if !opens {
+            calls.push(Call {
+                syscall: name.to_owned(),
+                nth: *nth,
+                text: text.to_owned(),
+            });
+        }
+    }
+    calls
+}
+
+/// A program that stands still: stopped right after a call of its, as by SIGSTOP, with all locks that it holds.
+/// Killed when dropped.
+#[derive(Debug)]
+pub struct Paused {
+    strace: Option<Child>,
+    process: Pid,
+    drain: Option<JoinHandle<()>>,
+}
+
+/// Starts `program` and returns once it stands still after its `nth` call of `syscall`.
+#[track_caller]
+pub fn pause_after(program: &Command, syscall: &str, nth: u32) -> Paused {
+    let directory = TempDir::new().expect("a directory for temporary files");
+    let fifo = directory.path().join("log");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0)
+        .expect("a pipe of our own");
+    let options = [
+        "-e".to_owned(),
+        format!("trace={syscall}"),
+        "-e".to_owned(),
+        format!("inject={syscall}:signal=STOP:when={nth}"),
+    ];
+    let mut command = strace_command(program, &fifo, &options);
+    let mut strace = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("strace is there");
+    let mut log = BufReader::new(File::open(&fifo).expect("our own pipe"));
+    let mut seen = String::new();
+    let process = loop {
+        let mut line = String::new();
+        if log.read_line(&mut line).expect("strace's log") == 0 {
+            drop(strace.kill());
+            let output = strace.wait_with_output().expect("our own child");
+            panic!(
+                "{program:?} ended before {syscall} {nth}: {}\n{seen}",
+                describe(program, &output)
+            );
+        }
+        if line.contains("--- stopped by SIGSTOP ---") {
+            let number = line.split_whitespace().next().and_then(|word| word.parse().ok());
+            break number.and_then(Pid::from_raw).expect("strace names the process");
+        }
+        seen.push_str(&line);
+    };
+    // strace must never wait for somebody to read its log.
+    let drain = std::thread::spawn(move || drop(std::io::copy(&mut log, &mut std::io::sink())));
+    Paused {
+        strace: Some(strace),
+        process,
+        drain: Some(drain),
+    }
+}
+
+impl Paused {
+    /// Lets the program go on, and returns how it ended.
+    #[track_caller]
+    pub fn resume(mut self) -> Output {
+        rustix::process::kill_process(self.process, Signal::CONT).expect("our own process");
+        let strace = self.strace.take().expect("not resumed yet");
+        let output = strace.wait_with_output().expect("our own child");
+        if let Some(drain) = self.drain.take() {
+            drain.join().expect("reading does not panic");
+        }
+        output
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        if let Some(mut strace) = self.strace.take() {
+            let _gone = rustix::process::kill_process(self.process, Signal::KILL);
+            drop(strace.wait());
+        }
+    }
+}
+
 /// Runs `program` under strace and returns how it ended, and strace's log.
 #[track_caller]
 fn traced(program: &Command, options: &[String]) -> (Output, String) {
     let log = NamedTempFile::new().expect("a file for strace's log");
+    let mut strace = strace_command(program, log.path(), options);
+    let output = attempt(&mut strace);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !errors.contains("strace: "),
+        "strace cannot run: {}",
+        describe(&strace, &output)
+    );
+    let text = std::fs::read(log.path()).expect("strace writes its log");
+    (output, String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Returns the command that runs `program` under strace, in the environment and directory that `program` sets.
+fn strace_command(program: &Command, log: &Path, options: &[String]) -> Command {
     let mut strace = command("strace");
-    strace
-        .args(["-f", "-qq", "-o"])
-        .arg(log.path())
-        .args(options)
-        .arg("--");
+    strace.args(["-f", "-qq", "-o"]).arg(log).args(options).arg("--");
     strace.arg(program.get_program()).args(program.get_args());
     for (name, value) in program.get_envs() {
         match value {
@@ -186,13 +344,5 @@ fn traced(program: &Command, options: &[String]) -> (Output, String) {
     if let Some(directory) = program.get_current_dir() {
         strace.current_dir(directory);
     }
-    let output = attempt(&mut strace);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !errors.contains("strace: "),
-        "strace cannot run: {}",
-        describe(&strace, &output)
-    );
-    let text = std::fs::read(log.path()).expect("strace writes its log");
-    (output, String::from_utf8_lossy(&text).into_owned())
+    strace
 }

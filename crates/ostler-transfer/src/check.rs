@@ -7,10 +7,13 @@ use crate::added;
 use crate::error::Result;
 use crate::execute::lock;
 use crate::history::History;
+use crate::inventory::Inventory;
 use crate::plan::Plan;
 use crate::planner::{missing_dirtree, size_in};
+use crate::policy::Policy;
+use crate::snapshot::Snapshot;
 use crate::store::Store;
-use ostler_format::ObjectName;
+use ostler_format::{ObjectName, ObjectType};
 use ostler_repo::Repo;
 use std::collections::{BTreeSet, HashSet};
 use std::num::NonZero;
@@ -81,6 +84,31 @@ impl Closure {
         })?;
         Ok(holes.into_iter().collect())
     }
+}
+
+/// Returns what the target lacks or has damaged of commits that it claims to have: of those that it marks as incomplete,
+/// and, with [`verify`](Policy::verify), of the whole history of the selected refs as far as the target has it.
+pub(crate) fn known_holes(
+    source: &Repo,
+    store: &dyn Store,
+    snapshot: &Snapshot,
+    inventory: &Inventory,
+    policy: &Policy,
+) -> Result<BTreeSet<ObjectName>> {
+    if !policy.verify && inventory.partial.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let named: BTreeSet<_> = inventory.refs.values().collect();
+    let mut history = History::read(source, &snapshot.refs)?;
+    history.keep_only(|commit| {
+        let claimed = || -> Result<bool> {
+            // The target of a ref is claimed even if it is gone; an ancestor may have been pruned.
+            let found = store.look(&ObjectName::new(*commit, ObjectType::Commit))?;
+            Ok(named.contains(commit) || found.is_some())
+        };
+        Ok(inventory.partial.contains(commit) || (policy.verify && claimed()?))
+    })?;
+    Closure::of_history(source, &history)?.verify(store)
 }
 
 /// Applies a function to all items on all cores; the order of the results is not defined.

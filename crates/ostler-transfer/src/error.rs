@@ -156,6 +156,11 @@ impl fmt::Display for Refusal {
 }
 
 impl TransferError {
+    /// Returns whether some of the refs have moved, in spite of the error.
+    pub fn is_partly_done(&self) -> bool {
+        matches!(self, Self::Repo(error) if error.is_partly_done())
+    }
+
     /// Returns a closure that wraps a [`FormatError`] with its subject.
     pub(crate) fn format(subject: impl fmt::Display) -> impl FnOnce(FormatError) -> Self {
         move |source| Self::Format {

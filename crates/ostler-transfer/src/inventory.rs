@@ -5,12 +5,16 @@ use crate::refs;
 use crate::store::{Store, object_path};
 use ostler_format::{Checksum, CollectionRef, ObjectName, ObjectType};
 use ostler_repo::Config;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The largest configuration that is read, in bytes.
 const CONFIG_LIMIT: u64 = 1 << 20;
 /// The largest summary that clients read, in bytes (128 MiB for every metadata file).
 pub(crate) const SUMMARY_LIMIT: u64 = 128 << 20;
+
+/// Where commits are marked as incomplete, and what follows the commit in the name of a mark.
+const MARKS: &str = "state";
+const MARK: &str = ".commitpartial";
 
 /// What a target holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub struct Inventory {
     pub refs: BTreeMap<CollectionRef, Checksum>,
     /// Refs that are symbolic links to others: name and the name that they lead to.
     pub aliases: BTreeMap<CollectionRef, CollectionRef>,
+    /// Commits that it marks as incomplete, or damaged.
+    pub partial: BTreeSet<Checksum>,
     /// Whether it has no object at all, so that nothing needs to be looked for.
     pub is_empty: bool,
 }
@@ -35,6 +41,7 @@ impl Inventory {
         Ok(Self {
             refs,
             aliases,
+            partial: partial_commits(store)?,
             is_empty,
         })
     }
@@ -45,19 +52,24 @@ impl Inventory {
     /// # Errors
     /// Any failure of the store.
     pub fn has_commit(&self, store: &dyn Store, commit: &Checksum) -> Result<bool> {
-        if self.is_empty {
+        if self.is_empty || self.partial.contains(commit) {
             return Ok(false);
         }
-        let present = store
-            .look(&ObjectName::new(*commit, ObjectType::Commit))?
-            .is_some_and(|size| size > 0);
-        Ok(present && store.get(&partial_path(commit), 16)?.is_none())
+        let found = store.look(&ObjectName::new(*commit, ObjectType::Commit))?;
+        Ok(found.is_some_and(|size| size > 0))
     }
+}
+
+/// Returns the commits that a target marks as incomplete.
+fn partial_commits(store: &dyn Store) -> Result<BTreeSet<Checksum>> {
+    let marks = store.list(MARKS)?;
+    let commits = marks.iter().filter_map(|mark| mark.name.strip_suffix(MARK));
+    Ok(commits.filter_map(|hex| Checksum::from_hex(hex).ok()).collect())
 }
 
 /// Returns the path of the mark that a commit is incomplete.
 pub(crate) fn partial_path(commit: &Checksum) -> String {
-    format!("state/{commit}.commitpartial")
+    format!("{MARKS}/{commit}{MARK}")
 }
 
 /// Returns the path of the detached metadata of a commit.

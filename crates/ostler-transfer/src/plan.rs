@@ -89,6 +89,8 @@ pub struct Plan {
     pub files: Vec<CarriedFile>,
     /// Detached metadata to add or change.
     pub detached: Vec<DetachedUpdate>,
+    /// Commits that the target marks as incomplete and that are whole after this, so that the marks go.
+    pub healed: Vec<Checksum>,
     /// The summary.
     pub summary: SummaryPlan,
     /// Commits of the target that no ref will name or lead to any more.
@@ -104,6 +106,7 @@ impl Plan {
             && self.objects.is_empty()
             && self.files.is_empty()
             && self.detached.is_empty()
+            && self.healed.is_empty()
             && self.summary == SummaryPlan::Keep
     }
 

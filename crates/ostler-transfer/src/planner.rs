@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::{carry, detached, refs, summary};
 use ostler_format::CollectionRef;
 use ostler_format::{Checksum, ObjectName, ObjectType};
-use ostler_repo::{ClosureDifference, NewObjects, Repo, RepoError};
+use ostler_repo::{Closure, ClosureDifference, NewObjects, Repo, RepoError};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What a plan is computed from.
@@ -30,6 +30,15 @@ pub(crate) struct Planner<'a> {
 impl Planner<'_> {
     /// Computes the plan.
     pub(crate) fn plan(&self) -> Result<Plan> {
+        match self.compute() {
+            Err(TransferError::CorruptSource(found)) => {
+                Err(TransferError::CorruptSource(self.with_causes(found)))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn compute(&self) -> Result<Plan> {
         let history = History::read(self.source, &self.snapshot.refs)?;
         let refs = self.ref_updates(&history)?;
         let commits = self.commits_to_send(&refs, &history)?;
@@ -43,12 +52,46 @@ impl Planner<'_> {
         Ok(Plan {
             unreferenced: self.unreferenced(&refs, &refs_after, &history)?,
             detached: detached::updates(self, &history)?,
+            healed: (history.commits().copied())
+                .filter(|commit| self.inventory.partial.contains(commit))
+                .collect(),
             files,
             summary,
             refs,
             objects,
             reused_objects,
         })
+    }
+
+    /// Returns what is wrong with metadata objects of the source, which are not hashed before they are sent, and then
+    /// what was found: an object that is missing may have been named by a damaged one.
+    fn with_causes(&self, found: Vec<Damage>) -> Vec<Damage> {
+        let mut closure = Closure::new(self.source);
+        closure.tolerate_holes(true);
+        let commits = match History::read(self.source, &self.snapshot.refs) {
+            Ok(history) => history.commits().copied().collect(),
+            Err(_) => self.snapshot.refs.values().copied().collect::<Vec<_>>(),
+        };
+        // Whatever cannot be walked is among what was found.
+        for commit in &commits {
+            drop(closure.add_commit(commit));
+        }
+        let metadata = closure
+            .finish()
+            .into_iter()
+            .filter(|name| name.kind.is_metadata());
+        let mut all: Vec<_> = metadata.filter_map(|name| self.damage_of(name)).collect();
+        all.extend(found);
+        let mut named = HashSet::new();
+        all.retain(|damage| named.insert(damage.object));
+        all
+    }
+
+    fn damage_of(&self, name: ObjectName) -> Option<Damage> {
+        match Damage::wrap(name, self.source.verify_object(&name).err()?) {
+            TransferError::CorruptSource(found) => found.into_iter().next(),
+            _ => None,
+        }
     }
 
     /// Returns the refs that move, after the policy has agreed to each.

@@ -8,16 +8,16 @@
 //!    the same snapshot and what was put already. Otherwise objects are settled and the flip is made.
 //!
 //! Stopped anywhere, it leaves the target as it was or the flip's intent record, which the next run completes; what was
-//! put stays and is used by the next run.
+//! put stays and is used by the next run. Pins and what was put are gone before the flip, so that a run that is stopped
+//! behind it leaves nothing to tidy up.
 
 use crate::added;
-use crate::check::Closure;
+use crate::check::{Closure, known_holes};
 use crate::detached;
 use crate::error::{Result, TransferError};
 use crate::execute::Execution;
 use crate::generation::{self, Generation};
-use crate::history::History;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, partial_path};
 use crate::pin::Pin;
 use crate::plan::{Plan, RefUpdate};
 use crate::planner::{Planner, missing_dirtree};
@@ -28,7 +28,8 @@ use crate::snapshot::Snapshot;
 use crate::store::{Edit, Expect, Item, Overwrite, Store};
 use crate::summary;
 use ostler_format::{Checksum, CollectionRef, ObjectName};
-use ostler_repo::{LockGuard, LockKind, Repo, RepoError};
+use ostler_repo::pin::remove_stale;
+use ostler_repo::{LockGuard, LockKind, Recovery, Repo, RepoError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,7 +99,21 @@ enum Ending {
 
 impl<'a> Run<'a> {
     fn publish(&self) -> Result<Outcome> {
-        self.recover()?;
+        let outcome = self.publish_or_fail();
+        if matches!(
+            outcome,
+            Err(TransferError::Refused(_) | TransferError::Summary(_))
+        ) {
+            // Running again would be refused again: there is nothing to go on with.
+            self.store.forget()?;
+        }
+        outcome
+    }
+
+    fn publish_or_fail(&self) -> Result<Outcome> {
+        if !self.options.dry_run {
+            self.tidy_up()?;
+        }
         let guard = self.source.lock(LockKind::Shared)?;
         let snapshot = Snapshot::take(self.source, &self.options.policy.selection)?;
         let mut holes = BTreeSet::new();
@@ -109,11 +124,19 @@ impl<'a> Run<'a> {
                 None => self.source.lock(LockKind::Shared)?,
             };
             let inventory = Inventory::read(self.store)?;
-            if self.options.policy.verify && holes.is_empty() {
-                holes = self.verify_target(&snapshot, &inventory)?;
+            if holes.is_empty() {
+                holes = known_holes(
+                    self.source,
+                    self.store,
+                    &snapshot,
+                    &inventory,
+                    self.options.policy,
+                )?;
             }
             let (plan, closure) = self.plan_and_list(&snapshot, &inventory, &holes)?;
             if self.options.dry_run || plan.is_empty() {
+                // What an earlier attempt put has been brought by somebody else.
+                self.store.forget()?;
                 return Ok(Outcome {
                     plan,
                     generation: None,
@@ -144,16 +167,26 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Completes a flip that an earlier run did not finish.
-    fn recover(&self) -> Result<()> {
-        if self.options.dry_run || !self.store.pending()? {
+    /// Completes what an earlier run did not finish, and removes its pins.
+    fn tidy_up(&self) -> Result<()> {
+        if self.source.is_writable() {
+            remove_stale(self.source)?;
+        }
+        if !self.store.pending()? {
             return Ok(());
         }
         let lease = self.store.lease()?;
-        if self.store.recover()? {
-            self.options
-                .reporter
-                .note("completed a publish that was cut short");
+        match self.store.recover()? {
+            None => {}
+            Some(Recovery::Completed) => {
+                self.options
+                    .reporter
+                    .note("completed a publish that was cut short");
+            }
+            Some(Recovery::GivenUp) => {
+                (self.options.reporter)
+                    .note("a publish was cut short, and what it brought was removed since: it is dropped");
+            }
         }
         drop(lease);
         Ok(())
@@ -194,13 +227,6 @@ impl<'a> Run<'a> {
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             Ok((plan?, listed.map_err(missing_dirtree)?))
         })
-    }
-
-    /// Reads and hashes everything that the target claims to have of the selected refs' history.
-    fn verify_target(&self, snapshot: &Snapshot, inventory: &Inventory) -> Result<BTreeSet<ObjectName>> {
-        let mut history = History::read(self.source, &snapshot.refs)?;
-        history.keep_only(|commit| inventory.has_commit(self.store, commit))?;
-        Closure::of_history(self.source, &history)?.verify(self.store)
     }
 
     fn note_holes(&self, holes: &mut BTreeSet<ObjectName>, missing: Vec<ObjectName>) -> Result<()> {
@@ -260,6 +286,7 @@ impl<'a> Run<'a> {
         if self.options.interrupted.load(Ordering::Relaxed) {
             return Err(TransferError::Interrupted);
         }
+        drop(pin);
         self.options.reporter.flipping();
         self.finish(plan, inventory, &closure, &order)
     }
@@ -285,6 +312,11 @@ impl<'a> Run<'a> {
         self.store.settle(order)?;
         let refs_after = refs::after(&now, &aliases, &plan.refs);
         let mut edits: Vec<Edit> = plan.detached.iter().map(detached::edit).collect();
+        edits.extend(plan.healed.iter().map(|commit| Edit {
+            path: partial_path(commit),
+            expect: Expect::Any,
+            new: None,
+        }));
         edits.extend(ref_edits(&plan.refs));
         let (summary_edits, digest) =
             summary::edits(self.source, self.store, plan, &refs_after, self.options.now)?;

@@ -5,7 +5,7 @@ use crate::environment::Environment;
 use crate::exit;
 use crate::program::Program;
 use crate::ui::Ui;
-use ostler_repo::{LockWait, Observer, OpenOptions, Repo};
+use ostler_repo::{LockWait, Observer, OpenOptions, Recovery, Repo};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,7 +89,24 @@ impl Context {
             self.ui.note(&format!("repository {path}, mode {mode}"));
         }
         repo.set_observer(Arc::new(Waiting(Arc::clone(&self.ui))));
+        self.complete_flip(&repo)?;
         Ok(repo)
+    }
+
+    /// Completes a publish to the repository that was cut short, whatever else the command is about.
+    fn complete_flip(&self, repo: &Repo) -> anyhow::Result<()> {
+        let path = repo.path().display();
+        match repo.complete_flip()? {
+            None => {}
+            Some(Recovery::Completed) => {
+                self.ui
+                    .note(&format!("completed a publish to {path} that was cut short"));
+            }
+            Some(Recovery::GivenUp) => self.ui.note(&format!(
+                "a publish to {path} was cut short, and what it brought was removed since: it is dropped"
+            )),
+        }
+        Ok(())
     }
 
     /// Returns the path of the repository to create; the one of the system is never meant.

@@ -224,13 +224,13 @@ impl Dir {
     }
 }
 
-/// Calls `make` with random names until one is free.
 /// Locks a file that gets a temporary name, for as long as it is open. Where files cannot be locked, nobody gets
 /// the lock that would let them remove it either.
 fn hold(file: impl AsFd) {
     let _held = sys::flock(file, FlockOperation::NonBlockingLockExclusive);
 }
 
+/// Calls `make` with random names until one is free.
 fn with_random_name<T>(mut make: impl FnMut(&str) -> rustix::io::Result<T>) -> io::Result<(T, OsString)> {
     for _ in 0..NAME_TRIES {
         let name = format!("{PREFIX}{:016x}", random());

@@ -10,13 +10,10 @@ use crate::error::{Damage, Result, TransferError};
 use crate::execute::lock;
 use ostler_format::ObjectName;
 use ostler_repo::fs::{Dir, FileKind};
-use ostler_repo::{FileLock, Incoming, LockGuard, LockKind, Repo, RepoError};
+use ostler_repo::{FlipLease, Incoming, Recovery, Repo, RepoError};
 use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex};
-
-/// Held by whoever changes refs and summary of the repository as a publisher.
-const FLIP_LOCK: &str = "extensions/ostler/lock";
 
 /// A directory as a store.
 #[derive(Debug)]
@@ -26,14 +23,7 @@ pub struct DirStore {
     shares_files: bool,
 }
 
-/// Both locks; the repository's is let go first.
-#[derive(Debug)]
-struct DirLease<'a> {
-    _repository: LockGuard<'a>,
-    _flip: FileLock,
-}
-
-impl Lease for DirLease<'_> {}
+impl Lease for FlipLease<'_> {}
 
 impl DirStore {
     /// Wraps a repository.
@@ -68,6 +58,9 @@ impl DirStore {
 
     fn put_object(&self, name: &ObjectName, body: Body<'_>) -> Result<()> {
         let incoming = self.incoming()?;
+        if !matches!(body, Body::Adopted) && incoming.holds(name)? {
+            return Ok(());
+        }
         match body {
             Body::Adopted => {}
             Body::File { dir, path, .. } => {
@@ -184,9 +177,6 @@ impl Store for DirStore {
     }
 
     fn settle(&self, order: &[(Item, Overwrite)]) -> Result<()> {
-        if order.is_empty() {
-            return Ok(());
-        }
         let mut objects = Vec::new();
         let mut damaged = HashSet::new();
         let mut files = Vec::new();
@@ -201,40 +191,38 @@ impl Store for DirStore {
                 Item::File(path) => files.push(path.as_str()),
             }
         }
-        self.incoming()?.settle(&self.repo, &objects, &damaged, &files)?;
-        Ok(())
+        if !order.is_empty() {
+            self.incoming()?.settle(&self.repo, &objects, &damaged, &files)?;
+        } else if self.repo.config().fsync() {
+            // What is in place already was put there by who knows whom, who may have died before it was on disk.
+            let objects = self.repo.objects();
+            objects.syncfs().map_err(RepoError::io("sync", objects.path()))?;
+        }
+        self.forget()?;
+        Ok(Incoming::remove_abandoned(&self.repo)?)
     }
 
-    fn flip(&self, edits: &[Edit]) -> Result<()> {
-        self.repo.flip(edits)?;
+    fn forget(&self) -> Result<()> {
         match lock(&self.incoming).take().map(Arc::into_inner) {
             Some(Some(incoming)) => Ok(incoming.discard()?),
             _ => Ok(()),
         }
     }
 
+    fn flip(&self, edits: &[Edit]) -> Result<()> {
+        Ok(self.repo.flip(edits)?)
+    }
+
     fn pending(&self) -> Result<bool> {
         Ok(self.repo.flip_pending()?)
     }
 
-    fn recover(&self) -> Result<bool> {
+    fn recover(&self) -> Result<Option<Recovery>> {
         Ok(self.repo.recover_flip()?)
     }
 
     fn lease(&self) -> Result<Box<dyn Lease + '_>> {
-        let root = self.repo.root();
-        root.ensure_dir("extensions/ostler", 0o755)
-            .map_err(RepoError::io("make", root.path_of("extensions/ostler")))?;
-        let flip = FileLock::acquire(
-            root,
-            FLIP_LOCK,
-            self.repo.config().lock_timeout(),
-            self.repo.observer().as_deref(),
-        )?;
-        Ok(Box::new(DirLease {
-            _repository: self.repo.lock(LockKind::Exclusive)?,
-            _flip: flip,
-        }))
+        Ok(Box::new(self.repo.lease_flip()?))
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {

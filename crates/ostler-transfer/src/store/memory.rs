@@ -7,7 +7,7 @@ use super::{Body, Edit, Entry, Item, Lease, Overwrite, Store, object_path};
 use crate::error::{Damage, Result};
 use crate::execute::lock;
 use ostler_format::{ObjectName, RepoMode};
-use ostler_repo::{RepoError, verify_archived};
+use ostler_repo::{Recovery, RepoError, verify_archived};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
@@ -184,13 +184,13 @@ impl Store for MemoryStore {
         Ok(!lock(&self.intent).is_empty())
     }
 
-    fn recover(&self) -> Result<bool> {
+    fn recover(&self) -> Result<Option<Recovery>> {
         let intent = lock(&self.intent).clone();
         if intent.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         self.carry_out(&intent)?;
-        Ok(true)
+        Ok(Some(Recovery::Completed))
     }
 
     fn lease(&self) -> Result<Box<dyn Lease + '_>> {

@@ -18,9 +18,9 @@ pub use memory::{Hook, MemoryStore, Step};
 
 use crate::error::Result;
 use ostler_format::ObjectName;
-use ostler_repo::Repo;
 pub use ostler_repo::flip::{Edit, Expect};
 use ostler_repo::fs::Dir;
+use ostler_repo::{Recovery, Repo};
 use std::fmt;
 use std::io::Read;
 
@@ -179,6 +179,14 @@ pub trait Store: Send + Sync {
     /// Any failure of the store; what was put stays for the next run.
     fn settle(&self, order: &[(Item, Overwrite)]) -> Result<()>;
 
+    /// Drops what was put and not settled. Nothing to do where the next run may as well find it.
+    ///
+    /// # Errors
+    /// Any failure of the store.
+    fn forget(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Replaces or removes files one after the other, each only if it still is what the plan was computed
     /// against; all of them are checked before the first changes. Durable on return; after a crash in between,
     /// [`recover`](Store::recover) completes it. Called with the lease held.
@@ -193,11 +201,12 @@ pub trait Store: Send + Sync {
     /// Any failure of the store.
     fn pending(&self) -> Result<bool>;
 
-    /// Completes a flip that a crash cut short. Returns whether there was one. Called with the lease held.
+    /// Completes a flip that a crash cut short, or gives it up. Returns `None` if there was none. Called with the lease
+    /// held.
     ///
     /// # Errors
     /// Any failure of the store.
-    fn recover(&self) -> Result<bool>;
+    fn recover(&self) -> Result<Option<Recovery>>;
 
     /// Keeps other publishers, and whatever removes objects, out.
     ///

@@ -30,10 +30,11 @@ impl<'a> Events<'a> {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
     }
 
-    /// An event that cannot be written is dropped: the run matters more, and its last line will tell.
+    /// Written out at once, for programs that follow the run. An event that cannot be written is dropped: the run
+    /// matters more, and its last line will tell.
     fn event(&self, value: &serde_json::Value) {
         if self.ui.json() {
-            let _written = self.ui.object(value);
+            let _written = self.ui.object(value).and_then(|()| self.ui.flush());
         }
     }
 }

@@ -118,6 +118,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     match outcome {
         Ok(outcome) => report::outcome(context.ui(), &args.destination, &outcome, args.dry_run),
         Err(TransferError::Interrupted) => Err(exit::Interrupted.into()),
+        Err(error) if error.is_partly_done() => Err(error.into()),
         Err(error) => Err(anyhow::Error::new(error)
             .context(format!("nothing was published to {}", args.destination.display()))),
     }

@@ -21,6 +21,7 @@ struct Record<'a> {
     reused_objects: u64,
     files: Vec<&'a str>,
     detached_metadata: Vec<String>,
+    healed_commits: Vec<String>,
     summary: &'static str,
     unreferenced_commits: Vec<String>,
     attempts: u32,
@@ -58,6 +59,7 @@ fn record<'a>(destination: &Path, outcome: &'a Outcome, dry_run: bool) -> Record
             .iter()
             .map(|update| update.commit.to_string())
             .collect(),
+        healed_commits: plan.healed.iter().map(ToString::to_string).collect(),
         summary: summary_word(&plan.summary),
         unreferenced_commits: plan.unreferenced.iter().map(ToString::to_string).collect(),
         attempts: outcome.attempts,
@@ -116,6 +118,9 @@ fn plan(ui: &Ui, destination: &Path, plan: &Plan) -> anyhow::Result<()> {
     for update in &plan.detached {
         let how = if update.old.is_some() { "change" } else { "add" };
         ui.line(format_args!("  {how} detached metadata of {}", update.commit))?;
+    }
+    for commit in &plan.healed {
+        ui.line(format_args!("  no longer partial: commit {commit}"))?;
     }
     if plan.summary != SummaryPlan::Keep {
         ui.line(format_args!("  summary: {}", summary_word(&plan.summary)))?;
