@@ -40,7 +40,7 @@ Examples:
   ostler --repo=/srv/repo commit -b os/stable --tree=dir=build
   ostler --repo=/srv/repo log os/stable
 
-Exit status: 0 done, 1 failed, 2 bad usage, 3 some refs refused (publish), 130 interrupted.
+Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 'ostler COMMAND --help' shows the options of a command, with examples.";
 
 /// Returns the definition of the command line under the name of `program`.

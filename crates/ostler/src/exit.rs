@@ -5,7 +5,6 @@
 //! | 0 | done |
 //! | 1 | failed |
 //! | 2 | bad usage (as `ostree`: 1, as the stock command) |
-//! | 3 | `publish`: some refs were refused, the others are published |
 //! | 130 | interrupted |
 //! | 141 | whoever read standard output went away; nothing is printed |
 
@@ -24,8 +23,6 @@ pub(crate) enum Status {
     Failed = 1,
     /// The arguments make no sense.
     Usage = 2,
-    /// Some refs were refused and the others accepted.
-    Refused = 3,
     /// SIGINT or SIGTERM.
     Interrupted = 130,
     /// Standard output is a pipe that nobody reads any more.
@@ -42,16 +39,6 @@ pub(crate) struct UsageError(pub(crate) String);
 #[error("interrupted")]
 pub(crate) struct Interrupted;
 
-/// Some refs were refused and the others accepted.
-#[derive(Debug, thiserror::Error)]
-#[error("{refused} of {total} refs were refused")]
-pub(crate) struct SomeRefused {
-    /// How many were refused.
-    pub(crate) refused: usize,
-    /// How many there were.
-    pub(crate) total: usize,
-}
-
 /// Returns a usage error with `text`.
 pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
     UsageError(text.into()).into()
@@ -66,8 +53,6 @@ impl Status {
             Self::Interrupted
         } else if error.is::<UsageError>() {
             Self::Usage
-        } else if error.is::<SomeRefused>() {
-            Self::Refused
         } else {
             Self::Failed
         }
@@ -76,7 +61,7 @@ impl Status {
     /// Returns the number for the shell.
     pub(crate) fn code(self, program: Program) -> ExitCode {
         match (program, self) {
-            (Program::Ostree, Self::Usage | Self::Refused) => ExitCode::from(Self::Failed as u8),
+            (Program::Ostree, Self::Usage) => ExitCode::from(Self::Failed as u8),
             _ => ExitCode::from(self as u8),
         }
     }
