@@ -7,6 +7,7 @@ mod fixture;
 mod maintaining;
 mod output;
 mod programs;
+mod publish_carry;
 mod publish_damage;
 mod publish_faults;
 mod publish_power;

@@ -11,7 +11,9 @@ use events::Events;
 use ostler_format::RepoMode;
 use ostler_repo::Repo;
 use ostler_repo::fs::Dir;
-use ostler_transfer::{DirStore, Policy, PublishOptions, Selection, SummaryPolicy, TransferError, publish};
+use ostler_transfer::{
+    DirStore, MemoryStore, Policy, PublishOptions, Selection, Store, SummaryPolicy, TransferError, publish,
+};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -98,8 +100,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         summary: args.summary.into(),
         verify: args.verify,
     };
-    let target = open_target(context, &args.destination, args.dry_run)?;
-    let store = DirStore::new(target).sharing_files(!args.copy);
+    let store = open_target(context, args)?;
     let events = Events::new(context.ui());
     let options = PublishOptions {
         policy: &policy,
@@ -113,38 +114,47 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         interrupted: interrupt.flag(),
         reporter: &events,
     };
-    let outcome = publish(&source, &store, &options);
+    let outcome = publish(&source, &*store, &options);
     events.finish();
     match outcome {
         Ok(outcome) => report::outcome(context.ui(), &args.destination, &outcome, args.dry_run),
-        Err(TransferError::Interrupted) => Err(exit::Interrupted.into()),
+        Err(TransferError::Interrupted) => {
+            context
+                .ui()
+                .note("what has arrived stays out of sight; the same command goes on from there");
+            Err(exit::Interrupted.into())
+        }
         Err(error) if error.is_partly_done() => Err(error.into()),
         Err(error) => Err(anyhow::Error::new(error)
             .context(format!("nothing was published to {}", args.destination.display()))),
     }
 }
 
-/// Opens the repository at `path`, or makes one where there is nothing yet, or only what a making that was cut short left.
-fn open_target(context: &Context, path: &Path, dry_run: bool) -> anyhow::Result<Repo> {
+/// Opens the target, or makes it where there is nothing yet, or only what a making that was cut short left. A dry run
+/// makes nothing and compares with an empty target.
+fn open_target(context: &Context, args: &Args) -> anyhow::Result<Box<dyn Store>> {
+    let path = &args.destination;
     if is_unmade(path)? {
-        if dry_run {
-            let text = format!(
-                "{} is not a repository yet: there is nothing to compare with",
-                path.display()
-            );
-            return Err(exit::usage(text));
+        if args.dry_run {
+            return Ok(Box::new(MemoryStore::default()));
         }
-        let made = Repo::create(path, RepoMode::Archive, None);
-        made.with_context(|| format!("cannot make a repository at {}", path.display()))?;
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        // The new name has to last as well.
-        let synced = Dir::open(parent).and_then(|parent| parent.fsync());
-        synced.with_context(|| format!("cannot sync {}", parent.display()))?;
+        make_target(path)?;
     }
-    context.open_at(path)
+    Ok(Box::new(
+        DirStore::new(context.open_at(path)?).sharing_files(!args.copy),
+    ))
+}
+
+fn make_target(path: &Path) -> anyhow::Result<()> {
+    let made = Repo::create(path, RepoMode::Archive, None);
+    made.with_context(|| format!("cannot make a repository at {}", path.display()))?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    // The new name has to last as well.
+    let synced = Dir::open(parent).and_then(|parent| parent.fsync());
+    synced.with_context(|| format!("cannot sync {}", parent.display()))
 }
 
 /// What making a repository makes before `objects`, which makes it one.

@@ -1,0 +1,144 @@
+//! What is carried beside objects and refs: static deltas with their indexes, summaries with their signatures.
+
+use crate::programs::ostler;
+use crate::publish_scene::{advance, files_below, make_source};
+use ostler_testkit::command::{attempt, run};
+use ostler_testkit::oracle::assert_sound;
+use ostler_testkit::stock::StockRepo;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+fn publish(root: &Path, options: &[&str]) -> Command {
+    let mut command = ostler(root);
+    command.args(["--repo=source", "publish", "target"]).args(options);
+    command
+}
+
+/// Returns the files of a repository whose paths begin with one of the prefixes.
+fn files(repo: &Path, prefixes: &[&str]) -> Vec<(String, Vec<u8>)> {
+    let wanted = |path: &str| prefixes.iter().any(|prefix| path.starts_with(prefix));
+    files_below(repo)
+        .into_iter()
+        .filter(|(path, _)| wanted(path))
+        .collect()
+}
+
+/// Gives the source a summary, and a signature over it that only has to look like one.
+fn sign(source: &StockRepo, text: &str) {
+    source.run(&["summary", "-u"]);
+    fs::write(source.path().join("summary.sig"), text).unwrap();
+}
+
+#[test]
+fn static_deltas_and_their_indexes_are_carried_and_changed_ones_again() {
+    let root = TempDir::new().unwrap();
+    let source = make_source(root.path());
+    run(&mut publish(root.path(), &[]));
+    advance(&source, root.path());
+    for reference in source.refs() {
+        attempt(source.command().args(["static-delta", "generate", &reference]));
+    }
+    source.run(&["summary", "-u"]);
+    let deltas = files(source.path(), &["deltas/", "delta-indexes/"]);
+    assert!(
+        deltas.iter().any(|(path, _)| path.ends_with("superblock")),
+        "the fixture has deltas"
+    );
+    assert!(
+        deltas.iter().any(|(path, _)| path.ends_with(".index")),
+        "the fixture has indexes"
+    );
+
+    run(&mut publish(root.path(), &["--summary=generate"]));
+    let target = root.path().join("target");
+    assert_eq!(files(&target, &["deltas/", "delta-indexes/"]), deltas);
+    assert_sound(&target);
+    let summary = StockRepo::open(&target).run(&["summary", "-v"]);
+    assert!(
+        summary.contains("Static Deltas (ostree.static-deltas):"),
+        "{summary}"
+    );
+    assert!(run(&mut publish(root.path(), &["--summary=generate"])).contains("up to date"));
+
+    let (superblock, _) = deltas
+        .iter()
+        .find(|(path, _)| path.ends_with("superblock"))
+        .unwrap();
+    fs::write(source.path().join(superblock), "made again").unwrap();
+    run(&mut publish(root.path(), &["--summary=none"]));
+    assert_eq!(fs::read(target.join(superblock)).unwrap(), b"made again");
+}
+
+#[test]
+fn a_fitting_summary_is_carried_with_its_signature() {
+    let root = TempDir::new().unwrap();
+    let source = make_source(root.path());
+    sign(&source, "first");
+    run(&mut publish(root.path(), &[]));
+    let pair = ["summary"];
+    let target = root.path().join("target");
+    assert_eq!(files(&target, &pair), files(source.path(), &pair));
+
+    fs::write(source.path().join("summary.sig"), "signed again").unwrap();
+    run(&mut publish(root.path(), &[]));
+    assert_eq!(
+        files(&target, &pair),
+        files(source.path(), &pair),
+        "though no ref moved"
+    );
+}
+
+#[test]
+fn a_signature_is_never_dropped_unless_asked_for() {
+    let root = TempDir::new().unwrap();
+    let source = make_source(root.path());
+    sign(&source, "first");
+    run(&mut publish(root.path(), &[]));
+    let target = root.path().join("target");
+    let before = files_below(&target);
+    advance(&source, root.path());
+
+    let refused = attempt(&mut publish(root.path(), &[]));
+    assert_eq!(refused.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        text.contains("--summary=generate"),
+        "the way out is named: {text}"
+    );
+    assert_eq!(files(&target, &["refs/", "summary"]), {
+        let kept = |path: &str| path.starts_with("refs/") || path.starts_with("summary");
+        before
+            .into_iter()
+            .filter(|(path, _)| kept(path))
+            .collect::<Vec<_>>()
+    });
+
+    sign(&source, "second");
+    run(&mut publish(root.path(), &[]));
+    assert_eq!(fs::read(target.join("summary.sig")).unwrap(), b"second");
+    advance_again(&source, root.path());
+    run(&mut publish(root.path(), &["--summary=generate"]));
+    assert!(!target.join("summary.sig").exists());
+    assert_sound(&target);
+}
+
+fn advance_again(source: &StockRepo, root: &Path) {
+    let tree = root.join("again");
+    fs::create_dir_all(&tree).unwrap();
+    fs::write(tree.join("file"), "third").unwrap();
+    let reference = source.refs().into_iter().next().unwrap();
+    source.commit(&reference, &tree);
+}
+
+#[test]
+fn a_dry_run_against_nothing_plans_everything_and_makes_nothing() {
+    let root = TempDir::new().unwrap();
+    let source = make_source(root.path());
+    let plan = run(&mut publish(root.path(), &["--dry-run"]));
+    for reference in source.refs() {
+        assert!(plan.contains(&format!("ref {reference}: none -> ")), "{plan}");
+    }
+    assert!(!root.path().join("target").exists());
+}
