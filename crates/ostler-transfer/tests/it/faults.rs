@@ -1,5 +1,6 @@
 //! A publish stopped at every step of a store.
 
+use crate::faulty::FaultyStore;
 use crate::fixture::{Source, assert_closed, refs_of, run};
 use ostler_transfer::{MemoryStore, Policy, Step, TransferError};
 use std::collections::BTreeMap;
@@ -58,6 +59,40 @@ fn stopped_at_any_step_every_ref_is_complete_and_the_next_run_converges() {
         steps += 1;
     }
     assert!(steps > 10, "only {steps} steps: the fault was hardly tried");
+}
+
+#[test]
+fn failed_at_any_operation_the_refs_are_all_old_or_all_new_and_the_next_run_converges() {
+    let source = Source::new();
+    let policy = Policy::default();
+    let old = source.refs();
+    let start = MemoryStore::default();
+    run(&source, &start, &policy).unwrap();
+    source.advance("second");
+    let new = source.refs();
+    let mut operations = 0;
+    loop {
+        let store = MemoryStore::from_files(start.files());
+        let Err(error) = run(&source, &FaultyStore::new(&store, operations), &policy) else {
+            break;
+        };
+        assert!(
+            matches!(error, TransferError::Stopped(_)),
+            "operation {operations}: {error}"
+        );
+        assert_eq!(
+            refs_of(&store),
+            old,
+            "operation {operations}: none of them changes refs by half"
+        );
+        run(&source, &store, &policy).unwrap_or_else(|error| panic!("operation {operations}: {error}"));
+        assert_eq!(refs_of(&store), new, "operation {operations}");
+        operations += 1;
+    }
+    assert!(
+        operations > 50,
+        "only {operations} operations: the fault was hardly tried"
+    );
 }
 
 #[test]

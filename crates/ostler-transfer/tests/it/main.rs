@@ -1,7 +1,11 @@
 //! Publishing, against stores in memory and on disk.
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod faulty;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

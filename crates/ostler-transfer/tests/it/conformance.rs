@@ -1,0 +1,180 @@
+//! What the trait says of every store, asked of each.
+
+use ostler_format::{Checksum, FileHeader, ObjectName, ObjectType, RepoMode, Xattrs};
+use ostler_repo::Repo;
+use ostler_transfer::{Body, DirStore, Edit, Expect, Item, MemoryStore, Overwrite, Store, TransferError};
+use tempfile::TempDir;
+
+/// Runs a case against a fresh store of each kind.
+fn each(case: impl Fn(&str, &dyn Store)) {
+    case("memory", &MemoryStore::default());
+    let dir = TempDir::new().unwrap();
+    let repo = Repo::create(&dir.path().join("repo"), RepoMode::Archive, None).unwrap();
+    case("directory", &DirStore::new(repo));
+}
+
+/// Returns a content object and its bytes in an archive: an empty file, or a link with a target.
+fn object(target: &str) -> (ObjectName, Vec<u8>) {
+    let mode = if target.is_empty() { 0o100_644 } else { 0o120_777 };
+    let header = FileHeader {
+        uid: 0,
+        gid: 0,
+        mode,
+        symlink_target: target.to_owned(),
+        xattrs: Xattrs::default(),
+    };
+    let mut bytes = header.to_archive(0);
+    if target.is_empty() {
+        bytes.extend_from_slice(&[3, 0]);
+    }
+    (ObjectName::new(header.checksum_of(b""), ObjectType::File), bytes)
+}
+
+fn put(store: &dyn Store, name: ObjectName, bytes: &[u8], overwrite: Overwrite) {
+    let item = Item::Object(name);
+    store.put(&item, Body::Bytes(bytes), overwrite).unwrap();
+    let lease = store.lease().unwrap();
+    store.settle(&[(item, overwrite)]).unwrap();
+    drop(lease);
+}
+
+fn flip(store: &dyn Store, edits: &[Edit]) -> ostler_transfer::Result<()> {
+    let _lease = store.lease()?;
+    store.flip(edits)
+}
+
+fn edit(path: &str, expect: Expect, new: Option<&[u8]>) -> Edit {
+    Edit {
+        path: path.to_owned(),
+        expect,
+        new: new.map(<[u8]>::to_vec),
+    }
+}
+
+#[test]
+fn what_is_put_and_settled_is_there_with_its_size_and_sound() {
+    each(|kind, store| {
+        let (name, bytes) = object("");
+        assert_eq!(store.look(&name).unwrap(), None, "{kind}");
+        assert!(!store.verify(&name).unwrap(), "{kind}");
+        put(store, name, &bytes, Overwrite::Never);
+        assert_eq!(store.look(&name).unwrap(), Some(bytes.len() as u64), "{kind}");
+        assert!(store.verify(&name).unwrap(), "{kind}");
+    });
+}
+
+#[test]
+fn a_store_that_stages_shows_nothing_before_it_settles() {
+    each(|kind, store| {
+        let (name, bytes) = object("");
+        store
+            .put(&Item::Object(name), Body::Bytes(&bytes), Overwrite::Never)
+            .unwrap();
+        assert_eq!(store.look(&name).unwrap().is_none(), store.stages(), "{kind}");
+    });
+}
+
+#[test]
+fn bytes_that_are_not_what_their_name_says_are_refused_and_not_kept() {
+    each(|kind, store| {
+        let (name, _) = object("");
+        let (_, other) = object("elsewhere");
+        let refused = store.put(&Item::Object(name), Body::Bytes(&other), Overwrite::Never);
+        assert!(
+            matches!(refused, Err(TransferError::CorruptSource(_))),
+            "{kind}: {refused:?}"
+        );
+        assert_eq!(store.look(&name).unwrap(), None, "{kind}");
+        let (_, bytes) = object("");
+        put(store, name, &bytes, Overwrite::Never);
+        assert!(
+            store.verify(&name).unwrap(),
+            "{kind}: the right bytes are taken after the wrong ones"
+        );
+    });
+}
+
+#[test]
+fn an_object_is_put_twice_without_harm() {
+    each(|kind, store| {
+        let (name, bytes) = object("somewhere");
+        put(store, name, &bytes, Overwrite::Never);
+        put(store, name, &bytes, Overwrite::Never);
+        put(store, name, &bytes, Overwrite::Replace);
+        assert!(store.verify(&name).unwrap(), "{kind}");
+    });
+}
+
+#[test]
+fn files_are_replaced_removed_and_read_back() {
+    each(|kind, store| {
+        assert_eq!(store.get("refs/heads/a/b", 100).unwrap(), None, "{kind}");
+        flip(store, &[edit("refs/heads/a/b", Expect::Absent, Some(b"one"))]).unwrap();
+        assert_eq!(
+            store.get("refs/heads/a/b", 100).unwrap().as_deref(),
+            Some(&b"one"[..]),
+            "{kind}"
+        );
+        let names: Vec<_> = store
+            .list("refs/heads")
+            .unwrap()
+            .into_iter()
+            .map(|entry| (entry.name, entry.is_dir))
+            .collect();
+        assert_eq!(names, [("a".to_owned(), true)], "{kind}");
+        flip(
+            store,
+            &[edit("refs/heads/a/b", Expect::Bytes(Checksum::of(b"one")), None)],
+        )
+        .unwrap();
+        assert_eq!(store.get("refs/heads/a/b", 100).unwrap(), None, "{kind}");
+        assert!(store.list("refs/nowhere").unwrap().is_empty(), "{kind}");
+    });
+}
+
+#[test]
+fn one_unmet_expectation_and_nothing_changes() {
+    each(|kind, store| {
+        flip(store, &[edit("summary", Expect::Absent, Some(b"old"))]).unwrap();
+        for unmet in [
+            Expect::Absent,
+            Expect::Bytes(Checksum::of(b"other")),
+            Expect::Ref(Checksum::of(b"x")),
+        ] {
+            let edits = [
+                edit("refs/heads/a", Expect::Absent, Some(b"new")),
+                edit("summary", unmet, Some(b"new")),
+            ];
+            assert!(flip(store, &edits).is_err(), "{kind} {unmet}");
+            assert_eq!(store.get("refs/heads/a", 100).unwrap(), None, "{kind} {unmet}");
+            assert_eq!(
+                store.get("summary", 100).unwrap().as_deref(),
+                Some(&b"old"[..]),
+                "{kind} {unmet}"
+            );
+        }
+        assert!(!store.pending().unwrap(), "{kind}");
+        assert!(
+            store.recover().unwrap().is_none(),
+            "{kind}: there is nothing to complete"
+        );
+    });
+}
+
+#[test]
+fn a_lease_keeps_a_second_one_out_until_it_is_dropped() {
+    each(|_, store| {
+        let lease = store.lease().unwrap();
+        std::thread::scope(|scope| {
+            let (send, taken) = std::sync::mpsc::channel();
+            scope.spawn(move || {
+                let second = store.lease().unwrap();
+                send.send(()).unwrap();
+                drop(second);
+            });
+            assert!(taken.try_recv().is_err());
+            drop(lease);
+            taken.recv().unwrap();
+        });
+    });
+}

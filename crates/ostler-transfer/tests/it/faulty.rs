@@ -1,0 +1,94 @@
+//! A store that fails at its n-th operation, whatever that is, and leaves the operation undone.
+
+use ostler_format::ObjectName;
+use ostler_repo::fs::Dir;
+use ostler_repo::{Recovery, Repo};
+use ostler_transfer::{Body, Edit, Entry, Item, Lease, Overwrite, Result, Store, TransferError};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts the operations of a store and fails one of them.
+pub(crate) struct FaultyStore<'a> {
+    store: &'a dyn Store,
+    fails_at: u64,
+    done: AtomicU64,
+}
+
+impl<'a> FaultyStore<'a> {
+    /// Fails the operation with this number, counted from 0.
+    pub(crate) fn new(store: &'a dyn Store, fails_at: u64) -> Self {
+        Self {
+            store,
+            fails_at,
+            done: AtomicU64::new(0),
+        }
+    }
+
+    fn step(&self) -> Result<&dyn Store> {
+        match self.done.fetch_add(1, Ordering::Relaxed) {
+            at if at == self.fails_at => Err(TransferError::Stopped(at)),
+            _ => Ok(self.store),
+        }
+    }
+}
+
+impl Store for FaultyStore<'_> {
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+
+    fn stages(&self) -> bool {
+        self.store.stages()
+    }
+
+    fn get(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.step()?.get(path, limit)
+    }
+
+    fn look(&self, object: &ObjectName) -> Result<Option<u64>> {
+        self.step()?.look(object)
+    }
+
+    fn verify(&self, object: &ObjectName) -> Result<bool> {
+        self.step()?.verify(object)
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<Entry>> {
+        self.step()?.list(dir)
+    }
+
+    fn shares_files_with(&self, source: &Repo) -> bool {
+        self.store.shares_files_with(source)
+    }
+
+    fn adopt(&self, item: &Item, dir: &Dir, path: &str) -> Result<bool> {
+        self.step()?.adopt(item, dir, path)
+    }
+
+    fn put(&self, item: &Item, body: Body<'_>, overwrite: Overwrite) -> Result<()> {
+        self.step()?.put(item, body, overwrite)
+    }
+
+    fn settle(&self, order: &[(Item, Overwrite)]) -> Result<()> {
+        self.step()?.settle(order)
+    }
+
+    fn flip(&self, edits: &[Edit]) -> Result<()> {
+        self.step()?.flip(edits)
+    }
+
+    fn pending(&self) -> Result<bool> {
+        self.step()?.pending()
+    }
+
+    fn recover(&self) -> Result<Option<Recovery>> {
+        self.step()?.recover()
+    }
+
+    fn lease(&self) -> Result<Box<dyn Lease + '_>> {
+        self.step()?.lease()
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        self.step()?.free_bytes()
+    }
+}
