@@ -25,9 +25,11 @@ pub(crate) fn of_new_commit(environment: &Environment) -> anyhow::Result<u64> {
     let Some(epoch) = &environment.source_date_epoch else {
         return Ok(environment.now());
     };
-    match epoch.to_str().and_then(|digits| digits.parse().ok()) {
-        Some(seconds) => Ok(seconds),
-        None => bail!(
+    // No date is shown for a number that does not fit, and stock refuses it as well.
+    let seconds = epoch.to_str().and_then(|digits| digits.parse::<i64>().ok());
+    match seconds.map(u64::try_from) {
+        Some(Ok(seconds)) => Ok(seconds),
+        _ => bail!(
             "SOURCE_DATE_EPOCH is not a number of seconds: '{}'",
             epoch.display()
         ),

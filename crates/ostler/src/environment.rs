@@ -16,6 +16,8 @@ pub(crate) struct Environment {
     pub(crate) boot_id: Option<String>,
     /// `SOURCE_DATE_EPOCH`: the time of commits that are given none.
     pub(crate) source_date_epoch: Option<OsString>,
+    /// `OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS`: allows commits to repositories of that mode, an experiment of libostree's.
+    pub(crate) write_split_xattrs: bool,
     /// `NO_COLOR`, set and not empty.
     pub(crate) no_color: bool,
     /// `USER`, else `LOGNAME`.
@@ -32,6 +34,7 @@ impl Environment {
             sysroot: set("OSTREE_SYSROOT").map(PathBuf::from),
             boot_id: set("OSTREE_BOOTID").and_then(|id| id.into_string().ok()),
             source_date_epoch: set("SOURCE_DATE_EPOCH"),
+            write_split_xattrs: set("OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS").is_some(),
             no_color: set("NO_COLOR").is_some(),
             user: set("USER")
                 .or_else(|| set("LOGNAME"))

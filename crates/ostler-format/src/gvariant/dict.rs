@@ -112,6 +112,11 @@ impl VarDict {
         None
     }
 
+    /// Appends an entry even where there is one with this key; [`get`](Self::get) goes on finding the first.
+    pub fn append(&mut self, key: impl Into<String>, value: Value) {
+        self.0.push((key.into(), value));
+    }
+
     /// Removes the first entry with this key. Returns its value.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let index = self.0.iter().position(|(found, _)| found == key)?;
@@ -205,6 +210,16 @@ mod tests {
         let keys: Vec<&str> = dict.iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["version", "refs", "a", "new"]);
         assert_eq!(dict.get_bool("a"), Some(true));
+    }
+
+    #[test]
+    fn appended_entries_stand_behind_those_with_the_same_key() {
+        let mut dict = VarDict::new();
+        dict.append("key", Value::Byte(1));
+        dict.append("key", Value::Byte(2));
+        assert_eq!(dict.get("key"), Some(&Value::Byte(1)));
+        let stored = VarDict::from_bytes(&dict.to_bytes()).unwrap();
+        assert_eq!(stored.iter().len(), 2);
     }
 
     #[test]

@@ -26,6 +26,8 @@ const UNFINISHED: u32 = 0o600;
 const PRIVILEGED_BITS: u32 = 0o6000;
 /// A checkout in user mode can be read by its owner.
 const OWNER_READS: u32 = 0o400;
+/// Group and others may read.
+const OTHERS_READ: u32 = 0o044;
 /// From this size on the kernel copies between files.
 const KERNEL_COPY: u64 = 64 << 10;
 
@@ -133,8 +135,15 @@ impl<'a> Worker<'a> {
     /// would exhaust the links of a file, and tempt programs that write to what they take for a fresh one; what
     /// its owner cannot read gets another mode; symbolic links are files in bare-user repositories.
     fn is_copied(&self, repo: &Repo, stat: &FileStat, checksum: &Checksum) -> Result<bool> {
-        let unreadable = self.options.user_mode && stat.mode & OWNER_READS == 0;
-        Ok(stat.size == 0 || unreadable || is_stored_symlink(repo, stat, checksum)?)
+        let unreadable = |mode| self.options.user_mode && mode & OWNER_READS == 0;
+        if stat.size == 0 || unreadable(stat.mode) {
+            return Ok(true);
+        }
+        // A bare-user repository lets its owner read all files. Of those that anybody may read that is no news.
+        if repo.mode() == RepoMode::BareUser && stat.mode & OTHERS_READ == 0 {
+            return Ok(unreadable(repo.open_content(checksum)?.header().mode));
+        }
+        is_stored_symlink(repo, stat, checksum)
     }
 
     /// Makes a hard link; false if the contents have to decide about what is in the way.

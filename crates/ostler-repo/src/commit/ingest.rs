@@ -116,7 +116,7 @@ impl<'a> Worker<'a> {
         if self.shared.linked != LinkedFiles::Read
             && let Some(stat) = dir.stat(name).map_err(failed("look at"))?
             && stat.kind == FileKind::Regular
-            && let Linked::Same(checksum) = self.linked_object(&stat, change)?
+            && let Linked::Same(checksum) = self.linked_object(dir, name, &stat, change)?
         {
             self.done.cache_hits += 1;
             return Ok(Some(checksum));
@@ -129,7 +129,7 @@ impl<'a> Worker<'a> {
         if stat.kind != FileKind::Regular {
             return Err(not_committable(name));
         }
-        let header = match self.linked_object(&stat, change)? {
+        let header = match self.linked_object(dir, name, &stat, change)? {
             Linked::Same(checksum) => {
                 self.done.cache_hits += 1;
                 return Ok(Some(checksum));
@@ -178,7 +178,7 @@ impl<'a> Worker<'a> {
         if stat.kind != FileKind::Symlink {
             return Err(not_committable(name));
         }
-        if let Linked::Same(checksum) = self.linked_object(&stat, change)? {
+        if let Linked::Same(checksum) = self.linked_object(dir, name, &stat, change)? {
             self.done.cache_hits += 1;
             return Ok(checksum);
         }
@@ -238,7 +238,13 @@ impl<'a> Worker<'a> {
     }
 
     /// Finds out whether a file is a hard link to a content object, and whether it may stay that object.
-    fn linked_object(&self, stat: &FileStat, change: Option<ModeChange>) -> Result<Linked> {
+    fn linked_object(
+        &self,
+        dir: &Dir,
+        name: &str,
+        stat: &FileStat,
+        change: Option<ModeChange>,
+    ) -> Result<Linked> {
         let shared = self.shared;
         if shared.linked == LinkedFiles::Read || stat.nlink < 2 {
             return Ok(Linked::No);
@@ -246,9 +252,16 @@ impl<'a> Worker<'a> {
         let Some(checksum) = shared.inodes.get(stat.dev, stat.ino) else {
             return Ok(Linked::No);
         };
-        let unchanged = shared.rules.is_identity() && !shared.drops_xattrs() && change.is_none();
-        if unchanged || shared.linked == LinkedFiles::ReuseAlways {
+        let always = shared.linked == LinkedFiles::ReuseAlways;
+        let unchanged = always || (shared.rules.is_identity() && !shared.drops_xattrs());
+        if unchanged && change.is_none() {
             return Ok(Linked::Same(*checksum));
+        }
+        if always {
+            let path = dir.path_of(name);
+            let detail =
+                "it is committed as the object that it is a hard link to, so its mode cannot be changed";
+            return Err(RepoError::invalid(format!("rule for {}", path.display()), detail));
         }
         // In a bare-user repository the file does not show what the object is.
         let object = shared.repo.open_content(checksum)?.header().clone();

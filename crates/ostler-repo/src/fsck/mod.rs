@@ -132,7 +132,7 @@ impl Check<'_> {
     /// Notes damage that ends the check unless all is to be found.
     fn found(&self, finding: FsckFinding, report: &mut FsckReport) {
         self.reporter.finding(&finding);
-        if !self.options.all && finding.is_final() {
+        if finding.ends(self.options) {
             self.stop.store(true, Ordering::Relaxed);
         }
         report.findings.push(finding);

@@ -1,5 +1,6 @@
 //! What a check found, and who is told while it runs.
 
+use super::FsckOptions;
 use ostler_format::{Checksum, ObjectName, ObjectType};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -79,15 +80,13 @@ pub enum FsckFinding {
 }
 
 impl FsckFinding {
-    /// Returns whether the check ends with it, unless all is to be found. A missing object does not end it.
-    pub fn is_final(&self) -> bool {
-        !matches!(
-            self,
-            Self::Object {
-                damage: Damage::Missing,
-                ..
-            }
-        )
+    /// Returns whether a check with these options ends here. A missing object ends none, nor does any object
+    /// where those that are corrupt get deleted.
+    pub fn ends(&self, options: &FsckOptions) -> bool {
+        match self {
+            Self::Object { damage, .. } => !options.all && !options.delete && *damage != Damage::Missing,
+            _ => !options.all,
+        }
     }
 }
 

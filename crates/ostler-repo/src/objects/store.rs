@@ -32,7 +32,9 @@ const PLAIN_MODE: u32 = 0o644;
 const PRIVATE_MODE: u32 = 0o600;
 
 /// The bits that bare-user-only can keep.
-const BARE_USER_ONLY_BITS: u32 = 0o775;
+pub(crate) const BARE_USER_ONLY_BITS: u32 = 0o775;
+/// The permission bit that every file of a bare-user repository has, so that its owner can read it.
+pub(crate) const OWNER_READS: u32 = 0o400;
 
 /// What a file looks like right after it was made, which saves setting what is right already.
 #[derive(Debug, Clone, Copy)]
@@ -262,7 +264,7 @@ impl ObjectFiles {
                 if header.is_symlink() {
                     PLAIN_MODE
                 } else {
-                    header.mode & 0o775 | 0o400
+                    header.mode & BARE_USER_ONLY_BITS | OWNER_READS
                 }
             }
             RepoMode::BareUserOnly => header.mode & BARE_USER_ONLY_BITS,

@@ -6,14 +6,12 @@ use super::PullLocalOptions;
 use super::in_place::{InPlace, Placed};
 use super::plan::Plan;
 use crate::error::{RepoError, Result};
+use crate::objects::store::BARE_USER_ONLY_BITS;
 use crate::parallel::spread;
 use crate::repo::Repo;
 use crate::transaction::{Transaction, Trust};
 use ostler_format::{ObjectName, ObjectType};
 use std::sync::atomic::AtomicBool;
-
-/// The permission bits that bare-user-only repositories hold.
-const BARE_USER_ONLY_BITS: u32 = 0o775;
 
 /// Brings all objects of the plan to the target, but for the commits: those are only staged. Returns what is in
 /// place already.

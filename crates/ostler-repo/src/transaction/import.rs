@@ -1,6 +1,7 @@
 //! Taking objects over from other repositories, and as they are stored in an archive.
 //!
-//! Between repositories of one mode on one file system an object is hard-linked; elsewhere it is copied as it
+//! Between repositories of one mode on one file system an object is hard-linked, and so is a file of a bare-user
+//! repository that a bare-user-only one can hold; elsewhere it is copied as it
 //! is where both store it alike, and written anew where they do not. Archive objects are never compressed
 //! again. Whatever is hashed is hashed where it lies afterwards, or as it passes.
 
@@ -11,10 +12,10 @@ use crate::error::{RepoError, Result};
 use crate::fs::{Linked, TempFile};
 use crate::objects::content::Checking;
 use crate::objects::prefixes::file_name;
-use crate::objects::store::read_whole;
+use crate::objects::store::{BARE_USER_ONLY_BITS, OWNER_READS, read_whole};
 use crate::objects::{ContentReader, missing};
 use crate::repo::Repo;
-use ostler_format::{Checksum, ObjectName, ObjectType, RepoMode};
+use ostler_format::{Checksum, ObjectName, ObjectType, PERMISSION_BITS, RepoMode};
 use std::io::{self, Read, Seek as _};
 
 /// Whether the objects of another repository are believed to be what their names say.
@@ -68,7 +69,7 @@ impl Transaction<'_> {
         }
         let owner = from.owner_of(name)?;
         let same_mode = owner.mode() == self.repo.mode() && owner.mode() != RepoMode::BareSplitXattrs;
-        if same_mode {
+        if same_mode || self.fits_bare_user_only(name, owner)? {
             if trust == Trust::Verify {
                 owner.verify_object(name)?;
             }
@@ -87,6 +88,20 @@ impl Transaction<'_> {
         let size = content.size();
         self.write_content(&header, size, &mut content, Some(name.checksum))
             .map(|written| written.new)
+    }
+
+    /// Returns whether an object of a bare-user repository is just the file that our bare-user-only repository would
+    /// hold: the attribute with the rest of the header is ignored there.
+    fn fits_bare_user_only(&self, name: &ObjectName, owner: &Repo) -> Result<bool> {
+        if (owner.mode(), self.repo.mode()) != (RepoMode::BareUser, RepoMode::BareUserOnly) {
+            return Ok(false);
+        }
+        let content = owner.open_content(&name.checksum)?;
+        let header = content.header();
+        // The file of what its owner may not read has another mode.
+        let kept =
+            header.mode & PERMISSION_BITS & !BARE_USER_ONLY_BITS == 0 && header.mode & OWNER_READS != 0;
+        Ok(header.is_regular() && kept)
     }
 
     /// Writes a content object from the bytes of its `.filez` in some archive; they are inflated and hashed.

@@ -275,6 +275,25 @@ fn delete_removes_what_is_corrupt_and_marks_its_commits() {
 }
 
 #[test]
+fn delete_goes_on_after_the_first_corrupt_object() {
+    let (_dir, stock) = repository("archive");
+    let paths = objects(&stock, "filez");
+    for path in &paths[..2] {
+        flip(path);
+    }
+    let options = FsckOptions {
+        all: false,
+        delete: true,
+        ..ALL
+    };
+
+    let report = check(&stock, &options);
+
+    assert_eq!(damaged(&report).len(), 2);
+    assert!(paths[..2].iter().all(|path| !path.exists()));
+}
+
+#[test]
 fn tombstones_are_for_missing_parents_and_their_children_stay() {
     let (dir, stock) = repository("archive");
     let parent = stock.rev_parse("main");

@@ -62,6 +62,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     };
     let reporter = Reporter {
         ui: context.ui(),
+        options: &options,
         quiet: args.quiet,
         progress: RefCell::new(None),
         failed: RefCell::new(None),
@@ -71,10 +72,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if let Some(error) = reporter.failed.take() {
         return Err(error);
     }
-    conclude(context.ui(), &report)
+    conclude(context.ui(), &options, &report)
 }
 
-fn conclude(ui: &Ui, report: &FsckReport) -> anyhow::Result<()> {
+fn conclude(ui: &Ui, options: &FsckOptions, report: &FsckReport) -> anyhow::Result<()> {
     if ui.json() {
         ui.object(&Record {
             commits: report.commits,
@@ -83,6 +84,9 @@ fn conclude(ui: &Ui, report: &FsckReport) -> anyhow::Result<()> {
             damaged_commits: report.partial_by_fsck.len(),
             findings: report.findings.iter().map(ToString::to_string).collect(),
         })?;
+    }
+    if let Some(finding) = report.findings.last().filter(|finding| finding.ends(options)) {
+        bail!("{finding}");
     }
     if !report.findings.is_empty() {
         bail!("repository corruption encountered");
@@ -108,6 +112,7 @@ fn conclude(ui: &Ui, report: &FsckReport) -> anyhow::Result<()> {
 /// Passes on what the check says while it runs.
 struct Reporter<'a> {
     ui: &'a Ui,
+    options: &'a FsckOptions,
     quiet: bool,
     progress: RefCell<Option<Progress>>,
     /// The first failure to print.
@@ -133,7 +138,10 @@ impl FsckReporter for Reporter<'_> {
     }
 
     fn finding(&self, finding: &FsckFinding) {
-        self.ui.note(&finding.to_string());
+        // One that ends the check is the error of the command.
+        if !finding.ends(self.options) {
+            self.ui.note(&finding.to_string());
+        }
     }
 
     fn marked_partial(&self, commit: &Checksum) {

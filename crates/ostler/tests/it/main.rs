@@ -4,7 +4,9 @@
 mod commit_faults;
 mod demo;
 mod fixture;
+mod interop;
 mod maintaining;
+mod os_tree;
 mod output;
 mod programs;
 mod publish_carry;

@@ -1,5 +1,6 @@
 //! The metadata of a new commit. The order of its keys is part of the commit's id; it is that of stock: strings,
-//! values, what is kept of the parent, and then the bindings.
+//! values, what is kept of the parent, and then the bindings. A key that is given twice is stored twice, as there;
+//! readers see the first.
 
 use super::Args;
 use crate::key_value;
@@ -13,7 +14,7 @@ pub(super) fn of_commit(repo: &Repo, args: &Args, parent: Option<&Checksum>) -> 
     let mut metadata = strings(&args.add_metadata_string)?;
     for pair in &args.add_metadata {
         let (key, value) = key_value::variant(pair)?;
-        metadata.insert(key, value);
+        metadata.append(key, value);
     }
     if !args.keep_metadata.is_empty() {
         keep(repo, args, parent, &mut metadata)?;
@@ -36,7 +37,7 @@ fn strings(pairs: &[String]) -> anyhow::Result<VarDict> {
     let mut metadata = VarDict::new();
     for pair in pairs {
         let (key, text) = key_value::split(pair)?;
-        metadata.insert(key, Value::Str(text.to_owned()));
+        metadata.append(key, Value::Str(text.to_owned()));
     }
     Ok(metadata)
 }
@@ -50,7 +51,7 @@ fn keep(repo: &Repo, args: &Args, parent: Option<&Checksum>, metadata: &mut VarD
         let value = old
             .get(key)
             .with_context(|| format!("missing metadata key '{}' in commit {parent}", key.escape_debug()))?;
-        metadata.insert(key, value.clone());
+        metadata.append(key, value.clone());
     }
     Ok(())
 }
@@ -63,10 +64,10 @@ fn bind(repo: &Repo, args: &Args, metadata: &mut VarDict) {
         .chain(args.branch.as_deref())
         .collect();
     refs.sort_unstable();
-    metadata.insert(REF_BINDING, Value::strings(refs));
+    metadata.append(REF_BINDING, Value::strings(refs));
     let own = repo.config().collection_id();
     // A collection that the user names wins, as in stock.
     if let Some(collection) = own.filter(|_| metadata.get(COLLECTION_BINDING).is_none()) {
-        metadata.insert(COLLECTION_BINDING, Value::Str(collection.to_string()));
+        metadata.append(COLLECTION_BINDING, Value::Str(collection.to_string()));
     }
 }

@@ -8,11 +8,11 @@ use crate::exit;
 use crate::switch;
 use anyhow::{Context as _, bail};
 use ostler_format::{Checksum, Refspec};
-use ostler_repo::Repo;
 use ostler_repo::commit::{
     CommitBuilder, CommitOutcome, LinkedFiles, StatOverrides, TreeRules, TreeSource, parse_skip_list,
 };
 use ostler_repo::refs::{Expected, RefEdit};
+use ostler_repo::{Repo, TransactionOptions};
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -174,7 +174,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     };
     let builder = builder(context, args, &repo, parent)?;
     let detached = metadata::detached(args)?;
-    let mut transaction = repo.begin()?;
+    let mut transaction = repo.begin_with(TransactionOptions {
+        allow_split_xattrs: context.environment().write_split_xattrs,
+    })?;
     let outcome = builder.build(&transaction)?;
     if outcome.is_new {
         if let Some(detached) = &detached {
@@ -245,6 +247,15 @@ fn sources(args: &Args, repo: &Repo) -> anyhow::Result<Vec<TreeSource>> {
 }
 
 fn rules(args: &Args) -> anyhow::Result<TreeRules> {
+    let owners = [("--owner-uid", args.owner_uid), ("--owner-gid", args.owner_gid)];
+    if let Some((option, _)) = owners
+        .iter()
+        .find(|(_, owner)| owner.is_some_and(|owner| owner != 0))
+        && args.canonical_permissions
+    {
+        let text = format!("--canonical-permissions makes root the owner: {option} says otherwise");
+        return Err(exit::usage(text));
+    }
     let mut rules = TreeRules {
         owner_uid: args.owner_uid,
         owner_gid: args.owner_gid,
