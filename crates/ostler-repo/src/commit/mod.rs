@@ -1,7 +1,7 @@
 //! Making commits from directories and other commits.
 //!
 //! The calling thread walks the sources and puts the tree together; workers read, hash and, where something is new,
-//! write content objects. Between them is a queue of [`QUEUE`] files, so memory grows with the tree's names and
+//! write content objects. Between them is a queue of `QUEUE` files, so memory grows with the tree's names and
 //! checksums and with nothing else. Order of effects: content objects and dirmetas as they are met, dirtrees from
 //! the bottom up when all content is there, the commit last; nothing is visible before the transaction is committed.
 

@@ -38,7 +38,7 @@ impl ArchiveStream {
     /// Compresses `content` at `level` (1 to 9). Small content is read, checked and compressed at once.
     ///
     /// # Errors
-    /// [`RepoError::Corrupt`] if small content is not what its name says.
+    /// [`RepoError::Corrupt`](crate::RepoError::Corrupt) if small content is not what its name says.
     pub(crate) fn new(mut content: ContentReader, level: u32) -> Result<Self> {
         let mut head = content.header().to_archive(content.size());
         let mut hasher = Hasher::new();
@@ -102,7 +102,7 @@ impl Repo {
     /// Opens a content object in the form in which an archive stores it, compressed on the way.
     ///
     /// # Errors
-    /// [`RepoError::NotFound`]; [`RepoError::Corrupt`] if it is small and not what its name says (a large one fails
+    /// [`RepoError::NotFound`](crate::RepoError::NotFound); [`RepoError::Corrupt`](crate::RepoError::Corrupt) if it is small and not what its name says (a large one fails
     /// at its end).
     pub fn archive_stream(&self, checksum: &Checksum) -> Result<ArchiveStream> {
         let content = self.open_content(checksum)?;
@@ -112,7 +112,7 @@ impl Repo {
     /// Returns where an object of this repository or a parent lies: a directory and a name in it.
     ///
     /// # Errors
-    /// [`RepoError::NotFound`]; [`RepoError::Io`].
+    /// [`RepoError::NotFound`](crate::RepoError::NotFound); [`RepoError::Io`](crate::RepoError::Io).
     pub fn place_of(&self, name: &ObjectName) -> Result<(crate::fs::Dir, String)> {
         let owner = if self.parent().is_some() {
             self.owner_of(name)?
@@ -133,7 +133,7 @@ impl Repo {
 /// Checks that bytes are the object that a name says, as an archive stores it.
 ///
 /// # Errors
-/// [`RepoError::Corrupt`] or [`RepoError::Format`] if they are not.
+/// [`RepoError::Corrupt`](crate::RepoError::Corrupt) or [`RepoError::Format`](crate::RepoError::Format) if they are not.
 pub fn verify_archived(name: &ObjectName, bytes: &[u8]) -> Result<()> {
     if name.kind == ObjectType::File {
         ContentReader::of_archive_bytes(*name, bytes.to_vec())?.verify()
