@@ -47,7 +47,7 @@ fn static_deltas_and_their_indexes_are_carried_and_changed_ones_again() {
         "the fixture has deltas"
     );
     assert!(
-        deltas.iter().any(|(path, _)| path.ends_with(".index")),
+        deltas.iter().any(|(path, _)| path.starts_with("delta-indexes/")),
         "the fixture has indexes"
     );
 
