@@ -21,7 +21,7 @@ pub mod incoming;
 pub mod keyfile;
 pub mod lock;
 mod objects;
-mod parallel;
+pub mod parallel;
 mod partial;
 pub mod pin;
 pub mod pull_local;

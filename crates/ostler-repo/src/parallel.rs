@@ -9,12 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 const BLOCK: usize = 32;
 
 /// How many threads read many small files: that is bound by the kernel, and more would only wait for each other.
-pub(crate) const READERS: usize = 2;
+pub const READERS: usize = 2;
 
 /// Applies `work` to each of `items` on up to `threads` threads. Each thread gathers its results in a state of
 /// its own, which `start` makes; all states are returned. `tick` is told, on the calling thread, how many items
 /// are taken so far.
-pub(crate) fn spread<T: Sync, S: Send, E: Send>(
+///
+/// # Errors
+/// The first error of `work`.
+pub fn spread<T: Sync, S: Send, E: Send>(
     items: &[T],
     threads: usize,
     stop: &AtomicBool,

@@ -4,8 +4,7 @@
 //! can be removed any more. What is sent in this run is hashed and needs no look.
 
 use crate::added;
-use crate::error::Result;
-use crate::execute::lock;
+use crate::error::{Result, TransferError};
 use crate::history::History;
 use crate::inventory::Inventory;
 use crate::plan::Plan;
@@ -15,14 +14,11 @@ use crate::snapshot::Snapshot;
 use crate::store::Store;
 use ostler_format::{ObjectName, ObjectType};
 use ostler_repo::Repo;
+use ostler_repo::parallel::spread;
 use std::collections::{BTreeSet, HashSet};
 use std::num::NonZero;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
-
-/// How many objects a thread takes at once.
-const BATCH: usize = 64;
 
 /// Objects that the target must have, with the size that the source's copy has where that says something.
 #[derive(Debug, Default)]
@@ -111,46 +107,16 @@ pub(crate) fn known_holes(
     Closure::of_history(source, &history)?.verify(store)
 }
 
-/// Applies a function to all items on all cores; the order of the results is not defined.
-fn in_parallel<T: Sync, R: Send>(
+/// Applies a function to all items on several threads; the order of the results is not defined.
+pub(crate) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<Option<R>> + Sync,
 ) -> Result<Vec<R>> {
-    let jobs = thread::available_parallelism().map_or(1, NonZero::get);
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::new());
-    let run = || -> Result<()> {
-        let mut own = Vec::new();
-        loop {
-            let start = next.fetch_add(BATCH, Ordering::Relaxed);
-            let Some(batch) = items
-                .get(start..items.len().min(start + BATCH))
-                .filter(|batch| !batch.is_empty())
-            else {
-                break;
-            };
-            for item in batch {
-                own.extend(work(item)?);
-            }
-        }
-        lock(&results).append(&mut own);
-        Ok(())
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let gather = |results: &mut Vec<R>, item: &T| {
+        results.extend(work(item)?);
+        Ok::<_, TransferError>(())
     };
-    let outcome: Result<()> = thread::scope(|scope| {
-        let helpers: Vec<_> = (1..jobs.min(items.len() / BATCH + 1))
-            .map(|_| scope.spawn(run))
-            .collect();
-        let mut outcome = run();
-        for helper in helpers {
-            let helped = helper
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            outcome = outcome.and(helped);
-        }
-        outcome
-    });
-    outcome?;
-    Ok(results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner))
+    let states = spread(items, threads, &AtomicBool::new(false), Vec::new, gather, |_| {})?;
+    Ok(states.into_iter().flatten().collect())
 }
