@@ -1,7 +1,7 @@
 //! Making commits from directories and other commits.
 //!
 //! The calling thread walks the sources and puts the tree together; workers read, hash and, where something is new,
-//! write content objects. Between them is a queue of `QUEUE` files, so memory grows with the tree's names and
+//! write content objects. Between them is a queue of `QUEUE` batches of files, so memory grows with the tree's names and
 //! checksums and with nothing else. Order of effects: content objects and dirmetas as they are met, dirtrees from
 //! the bottom up when all content is there, the commit last; nothing is visible before the transaction is committed.
 
@@ -35,9 +35,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tree::{MutableTree, WrittenTree};
 
-/// Files that wait for a worker: enough that none is ever idle; and few, since the directories that they lie in stay
-/// open, beside the 512 of the repository and of staging, where a process may often have but 1,024.
-const QUEUE: usize = 64;
+/// How many files a worker takes from the queue at once: taking them one by one would cost more than reading some.
+pub(super) const BATCH: usize = 8;
+
+/// Batches of files that wait for a worker: enough that none is ever idle; and few, since the directories that they
+/// lie in stay open, beside the 512 of the repository and of staging, where a process may often have but 1,024.
+const QUEUE: usize = 8;
 
 /// Where the tree of a commit comes from.
 #[derive(Debug, Clone)]
@@ -221,10 +224,10 @@ impl CommitBuilder {
         stats: &mut CommitStats,
     ) -> Result<()> {
         let failed = AtomicBool::new(false);
-        let (jobs, queue) = crossbeam_channel::bounded::<Job>(QUEUE);
-        let work = |queue: Receiver<Job>| -> Result<Ingested> {
+        let (jobs, queue) = crossbeam_channel::bounded::<Vec<Job>>(QUEUE);
+        let work = |queue: Receiver<Vec<Job>>| -> Result<Ingested> {
             let mut worker = Worker::new(shared);
-            for job in queue {
+            for job in queue.into_iter().flatten() {
                 // After a failure the others only take the rest off the queue, lest the walk wait for ever.
                 if !failed.load(Ordering::Relaxed) {
                     worker
@@ -247,11 +250,12 @@ impl CommitBuilder {
                 tree,
                 paths: PathRules::new(shared.rules),
                 jobs,
+                batch: Vec::with_capacity(BATCH),
                 metas: HashMap::new(),
                 dirmetas: 0,
                 failed: &failed,
             };
-            let walked = self.walk_sources(&mut scan);
+            let walked = self.walk_sources(&mut scan).and_then(|()| scan.submit_rest());
             stats.metadata_total += scan.dirmetas;
             // The queue ends with the sender.
             let Scan { paths, jobs, .. } = scan;

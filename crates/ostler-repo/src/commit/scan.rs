@@ -4,6 +4,7 @@
 //! so that as many descriptors are open as the tree is deep, and those of directories whose files are still
 //! waiting.
 
+use super::BATCH;
 use super::ingest::{Ingest, Job, Source, not_committable, usable_xattrs};
 use super::rules::{ModeChange, PathRules, Verdict};
 use super::tree::{MutableTree, NodeId, Slot};
@@ -25,7 +26,9 @@ pub(super) struct Scan<'a, 't> {
     pub(super) shared: &'a Ingest<'a>,
     pub(super) tree: &'a mut MutableTree<'t>,
     pub(super) paths: PathRules<'a>,
-    pub(super) jobs: Sender<Job>,
+    pub(super) jobs: Sender<Vec<Job>>,
+    /// Files that wait until there are enough to hand on.
+    pub(super) batch: Vec<Job>,
     /// Dirmetas that were written: there are few that differ.
     pub(super) metas: HashMap<DirMeta, Checksum>,
     /// How many directories came by.
@@ -137,9 +140,18 @@ impl Scan<'_, '_> {
         self.paths.look_up(&path, S_IFREG)
     }
 
-    fn submit(&self, source: Source, slot: Slot, change: Option<ModeChange>) -> Result<()> {
-        let job = Job { source, slot, change };
-        let sent = !self.failed.load(Ordering::Relaxed) && self.jobs.send(job).is_ok();
+    fn submit(&mut self, source: Source, slot: Slot, change: Option<ModeChange>) -> Result<()> {
+        self.batch.push(Job { source, slot, change });
+        if self.batch.len() < BATCH {
+            return Ok(());
+        }
+        self.submit_rest()
+    }
+
+    /// Hands the files that wait for a full batch to the workers.
+    pub(super) fn submit_rest(&mut self) -> Result<()> {
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        let sent = !self.failed.load(Ordering::Relaxed) && self.jobs.send(batch).is_ok();
         // What failed was a worker, and its failure is what will be reported.
         sent.then_some(()).ok_or_else(|| RepoError::Refused {
             detail: "the commit was given up".to_owned(),
