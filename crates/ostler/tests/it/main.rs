@@ -14,6 +14,7 @@ mod publish_damage;
 mod publish_faults;
 mod publish_power;
 mod publish_races;
+mod publish_recovery;
 mod publish_scene;
 mod reading;
 mod readme;

@@ -1,7 +1,25 @@
 //! A publish killed at, or refused, every single call by which it changes something on the disk.
 
-use crate::publish_scene::Scene;
-use ostler_testkit::strace::{Call, Kind, changing_calls, run_with_fault};
+use crate::publish_scene::{Scene, State};
+use ostler_testkit::strace::{Call, Kind, changing_calls, count_calls, run_with_fault};
+
+/// The calls that bring something to the disk: a failure there means that it is not known to be there.
+const SYNCS: &[&str] = &["fsync", "fdatasync", "syncfs"];
+
+/// The calls that need room on the disk.
+const FILLING: &[&str] = &[
+    "openat",
+    "openat2",
+    "write",
+    "copy_file_range",
+    "mkdirat",
+    "linkat",
+    "renameat",
+    "renameat2",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+];
 
 /// Returns the points of a publish at which it can be hit.
 #[track_caller]
@@ -56,4 +74,133 @@ fn second_publish_by_links_survives_a_kill_at_any_call() {
 fn second_publish_by_copies_survives_a_kill_at_any_call() {
     let directory = tempfile::tempdir().unwrap();
     kill_everywhere(&Scene::second(directory.path(), &["--copy"]));
+}
+
+/// Refuses a publish each of some calls: it fails and says what failed, or does not need the call; either way whatever
+/// a ref names is whole, and the next publish does the rest.
+#[track_caller]
+fn refuse_everywhere(scene: &Scene, error: &'static str, text: &str, concerned: impl Fn(&Call) -> bool) {
+    let points: Vec<_> = points(scene).into_iter().filter(concerned).collect();
+    let mut survived = 0;
+    for point in &points {
+        let context = format!("{error} at {} {}, {}", point.syscall, point.nth, point.text);
+        scene.reset();
+        let run = run_with_fault(&scene.publish(), &point.fault(Kind::Error(error)));
+        let said = String::from_utf8_lossy(&run.output.stderr).into_owned();
+        let state = scene.assert_sound(&context);
+        if run.succeeded() {
+            assert!(
+                !(run.injected && SYNCS.contains(&point.syscall.as_str())),
+                "{context}: taken for synced"
+            );
+            assert_eq!(state.refs, scene.after.refs, "{context}");
+            survived += 1;
+        } else {
+            assert_eq!(run.output.status.code(), Some(1), "{context}: {said}");
+            assert!(said.contains(text), "{context}: the cause is not told: {said}");
+            let named = ["target", "source", "standard output"];
+            assert!(
+                named.iter().any(|name| said.contains(name)),
+                "{context}: what failed is not told: {said}"
+            );
+            let unchanged = state.refs == scene.before.refs;
+            assert!(
+                unchanged || !said.contains("nothing was published"),
+                "{context}: refs moved all the same: {said}"
+            );
+        }
+        scene.assert_all_or_nothing(&context);
+        scene.assert_next_publish_converges(&context);
+    }
+    println!(
+        "{error} at {} points, {survived} of them without consequence",
+        points.len()
+    );
+}
+
+#[test]
+fn first_publish_survives_an_input_output_error_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &["--copy"]);
+    refuse_everywhere(&scene, "EIO", "Input/output error", |_| true);
+}
+
+#[test]
+fn second_publish_survives_an_input_output_error_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::second(directory.path(), &[]);
+    refuse_everywhere(&scene, "EIO", "Input/output error", |_| true);
+}
+
+#[test]
+fn first_publish_survives_a_full_disk_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &[]);
+    let fills = |call: &Call| FILLING.contains(&call.syscall.as_str());
+    refuse_everywhere(&scene, "ENOSPC", "No space left", fills);
+}
+
+#[test]
+fn second_publish_survives_a_full_disk_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::second(directory.path(), &["--copy"]);
+    let fills = |call: &Call| FILLING.contains(&call.syscall.as_str());
+    refuse_everywhere(&scene, "ENOSPC", "No space left", fills);
+}
+
+#[test]
+fn what_was_copied_before_a_kill_is_not_copied_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &["--copy"]);
+    let points = points(&scene);
+    let settling = points.iter().find(|call| call.syscall == "syncfs").unwrap();
+    scene.reset();
+    let run = run_with_fault(&scene.publish(), &settling.fault(Kind::Kill));
+    assert!(run.injected);
+    let copies = count_calls(&scene.publish(), &["copy_file_range", "sendfile"]);
+    assert!(copies.is_empty(), "{copies:?}");
+    scene.assert_converged("resumed");
+}
+
+#[test]
+fn objects_that_a_killed_publish_left_in_place_are_synced_before_refs_name_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &[]);
+    let points = points(&scene);
+    // The last object is in place; the directories are not synced.
+    let last = points
+        .iter()
+        .rposition(|call| call.syscall == "renameat2")
+        .unwrap();
+    scene.reset();
+    let run = run_with_fault(&scene.publish(), &points[last + 1].fault(Kind::Kill));
+    assert!(run.injected);
+    let left = State::of(&scene.target());
+    assert_eq!(
+        (left.objects, left.refs),
+        (scene.after.objects.clone(), scene.before.refs.clone())
+    );
+    let calls = changing_calls(&scene.publish());
+    let sync = calls.iter().position(|call| call.syscall == "syncfs");
+    let flip = calls.iter().position(|call| call.text.contains("\"flip\""));
+    assert!(sync.is_some() && sync < flip, "{calls:#?}");
+    scene.assert_converged("resumed");
+}
+
+#[test]
+fn what_could_not_be_synced_is_not_taken_for_synced_by_the_next_publish() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &["--copy"]);
+    let points = points(&scene);
+    let sync = points.iter().find(|call| call.syscall == "syncfs").unwrap();
+    scene.reset();
+    let run = run_with_fault(&scene.publish(), &sync.fault(Kind::Error("EIO")));
+    assert!(run.injected && !run.succeeded());
+    let copies = count_calls(&scene.publish(), &["copy_file_range", "sendfile"]);
+    let objects = u32::try_from(scene.after.objects.len()).unwrap();
+    assert!(
+        copies.values().sum::<u32>() >= objects,
+        "all is copied again: {copies:?}"
+    );
+    scene.assert_converged("copied again");
 }

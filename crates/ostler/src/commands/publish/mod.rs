@@ -154,7 +154,13 @@ fn make_target(path: &Path) -> anyhow::Result<()> {
         .unwrap_or(Path::new("."));
     // The new name has to last as well.
     let synced = Dir::open(parent).and_then(|parent| parent.fsync());
-    synced.with_context(|| format!("cannot sync {}", parent.display()))
+    synced.with_context(|| {
+        format!(
+            "cannot sync {}, the directory of {}",
+            parent.display(),
+            path.display()
+        )
+    })
 }
 
 /// What making a repository makes before `objects`, which makes it one.
