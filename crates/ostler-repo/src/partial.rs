@@ -65,7 +65,7 @@ impl Repo {
         }
         let path = mark_path(commit);
         self.root()
-            .replace(&path, why.bytes(), 0o644, false)
+            .replace_via(self.tmp()?, &path, why.bytes(), 0o644, false)
             .map_err(RepoError::io("write", self.root().path_of(&path)))
     }
 
@@ -114,10 +114,10 @@ impl Repo {
     pub fn write_tombstone(&self, commit: &Checksum) -> Result<()> {
         let name = tombstone_of(commit);
         let path = name.loose_path(self.mode());
-        let objects = self.objects();
+        let (objects, tmp) = (self.objects(), self.tmp()?);
         objects
             .ensure_dir(path.directory(), 0o777)
-            .and_then(|_| objects.replace(&path, &tombstone(commit), 0o644, false))
+            .and_then(|_| objects.replace_via(tmp, &path, &tombstone(commit), 0o644, false))
             .map_err(RepoError::io("write", objects.path_of(&path)))
     }
 

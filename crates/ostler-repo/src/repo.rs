@@ -336,10 +336,15 @@ fn write_initial_config(root: &Dir, bytes: &[u8]) -> Result<()> {
     let found = root
         .read("config", MAX_CONFIG_SIZE)
         .map_err(RepoError::io("read", &path))?;
+    if found == bytes {
+        return Ok(());
+    }
     if Config::parse(&found).is_err() {
         let what = format!("a file {} that does not configure a repository", path.display());
         return Err(RepoError::AlreadyExists { what });
     }
-    root.replace("config", bytes, FILE_MODE, true)
+    root.ensure_dir("tmp", DIR_MODE)
+        .and_then(|_| root.open_dir("tmp"))
+        .and_then(|tmp| root.replace_via(&tmp, "config", bytes, FILE_MODE, true))
         .map_err(RepoError::io("write", &path))
 }

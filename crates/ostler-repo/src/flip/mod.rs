@@ -21,8 +21,8 @@
 //!
 //! The modification time of a replaced file rises by at least a second, since some clients cache by the second.
 //!
-//! Who flips or recovers is alone with it: a [`FlipLease`] includes the exclusive repository lock, and a
-//! [`RefsTurn`](crate::RefsTurn) the shared one and a lock that only one has.
+//! Who flips or recovers is alone with it: a publisher by a [`FlipLease`], which includes the exclusive lock of the
+//! repository; others by a [`RefsTurn`](crate::RefsTurn), which includes the shared one and which one has at a time.
 
 mod check;
 mod lease;

@@ -129,12 +129,13 @@ impl Repo {
         Ok(Placed::Done)
     }
 
-    /// Removes the directories that a removed ref leaves empty, up to `refs/heads` and its like.
+    /// Removes the directories that a removed ref leaves empty, up to `refs/heads`, or that of its remote or collection.
     fn remove_empty_parents(&self, path: &str) -> io::Result<()> {
+        let kept = if path.starts_with("refs/heads/") { 2 } else { 3 };
         for parent in Path::new(path)
             .ancestors()
             .skip(1)
-            .take_while(|dir| dir.components().count() > 2)
+            .take_while(|dir| dir.components().count() > kept)
         {
             match self.root().remove_dir(parent) {
                 Ok(_) => {}

@@ -9,7 +9,7 @@ use super::{Entry, FILE_LIMIT, FLIP_DIR, INTENT, Intent, clear};
 use crate::error::{RepoError, Result};
 use crate::fs::Dir;
 use crate::repo::Repo;
-use ostler_format::{Checksum, ObjectType};
+use ostler_format::{Checksum, ObjectName, ObjectType};
 
 /// What became of a flip that a crash had cut short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +62,18 @@ impl Repo {
         self.holds_all_of(&commits)
     }
 
-    /// Returns whether everything that the commits consist of is there, with bytes in it.
+    /// Returns whether everything that the commits consist of is there, with bytes in it. Of one that is marked as
+    /// partial, nothing more than the commit is asked for.
     fn holds_all_of(&self, commits: &[Checksum]) -> Result<bool> {
-        let objects = match self.closure(commits) {
+        let mut whole = Vec::new();
+        for commit in commits {
+            match self.is_partial(commit)? {
+                None => whole.push(*commit),
+                Some(_) if self.has_object(&ObjectName::new(*commit, ObjectType::Commit))? => {}
+                Some(_) => return Ok(false),
+            }
+        }
+        let objects = match self.closure(&whole) {
             Ok(objects) => objects,
             Err(RepoError::Corrupt { .. } | RepoError::Format { .. }) => return Ok(false),
             Err(error) if error.is_not_found() => return Ok(false),

@@ -7,6 +7,7 @@ use super::alias::link_text;
 use super::edit::names_in_directory;
 use super::{Expected, Place};
 use crate::error::{RepoError, Result};
+use crate::flip::{Edit, Expect};
 use crate::fs::{Dir, TempFile};
 use crate::repo::{FILE_MODE, Repo};
 use ostler_format::{Checksum, RefName};
@@ -42,6 +43,32 @@ pub(super) enum Value {
     Alias(RefName),
 }
 
+impl Change {
+    /// Returns the change as a part of a flip, without its path; `None` for an alias.
+    pub(super) fn as_edit(&self) -> Option<Edit> {
+        let new = match &self.value {
+            Value::Nothing => None,
+            Value::Commit(checksum) => Some(content(checksum)),
+            Value::Alias(_) => return None,
+        };
+        let expect = match self.expected {
+            Expected::Is(checksum) => Expect::Ref(checksum),
+            Expected::Absent => Expect::Absent,
+            Expected::Any | Expected::Exists => Expect::Any,
+        };
+        Some(Edit {
+            path: String::new(),
+            expect,
+            new,
+        })
+    }
+}
+
+/// Returns the bytes of a ref.
+fn content(checksum: &Checksum) -> Vec<u8> {
+    format!("{checksum}\n").into_bytes()
+}
+
 impl Repo {
     /// Makes changes that were checked.
     pub(super) fn make_changes(&self, changes: &[Change]) -> Result<()> {
@@ -75,7 +102,7 @@ impl Repo {
         let fsync = self.config().fsync();
         let write = |checksum: &Checksum| {
             let mut temp = tmp.temp_file(FILE_MODE)?;
-            temp.write_all(format!("{checksum}\n").as_bytes())?;
+            temp.write_all(&content(checksum))?;
             temp.set_mode(FILE_MODE)?;
             if fsync && batch.len() < MANY {
                 temp.sync()?;

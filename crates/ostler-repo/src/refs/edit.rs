@@ -7,19 +7,20 @@
 //!
 //! First everything is checked: expectations, and names of which one would be the directory of another. Then
 //! the new files are written and synced, then put in place one by one in the order given, then the directories
-//! are synced. A crash leaves each ref old or new; who needs several to change as one uses an intent record
-//! around this.
+//! are synced. Several refs change by a [flip](crate::flip): after a crash and the next command they are all old or
+//! all new. (Only changes of aliases, which are links, are made one by one.)
 
 use super::change::{Change, Value};
 use super::list::names_below;
 use super::{Place, RefEdit, Space, read_value};
 use crate::error::{RepoError, Result};
+use crate::flip::Edit;
 use crate::fs::{Dir, FileKind};
 use crate::lock::{FileLock, LockGuard, LockKind};
 use crate::repo::Repo;
 use crate::summary::update_if_configured;
 use ostler_format::{Checksum, RefName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The file below `tmp/` that is locked while refs change.
 const REFS_LOCK: &str = "ostler-refs-lock";
@@ -99,8 +100,9 @@ impl Repo {
         })
     }
 
-    /// Checks and makes changes; the caller holds the [`RefsTurn`].
+    /// Checks and makes changes, after completing a flip that a crash cut short; the caller holds the [`RefsTurn`].
     pub(super) fn apply_changes(&self, changes: &[Change]) -> Result<()> {
+        self.recover_flip()?;
         let mut check = Check {
             repo: self,
             spaces: BTreeMap::new(),
@@ -109,7 +111,33 @@ impl Repo {
         for change in changes {
             check.change(change)?;
         }
-        self.make_changes(changes)
+        match self.as_flip(changes)? {
+            Some(edits) => self.flip(&edits),
+            None => self.make_changes(changes),
+        }
+    }
+
+    /// Returns several changes in the form of a flip; `None` for one alone, and where an alias is written or replaced.
+    fn as_flip(&self, changes: &[Change]) -> Result<Option<Vec<Edit>>> {
+        if changes.len() < 2 {
+            return Ok(None);
+        }
+        let mut edits = Vec::with_capacity(changes.len());
+        for change in changes {
+            let path = change.place.path();
+            let stat = self.root().stat(&path);
+            let stat = stat.map_err(RepoError::io("look at", self.root().path_of(&path)))?;
+            let is_link = stat.is_some_and(|stat| stat.kind == FileKind::Symlink);
+            let (Some(path), Some(edit), false) = (path.to_str(), change.as_edit(), is_link) else {
+                return Ok(None);
+            };
+            edits.push(Edit {
+                path: path.to_owned(),
+                ..edit
+            });
+        }
+        make_room_first(&mut edits);
+        Ok(Some(edits))
     }
 }
 
@@ -226,6 +254,28 @@ impl Check<'_> {
         let stays = |name: &RefName| self.planned(&place.space, name) != Some(Planned::Removed);
         Ok(names.into_iter().find(stays))
     }
+}
+
+/// Moves the removals to the front without which another edit would find its path taken.
+fn make_room_first(edits: &mut [Edit]) {
+    let new: BTreeSet<String> = edits
+        .iter()
+        .filter(|edit| edit.new.is_some())
+        .map(|edit| edit.path.clone())
+        .collect();
+    edits.sort_by_cached_key(|edit| {
+        let below = format!("{}/", edit.path);
+        let is_directory = || {
+            new.range(below.clone()..)
+                .next()
+                .is_some_and(|path| path.starts_with(&below))
+        };
+        let mut above = edit
+            .path
+            .match_indices('/')
+            .filter_map(|(end, _)| edit.path.get(..end));
+        edit.new.is_some() || !(is_directory() || above.any(|path| new.contains(path)))
+    });
 }
 
 /// Returns the refs below a name that is a directory.

@@ -18,5 +18,6 @@ mod publish_recovery;
 mod publish_scene;
 mod reading;
 mod readme;
+mod refs_faults;
 mod usage;
 mod writing;

@@ -76,6 +76,28 @@ fn second_publish_by_copies_survives_a_kill_at_any_call() {
     kill_everywhere(&Scene::second(directory.path(), &["--copy"]));
 }
 
+#[test]
+fn repository_whose_making_was_cut_short_twice_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &[]);
+    let points = points(&scene);
+    let place = |mark: &str| points.iter().position(|call| call.text.contains(mark)).unwrap();
+    let (config, objects) = (place("\"config\""), place("\"objects\""));
+    for first in [config + 1, objects] {
+        for second in &points[..=objects] {
+            scene.reset();
+            let run = run_with_fault(&scene.publish(), &points[first].fault(Kind::Kill));
+            assert!(run.injected);
+            let run = run_with_fault(&scene.publish(), &second.fault(Kind::Kill));
+            assert!(run.injected || run.succeeded());
+            scene.assert_next_publish_converges(&format!(
+                "killed before {} and {second:?}",
+                points[first].text
+            ));
+        }
+    }
+}
+
 /// Refuses a publish each of some calls: it fails and says what failed, or does not need the call; either way whatever
 /// a ref names is whole, and the next publish does the rest.
 #[track_caller]
