@@ -30,6 +30,9 @@ const PREFIX: &str = "staging-";
 /// How those of publishers begin (see [`crate::incoming`]), which stock tools do not know and leave alone.
 const INCOMING_PREFIX: &str = "ostler-incoming-";
 
+/// How the names of all directories begin that only we make: those of publishers, and pins.
+const OWN_PREFIX: &str = "ostler-";
+
 /// What follows the name of the directory in that of its lock file.
 const LOCK_SUFFIX: &str = "-lock";
 
@@ -280,8 +283,8 @@ impl Staging {
 }
 
 /// Removes from `tmp/` what nobody needs any more: staging directories of earlier boots, and everything else
-/// that is older than `core.tmp-expiry-secs`, except the cache, staging directories of this boot (the next
-/// transactions adopt them one by one) and whatever is locked. What a process left that is known to be gone goes
+/// that is older than `core.tmp-expiry-secs`, except the cache, staging directories of transactions of this boot (the
+/// next transactions adopt them one by one) and whatever is locked. What a process left that is known to be gone goes
 /// at once: temporary files, and locks of directories that are not there.
 ///
 /// # Errors
@@ -298,24 +301,32 @@ pub fn clean_tmp(repo: &Repo) -> Result<()> {
         let kind = [PREFIX, INCOMING_PREFIX]
             .into_iter()
             .find(|prefix| name.starts_with(prefix));
+        let Some(stat) = tmp.stat(name).map_err(failed())? else {
+            continue;
+        };
+        let expired = age_of(&stat, now) > repo.config().tmp_expiry().as_secs();
         if let (FileKind::Directory, Some(kind)) = (entry.kind, kind) {
-            if !name.starts_with(&format!("{kind}{boot_id}-"))
-                && let Some(_held) = try_lock(tmp, name)?
-            {
-                tmp.remove_tree(name).map_err(failed())?;
+            let adoptable = name.starts_with(&format!("{kind}{boot_id}-"));
+            if !adoptable || (expired && kind == INCOMING_PREFIX) {
+                remove_unlocked(tmp, name)?;
             }
             continue;
         }
         if tmp.remove_abandoned(name).map_err(failed())? {
             continue;
         }
-        let Some(stat) = tmp.stat(name).map_err(failed())? else {
-            continue;
-        };
-        let expired = age_of(&stat, now) > repo.config().tmp_expiry().as_secs();
         if expired || (kind.is_some() && locks_nothing(tmp, name).map_err(failed())?) {
             remove_expired(tmp, name)?;
         }
+    }
+    Ok(())
+}
+
+/// Removes a directory that has a lock of its own, unless somebody holds that.
+fn remove_unlocked(tmp: &Dir, name: &str) -> Result<()> {
+    if let Some(_held) = try_lock(tmp, name)? {
+        tmp.remove_tree(name)
+            .map_err(RepoError::io("remove", tmp.path_of(name)))?;
     }
     Ok(())
 }
@@ -335,23 +346,23 @@ pub(crate) fn remove_abandoned_incoming(repo: &Repo) -> Result<()> {
         let Some(name) = (entry.name.to_str()).filter(|name| name.starts_with(INCOMING_PREFIX)) else {
             continue;
         };
-        let failed = || RepoError::io("remove", tmp.path_of(name));
         if entry.kind == FileKind::Directory {
-            if let Some(_held) = try_lock(tmp, name)? {
-                tmp.remove_tree(name).map_err(failed())?;
-            }
-        } else if locks_nothing(tmp, name).map_err(failed())? {
+            remove_unlocked(tmp, name)?;
+        } else if locks_nothing(tmp, name).map_err(RepoError::io("look at", tmp.path_of(name)))? {
             remove_expired(tmp, name)?;
         }
     }
     Ok(())
 }
 
-/// Removes an entry of `tmp/`; a lock file only if nobody holds it.
+/// Removes an entry of `tmp/`; a lock file, or a directory of ours, only if nobody holds the lock.
 fn remove_expired(tmp: &Dir, name: &str) -> Result<()> {
     if name.ends_with(LOCK_SUFFIX) {
         // Getting the lock and letting go of it removes the file.
         return FileLock::try_acquire(tmp, name).map(drop);
+    }
+    if name.starts_with(OWN_PREFIX) {
+        return remove_unlocked(tmp, name);
     }
     tmp.remove_tree(name)
         .map_err(RepoError::io("remove", tmp.path_of(name)))

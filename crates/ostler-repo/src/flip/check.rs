@@ -4,7 +4,7 @@ use super::{Edit, FILE_LIMIT};
 use crate::error::{RepoError, Result};
 use crate::fs::FileKind;
 use crate::repo::Repo;
-use ostler_format::Checksum;
+use ostler_format::{Checksum, RefName};
 use std::io;
 
 impl Repo {
@@ -41,12 +41,12 @@ impl Repo {
         }
     }
 
-    /// Returns whether the path of an edit is a directory that will still hold a file when its turn comes.
+    /// Returns whether the path of an edit is a directory that will still hold a ref when its turn comes.
     fn is_occupied(&self, path: &str, edits: &[Edit]) -> Result<bool> {
         let failed = || RepoError::io("look at", self.root().path_of(path));
         match self.root().stat(path).map_err(failed())? {
             Some(stat) if stat.kind == FileKind::Directory => {
-                let (_, files) = self.tree_below(path).map_err(failed())?;
+                let files = self.refs_below(path).map_err(failed())?;
                 let removed =
                     |file: &String| edits.iter().any(|edit| edit.path == *file && edit.new.is_none());
                 Ok(!files.iter().all(removed))
@@ -55,21 +55,21 @@ impl Repo {
         }
     }
 
-    /// Returns a directory and those below it, and the files in them.
-    pub(super) fn tree_below(&self, path: &str) -> io::Result<(Vec<String>, Vec<String>)> {
+    /// Returns the files below a directory that have names of refs. Others are in nobody's way: copying tools leave
+    /// them, and no tool reads them.
+    pub(super) fn refs_below(&self, path: &str) -> io::Result<Vec<String>> {
         let mut dirs = vec![path.to_owned()];
         let mut files = Vec::new();
-        let mut next = 0;
-        while let Some(dir) = dirs.get(next).cloned() {
-            next += 1;
+        while let Some(dir) = dirs.pop() {
             for entry in self.root().open_dir(&dir)?.entries()? {
                 let below = format!("{dir}/{}", entry.name.to_string_lossy());
                 match entry.kind {
                     FileKind::Directory => dirs.push(below),
-                    _ => files.push(below),
+                    _ if RefName::new(&below).is_ok() => files.push(below),
+                    _ => {}
                 }
             }
         }
-        Ok((dirs, files))
+        Ok(files)
     }
 }

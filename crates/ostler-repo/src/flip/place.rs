@@ -146,16 +146,13 @@ impl Repo {
         Ok(())
     }
 
-    /// Removes a directory that holds nothing but directories; refuses where there is a file.
+    /// Removes a directory that holds no ref; refuses where there is one.
     fn remove_empty_tree(&self, path: &str) -> io::Result<()> {
-        let (dirs, files) = self.tree_below(path)?;
-        if !files.is_empty() {
-            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        if self.refs_below(path)?.is_empty() {
+            self.root().remove_tree(path)
+        } else {
+            Err(io::ErrorKind::DirectoryNotEmpty.into())
         }
-        for dir in dirs.iter().rev() {
-            self.root().remove_dir(dir)?;
-        }
-        Ok(())
     }
 
     /// Syncs directories; those that a removal has taken away need none, their parents are among the others.

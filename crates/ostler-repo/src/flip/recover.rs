@@ -16,7 +16,7 @@ use ostler_format::{Checksum, ObjectName, ObjectType};
 pub enum Recovery {
     /// All of it is done.
     Completed,
-    /// What it was to publish is not there any more: what was not done yet never will be.
+    /// What it was to publish is not there any more, or its record is damaged: what was not done yet never will be.
     GivenUp,
 }
 
@@ -25,16 +25,19 @@ impl Repo {
     /// [`flip`](Self::flip).
     ///
     /// # Errors
-    /// If the record is unreadable, or any failure of the file system.
+    /// Any failure of the file system.
     pub fn recover_flip(&self) -> Result<Option<Recovery>> {
         let record = format!("{FLIP_DIR}/{INTENT}");
         let found = self.root().read_if_exists(&record, FILE_LIMIT);
         let Some(bytes) = found.map_err(RepoError::io("read", self.root().path_of(&record)))? else {
             return Ok(None);
         };
-        let intent: Intent = serde_json::from_slice(&bytes)
-            .map_err(|fault| RepoError::corrupt(format!("intent record {record}"), fault.to_string()))?;
         let flip = self.flip_dir()?;
+        // It was synced before it got its name: what cannot be read was damaged since, and nobody can complete it.
+        let Ok(intent) = serde_json::from_slice::<Intent>(&bytes) else {
+            self.give_up(&flip)?;
+            return Ok(Some(Recovery::GivenUp));
+        };
         if self.is_whole(&flip, &intent)? {
             self.carry_out(&flip, &intent)?;
             return Ok(Some(Recovery::Completed));

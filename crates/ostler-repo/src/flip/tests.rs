@@ -192,3 +192,14 @@ fn flip_that_somebody_is_making_is_left_to_him() {
     assert_eq!(other.complete_flip().unwrap(), Some(Recovery::Completed));
     assert_eq!(read(&repo, "summary").as_deref(), Some("s"));
 }
+
+#[test]
+fn record_that_cannot_be_read_stops_nobody() {
+    let (_dir, repo) = repo();
+    crash_after_intent(&repo, &[edit("summary", Expect::Any, Some("s"))]);
+    std::fs::write(repo.path().join(FLIP_DIR).join(INTENT), "").unwrap();
+    assert_eq!(repo.recover_flip().unwrap(), Some(Recovery::GivenUp));
+    assert_eq!(repo.flip_dir().unwrap().entries().unwrap(), []);
+    repo.flip(&[edit("summary", Expect::Absent, Some("t"))]).unwrap();
+    assert_eq!(read(&repo, "summary").as_deref(), Some("t"));
+}

@@ -20,7 +20,7 @@ use crate::lock::{FileLock, LockGuard, LockKind};
 use crate::repo::Repo;
 use crate::summary::update_if_configured;
 use ostler_format::{Checksum, RefName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The file below `tmp/` that is locked while refs change.
 const REFS_LOCK: &str = "ostler-refs-lock";
@@ -136,7 +136,6 @@ impl Repo {
                 ..edit
             });
         }
-        make_room_first(&mut edits);
         Ok(Some(edits))
     }
 }
@@ -254,28 +253,6 @@ impl Check<'_> {
         let stays = |name: &RefName| self.planned(&place.space, name) != Some(Planned::Removed);
         Ok(names.into_iter().find(stays))
     }
-}
-
-/// Moves the removals to the front without which another edit would find its path taken.
-fn make_room_first(edits: &mut [Edit]) {
-    let new: BTreeSet<String> = edits
-        .iter()
-        .filter(|edit| edit.new.is_some())
-        .map(|edit| edit.path.clone())
-        .collect();
-    edits.sort_by_cached_key(|edit| {
-        let below = format!("{}/", edit.path);
-        let is_directory = || {
-            new.range(below.clone()..)
-                .next()
-                .is_some_and(|path| path.starts_with(&below))
-        };
-        let mut above = edit
-            .path
-            .match_indices('/')
-            .filter_map(|(end, _)| edit.path.get(..end));
-        edit.new.is_some() || !(is_directory() || above.any(|path| new.contains(path)))
-    });
 }
 
 /// Returns the refs below a name that is a directory.

@@ -197,10 +197,21 @@ fn directories_without_refs_make_room() {
     let repo = fixture.open();
     let commit = fixture.commit("z", "1");
     let below = fixture.path().join("refs/heads/a/b/c");
-    fs::create_dir_all(&below).unwrap();
-    fs::write(below.join(".~tmp~"), "x").unwrap();
+    let make_way = || {
+        fs::create_dir_all(&below).unwrap();
+        fs::write(below.join(".~tmp~"), "x").unwrap();
+    };
+    make_way();
     repo.edit_refs(&[set("a", Expected::Absent, commit)]).unwrap();
     assert_eq!(fixture.stock.refs(), ["a", "z"]);
+    repo.edit_refs(&[remove("a")]).unwrap();
+    make_way();
+    let several = [
+        set("y", Expected::Absent, commit),
+        set("a", Expected::Absent, commit),
+    ];
+    repo.edit_refs(&several).unwrap();
+    assert_eq!(fixture.stock.refs(), ["a", "y", "z"]);
 }
 
 #[test]

@@ -210,6 +210,34 @@ fn cleaning_removes_at_once_what_a_dead_process_left() {
 }
 
 #[test]
+fn cleaning_removes_what_publishers_left_long_ago_and_nothing_that_one_uses() {
+    let scratch = scratch();
+    let path = scratch.path().join("repo");
+    let repo = create(&path, RepoMode::Archive);
+    let tmp = path.join("tmp");
+    let boot = repo.boot_id().unwrap();
+    let incoming = |end: &str| format!("ostler-incoming-{boot}-{end}");
+    let (old, young, held) = (incoming("oldold"), incoming("young1"), incoming("inuse1"));
+    let (old_pin, held_pin) = ("ostler-pin-oldold", "ostler-pin-inuse1");
+    for name in [&old, &young, &held, old_pin, held_pin] {
+        fs::create_dir(tmp.join(name)).unwrap();
+    }
+    for name in [&old, &held, old_pin, held_pin] {
+        age(&tmp.join(name), 1000);
+    }
+    let _held = [&held, held_pin].map(|name| {
+        let lock = FileLock::try_acquire(repo.tmp().unwrap(), format!("{name}-lock"));
+        lock.unwrap().unwrap()
+    });
+
+    ostler_repo::staging::clean_tmp(&repo).unwrap();
+
+    let exists = |name: &&str| tmp.join(name).exists();
+    assert!(![old.as_str(), old_pin].iter().any(exists));
+    assert!([young.as_str(), &held, held_pin].iter().all(exists));
+}
+
+#[test]
 fn each_of_many_transactions_at_once_has_a_directory_of_its_own() {
     let scratch = scratch();
     let path = scratch.path().join("repo");

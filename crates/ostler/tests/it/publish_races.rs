@@ -7,7 +7,9 @@ use crate::programs::ostler;
 use crate::publish_scene::{Scene, State, advance, copy_tree};
 use ostler_repo::FileLock;
 use ostler_repo::fs::Dir;
+use ostler_testkit::client::Client;
 use ostler_testkit::command::{describe, run};
+use ostler_testkit::nginx::Nginx;
 use ostler_testkit::oracle::{assert_sound, strays};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::strace::pause_after;
@@ -325,6 +327,44 @@ fn ref_that_stock_moved_meanwhile_is_not_overwritten() {
     let mut refs = scene.before.refs.clone();
     refs.insert("os/a".to_owned(), theirs);
     assert_eq!(State::of(&scene.target()).refs, refs, "none has moved");
+}
+
+#[test]
+fn stock_clients_pull_all_the_while() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::second(directory.path(), &[]);
+    scene.reset();
+    let source = StockRepo::open(&scene.source());
+    let server = Nginx::serve(&scene.target());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let pulls = ["os/a", "os/b"].map(|reference| {
+            let (done, url) = (&done, server.url());
+            scope.spawn(move || {
+                let mut pulls = 0;
+                while !done.load(Ordering::Relaxed) || pulls == 0 {
+                    // A client of its own each time: nothing that it has spares it a look.
+                    Client::of(&url).pull(reference);
+                    pulls += 1;
+                }
+                pulls
+            })
+        });
+        for round in 0..8 {
+            Tree::at(&directory.path().join("tree")).file("number", format!("{round}"), 0o644);
+            advance(&source, directory.path());
+            let publish = ["--repo=source", "publish", "target", "--jobs=1"];
+            let published = ostler(scene.path()).args(publish).output().unwrap();
+            if !published.status.success() {
+                done.store(true, Ordering::Relaxed);
+            }
+            succeeded(&published);
+        }
+        done.store(true, Ordering::Relaxed);
+        for pull in pulls {
+            println!("{} pulls", pull.join().unwrap());
+        }
+    });
 }
 
 #[test]
