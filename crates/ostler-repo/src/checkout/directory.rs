@@ -3,6 +3,7 @@
 use super::CheckoutOptions;
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, Linked};
+use crate::objects::store::BARE_USER_ONLY_BITS;
 use crate::xattrs;
 use ostler_format::{DirMeta, PERMISSION_BITS};
 use rustix::fs::{Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
@@ -69,15 +70,21 @@ impl Place {
         Ok(())
     }
 
+    /// Gives a directory its attributes. One that was there before keeps its own: it may be somebody else's.
     fn seal(&self, options: &CheckoutOptions) -> io::Result<()> {
-        if self.fresh {
-            if !options.user_mode {
-                set_owner(&self.dir, self.meta.uid, self.meta.gid)?;
-                xattrs::write_file(&self.dir, self.meta.xattrs.iter())?;
-            }
-            let bits = Mode::from_raw_mode(self.meta.mode & PERMISSION_BITS);
-            rustix::fs::fchmod(&self.dir, bits)?;
+        if !self.fresh {
+            return Ok(());
         }
+        if !options.user_mode {
+            set_owner(&self.dir, self.meta.uid, self.meta.gid)?;
+            xattrs::write_file(&self.dir, self.meta.xattrs.iter())?;
+        }
+        let bits = if options.bareuseronly_dirs {
+            BARE_USER_ONLY_BITS
+        } else {
+            PERMISSION_BITS
+        };
+        rustix::fs::fchmod(&self.dir, Mode::from_raw_mode(self.meta.mode & bits))?;
         set_times(&self.dir)
     }
 }

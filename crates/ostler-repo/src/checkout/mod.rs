@@ -69,6 +69,9 @@ pub struct CheckoutOptions {
     pub overwrite: Overwrite,
     /// Whether files become hard links.
     pub hard_links: HardLinks,
+    /// Make directories with those permission bits only that bare-user-only repositories keep of files; always so
+    /// for what comes from such a repository.
+    pub bareuseronly_dirs: bool,
     /// Only what is at this path; of a directory its contents, of a file the file itself, in the destination.
     pub subpath: Option<String>,
     /// Whether everything is on disk on return.
@@ -118,6 +121,10 @@ impl Repo {
         options.user_mode |= self.mode() == RepoMode::BareUserOnly;
         let options = &options;
         self.check_hard_links(options)?;
+        let options = &CheckoutOptions {
+            bareuseronly_dirs: options.bareuseronly_dirs || self.mode() == RepoMode::BareUserOnly,
+            ..options.clone()
+        };
         let entry = self.lookup_path(commit, options.subpath.as_deref().unwrap_or("/"))?;
         let shared = Shared {
             repo: self,

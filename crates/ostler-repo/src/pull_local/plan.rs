@@ -153,7 +153,7 @@ impl<'a> Planner<'a> {
         if !self.options.commit_metadata_only {
             // What is damaged may be damaged in any commit that the target has.
             let base = if damaged { None } else { self.base(commit, old)? };
-            self.note(ObjectName::new(commit.root_meta, ObjectType::DirMeta));
+            self.note(ObjectName::new(commit.root_meta, ObjectType::DirMeta))?;
             self.walk(commit.root_tree, base)?;
         }
         self.plan.commits.push(PlannedCommit {
@@ -188,10 +188,18 @@ impl<'a> Planner<'a> {
     }
 
     /// Notes content or a dirmeta, unless it was.
-    fn note(&mut self, name: ObjectName) {
-        if self.seen.insert(name) {
+    fn note(&mut self, name: ObjectName) -> Result<()> {
+        if self.seen.insert(name) && !self.is_inherited(&name)? {
             self.plan.leaves.push(name);
         }
+        Ok(())
+    }
+
+    /// Returns whether the target has an object from its parent repository, which need not be copied then.
+    fn is_inherited(&self, name: &ObjectName) -> Result<bool> {
+        self.repo
+            .parent()
+            .map_or(Ok(false), |parent| parent.has_object(name))
     }
 
     /// Notes all of a tree that a tree of the target's lacks. Without recursion: trees may be nested as deep as
@@ -200,7 +208,11 @@ impl<'a> Planner<'a> {
         let mut stack = vec![Step::Enter(root, base)];
         while let Some(step) = stack.pop() {
             match step {
-                Step::Leave(tree) => self.plan.trees.push(tree),
+                Step::Leave(tree) => {
+                    if !self.is_inherited(&tree)? {
+                        self.plan.trees.push(tree);
+                    }
+                }
                 Step::Enter(checksum, base) => {
                     let name = ObjectName::new(checksum, ObjectType::DirTree);
                     if base != Some(checksum) && self.seen.insert(name) {
@@ -225,13 +237,13 @@ impl<'a> Planner<'a> {
                 .file(&file.name)
                 .is_none_or(|old| old.checksum != file.checksum)
             {
-                self.note(ObjectName::new(file.checksum, ObjectType::File));
+                self.note(ObjectName::new(file.checksum, ObjectType::File))?;
             }
         }
         for dir in &tree.dirs {
             let old = old.dir(&dir.name);
             if old.is_none_or(|old| old.meta != dir.meta) {
-                self.note(ObjectName::new(dir.meta, ObjectType::DirMeta));
+                self.note(ObjectName::new(dir.meta, ObjectType::DirMeta))?;
             }
             stack.push(Step::Enter(dir.tree, old.map(|old| old.tree)));
         }

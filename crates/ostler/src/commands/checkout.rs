@@ -45,6 +45,12 @@ pub(crate) struct Args {
     /// Never make hard links
     #[arg(short = 'C', long)]
     force_copy: bool,
+    // Empty files are never hard links.
+    #[arg(short = 'z', long, hide = true)]
+    force_copy_zerosized: bool,
+    /// Make directories that only their owner and group can write to
+    #[arg(short = 'M', long)]
+    bareuseronly_dirs: bool,
     /// The commit
     #[arg(value_name = "COMMIT")]
     rev: String,
@@ -97,6 +103,7 @@ fn options(args: &Args) -> anyhow::Result<CheckoutOptions> {
         user_mode: args.user_mode,
         overwrite,
         hard_links,
+        bareuseronly_dirs: args.bareuseronly_dirs,
         subpath: args
             .subpath
             .as_deref()

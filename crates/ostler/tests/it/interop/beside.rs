@@ -6,6 +6,7 @@ use ostler_testkit::command::run;
 use ostler_testkit::listing::assert_same_files;
 use ostler_testkit::oracle::assert_sound;
 use ostler_testkit::stock::StockRepo;
+use ostler_testkit::tree::Tree;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -57,6 +58,52 @@ fn a_child_reads_through_its_parent_whoever_wrote_either() {
     }
     let child = |who: Who| directory.path().join(format!("{}-child", who.name()));
     assert_same_objects(&child(Who::Stock), &child(Who::Ours));
+}
+
+#[test]
+fn directories_that_a_checkout_finds_keep_their_attributes() {
+    let directory = TempDir::new().unwrap();
+    let (first, _second) = versions(directory.path());
+    let repo = directory.path().join("repo");
+    Who::Stock.init(&repo, "archive");
+    let commit = Who::Stock.commit(&repo, &first, &[]);
+    for who in BOTH {
+        let there = directory.path().join(who.name());
+        Tree::at(&there).dir("etc", 0o711).dir(".", 0o700);
+        who.checkout(&repo, &commit, &["-U", "--union"], &there);
+        for (path, mode) in [("etc", 0o711), ("", 0o700)] {
+            let metadata = fs::metadata(there.join(path)).unwrap();
+            assert_eq!(metadata.mode() & 0o7777, mode, "{who:?}: {path}");
+            assert_ne!(metadata.mtime(), 0, "{who:?}: {path}");
+        }
+        assert_eq!(fs::metadata(there.join("usr")).unwrap().mtime(), 0, "{who:?}");
+    }
+}
+
+#[test]
+fn local_pulls_leave_out_what_the_parent_has() {
+    let directory = TempDir::new().unwrap();
+    let (first, second) = versions(directory.path());
+    let (parent, source) = (directory.path().join("parent"), directory.path().join("source"));
+    for (repo, tree) in [(&parent, &first), (&source, &second)] {
+        Who::Stock.init(repo, "archive");
+        Who::Stock.commit(repo, tree, &[]);
+    }
+    let (pulled, children): (Vec<_>, Vec<_>) = BOTH
+        .map(|who| {
+            let child = directory.path().join(who.name());
+            who.init(&child, "archive");
+            who.run(&child, &["config", "set", "core.parent", text(&parent)]);
+            let pulled = who.run(&child, &["pull-local", "--disable-fsync", text(&source)]);
+            who.other().fsck(&child);
+            (pulled, child)
+        })
+        .into_iter()
+        .unzip();
+    assert_eq!(pulled[0], pulled[1]);
+    assert_same_objects(&children[0], &children[1]);
+    let inherited = super::objects(&source).len() - super::objects(&children[1]).len();
+    assert!(inherited > 100, "{inherited}");
 }
 
 /// Prepares for each program a repository of the collection `org.example.One` that mirrors a ref of another one.
