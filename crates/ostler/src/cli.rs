@@ -3,6 +3,7 @@
 use crate::commands::Command;
 use crate::exit::Status;
 use crate::program::Program;
+use crate::word_order;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use std::ffi::OsString;
@@ -56,7 +57,7 @@ pub(crate) fn parse(
     program: Program,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Cli, clap::Error> {
-    let matches = definition(program).try_get_matches_from(arguments)?;
+    let matches = definition(program).try_get_matches_from(word_order::normalized(arguments))?;
     Cli::from_arg_matches(&matches)
 }
 

@@ -20,6 +20,7 @@ mod switch;
 mod tree_path;
 mod ui;
 mod variant_text;
+mod word_order;
 
 use crate::context::Context;
 use crate::environment::Environment;

@@ -215,6 +215,7 @@ fn refs_are_listed_as_in_stock() {
         "refs nowhere",
         "refs origin",
         "refs origin:",
+        "refs origin:.",
         "refs origin:os",
         "refs --list origin:os",
         "refs origin:os/arm",

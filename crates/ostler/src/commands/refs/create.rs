@@ -63,7 +63,11 @@ fn settled(result: Result<(), RepoError>) -> anyhow::Result<()> {
 }
 
 fn alias(repo: &Repo, args: &Args, name: &str, target: &str) -> anyhow::Result<()> {
-    let (alias, target) = (RefName::new(name)?, RefName::new(target)?);
+    let Refspec { remote, name: alias } = name.parse()?;
+    if remote.is_some() {
+        bail!("cannot create alias to remote ref: {name}");
+    }
+    let target = RefName::new(target)?;
     if repo.read_ref(&target.clone().into())?.is_none() {
         bail!("cannot create alias to non-existent ref: {target}");
     }

@@ -121,7 +121,8 @@ fn collections(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<()
     Ok(())
 }
 
-/// What listing and deleting select by: `os`, `remote:os`, or `remote:` for all of a remote.
+/// What listing and deleting select by: `os`, `remote:os`, or `remote:` for all of a remote, for which Flatpak
+/// writes `remote:.`.
 pub(super) struct Prefix {
     remote: Option<RemoteName>,
     /// Empty for all names.
@@ -134,7 +135,7 @@ impl Prefix {
     /// # Errors
     /// What is no beginning of a ref.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
-        if let Some(remote) = text.strip_suffix(':') {
+        if let Some(remote) = text.strip_suffix(":.").or_else(|| text.strip_suffix(':')) {
             return Ok(Self {
                 remote: Some(RemoteName::new(remote)?),
                 name: String::new(),
