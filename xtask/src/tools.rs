@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A program and the Debian package that brings it.
+/// A program (or, with its path, another file) and the Debian package that brings it.
 const TOOLS: &[(&str, &str)] = &[
     ("ostree", "ostree"),
     ("nginx", "nginx-light"),
@@ -21,6 +21,10 @@ const TOOLS: &[(&str, &str)] = &[
     ("losetup", "mount"),
     ("g++", "g++"),
     ("python3", "python3"),
+    (
+        "/usr/libexec/installed-tests/libostree/libtest.sh",
+        "ostree-tests",
+    ),
 ];
 
 /// Installs what is missing.

@@ -4,6 +4,7 @@
 mod commit_faults;
 mod demo;
 mod fixture;
+mod installed_tests;
 mod interop;
 mod maintaining;
 mod os_tree;

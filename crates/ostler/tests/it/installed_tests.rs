@@ -1,0 +1,359 @@
+//! The tests that libostree installs (Debian's package `ostree-tests`), run with our binary in the place of `ostree`.
+//!
+//! Some of them need nothing but commands that we have: those see no other program. In the others a command or an
+//! option that we lack is done by stock, in the same repositories, and all the rest by us.
+//!
+//! The scripts are run as they are installed, but for the words of error messages, and few other things that differ
+//! on purpose: the table says what is looked for instead.
+
+use crate::programs::OSTLER;
+use ostler_testkit::command::{PATH, attempt, command, describe};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Where the scripts are.
+const INSTALLED: &str = "/usr/libexec/installed-tests/libostree";
+/// What they use beside the commands: a web server among it.
+const LIBEXEC: &str = "/usr/libexec/libostree";
+/// What several scripts have in common.
+const SHARED: &[&str] = &["basic-test.sh", "pull-test.sh"];
+/// No script takes longer, in seconds, however busy the machine is.
+const LIMIT: &str = "500";
+
+/// Sends what we lack to stock, and the rest to us.
+const DISPATCHER: &str = r#"#!/bin/sh
+stock=no command= value=no
+for word do
+    if [ $value = yes ]; then value=no; continue; fi
+    case $word in
+        # At once: the scripts look at it through a pipe that is closed early. GnuPG takes long, and is not our work.
+        --version) text=$(/usr/bin/ostree --version | grep -v gpgme); printf '%s\n' "$text"; exit ;;
+        --repo) value=yes ;;
+        @STOCK@) stock=yes ;;
+        -*) ;;
+        *) [ -n "$command" ] || command=$word ;;
+    esac
+done
+case $command in
+    @COMMANDS@) ;;
+    *) stock=yes ;;
+esac
+# Faults that are built into it.
+[ -z "$OSTREE_REPO_TEST_ERROR" ] || stock=yes
+[ $stock = no ] || exec /usr/bin/ostree "$@"
+echo "$command" >> @LOG@
+exec @OURS@ "$@"
+"#;
+
+/// The commands that are ours.
+const COMMANDS: &[&str] = &[
+    "cat",
+    "checkout",
+    "commit",
+    "config",
+    "diff",
+    "fsck",
+    "init",
+    "log",
+    "ls",
+    "pull-local",
+    "refs",
+    "rev-parse",
+    "show",
+    "summary",
+];
+
+/// The options of those commands that we lack.
+const OPTIONS: &[&str] = &[
+    "--bootable",
+    "--consume",
+    "--generate-sizes",
+    "--gpg-*",
+    "--process-passthrough-whiteouts",
+    "--require-static-deltas",
+    "--selinux-*",
+    "--sign*",
+    "--skip-list",
+    "--tar-*",
+    "--tree=tar=*",
+    "--whiteouts",
+];
+
+/// Pairs of what a script looks for and what it is to look for instead.
+type Words = &'static [(&'static str, &'static str)];
+
+/// One script.
+#[derive(Debug, Clone, Copy)]
+struct Script {
+    name: &'static str,
+    /// How many checks it reports as passed.
+    checks: usize,
+    /// What it looks for, and what it is to look for instead.
+    words: &'static [Words],
+    /// Patterns of further words that send a command to stock.
+    stock: &'static [&'static str],
+}
+
+impl Script {
+    /// A script as it is.
+    const fn new(name: &'static str, checks: usize) -> Self {
+        Self {
+            name,
+            checks,
+            words: &[],
+            stock: &[],
+        }
+    }
+
+    const fn words(self, words: &'static [Words]) -> Self {
+        Self { words, ..self }
+    }
+
+    const fn stock(self, stock: &'static [&'static str]) -> Self {
+        Self { stock, ..self }
+    }
+}
+
+/// A place to run a script in.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    /// Lays the scripts out as they are installed, those that the words are in as copies.
+    #[track_caller]
+    fn new(script: Script) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let place = Self { directory };
+        let scripts = place.path("installed-tests/libostree");
+        for own in ["installed-tests/libostree", "bin", "work"] {
+            fs::create_dir_all(place.path(own)).expect("our own directory");
+        }
+        symlink(LIBEXEC, place.path("libostree")).expect("our own link");
+        let installed = fs::read_dir(INSTALLED).unwrap_or_else(|error| {
+            panic!("{INSTALLED}: {error}; `cargo xtask test --only-install` installs what the tests need")
+        });
+        let mut unused: Vec<&str> = script.words.concat().iter().map(|(theirs, _)| *theirs).collect();
+        for entry in installed {
+            let path = entry.expect("a directory just opened").path();
+            let name = path.file_name().expect("an entry has a name");
+            let ours = name == script.name || SHARED.iter().any(|shared| name == *shared);
+            let text = if ours {
+                fs::read_to_string(&path).ok()
+            } else {
+                None
+            };
+            let mut text = text.unwrap_or_default();
+            for (theirs, instead) in script.words.concat() {
+                if text.contains(theirs) {
+                    text = text.replace(theirs, instead);
+                    unused.retain(|word| *word != theirs);
+                }
+            }
+            if text.is_empty() {
+                symlink(&path, scripts.join(name)).expect("our own link");
+            } else {
+                fs::write(scripts.join(name), text).expect("our own file");
+            }
+        }
+        assert!(unused.is_empty(), "{} does not look for {unused:?}", script.name);
+        place
+    }
+
+    fn path(&self, relative: &str) -> PathBuf {
+        self.directory.path().join(relative)
+    }
+
+    /// Runs a script and asserts that it ends well, with all its checks.
+    #[track_caller]
+    fn run(&self, script: Script) {
+        let mut command = command("timeout");
+        command
+            .args(["--kill-after=10", LIMIT, "bash", "-x"])
+            .arg(self.path("installed-tests/libostree").join(script.name))
+            .current_dir(self.path("work"))
+            .env("HOME", self.path("work"))
+            .env("PATH", format!("{}:{PATH}", self.path("bin").display()));
+        let output = attempt(&mut command);
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let passed = printed.lines().filter(|line| line.starts_with("ok")).count();
+        assert!(
+            output.status.success() && passed == script.checks,
+            "{passed} of {} checks: {}",
+            script.checks,
+            describe(&command, &output)
+        );
+    }
+}
+
+/// Runs a script with nothing but our binary.
+#[track_caller]
+fn alone(script: Script) {
+    let place = Place::new(script);
+    symlink(OSTLER, place.path("bin/ostree")).expect("our own link");
+    place.run(script);
+}
+
+/// Runs a script with our binary, and stock for what it lacks.
+#[track_caller]
+fn with_stock(script: Script) {
+    let place = Place::new(script);
+    let log = place.path("ours.log");
+    fs::create_dir(place.path("ours")).expect("our own directory");
+    symlink(OSTLER, place.path("ours/ostree")).expect("our own link");
+    let text = DISPATCHER
+        .replace("@STOCK@", &[OPTIONS, script.stock].concat().join("|"))
+        .replace("@COMMANDS@", &COMMANDS.join("|"))
+        .replace("@LOG@", &log.display().to_string())
+        .replace("@OURS@", &place.path("ours/ostree").display().to_string());
+    let dispatcher = place.path("bin/ostree");
+    fs::write(&dispatcher, text).expect("our own file");
+    fs::set_permissions(&dispatcher, fs::Permissions::from_mode(0o755)).expect("our own file");
+    place.run(script);
+    assert!(Path::new(&log).exists(), "{} ran nothing of ours", script.name);
+}
+
+/// Makes a test of each line: with our binary `alone` or `with_stock`, the script, and how many checks it has.
+macro_rules! scripts {
+    ($($how:ident $test:ident $name:literal $checks:literal $(, $field:ident: $value:expr)*;)*) => {$(
+        #[test]
+        fn $test() {
+            const SCRIPT: Script = Script::new($name, $checks)$(.$field($value))*;
+            $how(SCRIPT);
+        }
+    )*};
+}
+
+/// What [`SHARED`] scripts look for.
+const BASIC: Words = &[
+    ("User repository.*requires.*user", "has them only in user mode"),
+    (
+        "Bare repository mode cannot hardlink in user",
+        "has them only without user mode",
+    ),
+    ("Multiple commit objects found", "multiple commit objects found"),
+    ("No commit objects found", "no commit objects found"),
+    ("No such metadata object", "commit not found"),
+    ("Corrupted.*", "orrupt.*"),
+    (
+        "Content object.*: invalid mode.*with bits 040",
+        "content object.*: mode.*has bits 040",
+    ),
+    ("Invalid UTF-8 in filename", "is not UTF-8"),
+    ("open directory", "is a directory"),
+    ("Not a directory", "not found"),
+    ("'No such file or directory'", "\"path '/enoent' not found\""),
+    // What can never be linked we refuse even where there is no file to link.
+    ("-U -H -M", "-U -M"),
+    ("-U -H content-with-dir", "-U content-with-dir"),
+    ("error:.*File exists", "error: another file .* already exists"),
+    // Without a directory for the refs of remotes there are none of these.
+    (
+        "fatal \"listed refs without remotes dir?\"",
+        "echo none there >err.txt",
+    ),
+    ("Listing refs.*opendir.*No such file or directory", "none there"),
+    // We keep no uncompressed copies.
+    (
+        "assert_has_dir repo2/uncompressed-objects-cache",
+        "mkdir --parents repo2/uncompressed-objects-cache/none",
+    ),
+    // Stock takes no notice of what it has no use for.
+    ("repo-input init --mode", "repo-input --mode"),
+];
+
+scripts! {
+    alone ownership_in_bare_repositories "test-basic-root.sh" 1;
+    alone times_of_commits "test-commit-timestamp.sh" 2, words: &[&[
+        ("Failed to convert SOURCE_DATE_EPOCH", "SOURCE_DATE_EPOCH is not a number of seconds"),
+        ("Parsing SOURCE_DATE_EPOCH: Numerical result out of range", "SOURCE_DATE_EPOCH is not a number of seconds"),
+    ]];
+    alone damage "test-corruption.sh" 9, words: &[&[
+        ("dirtree: Invalid / in filename ../afile", "dirtree: invalid file name"),
+        ("Invalid / in filename ../afile", "invalid file name"),
+    ]];
+    alone checks_of_bindings "test-fsck-collections.sh" 11;
+    alone damage_deleted_and_healed "test-fsck-delete.sh" 6;
+    alone repositories_of_collections "test-init-collections.sh" 1;
+    alone local_pulls "test-local-pull.sh" 8;
+    alone local_pulls_of_hostile_trees "test-pull-untrusted.sh" 1, words: &[&[
+        ("Invalid / in filename ../afile", "invalid file name"),
+    ]];
+    // Without news about the repository there is no commit about it.
+    alone summaries "test-summary-update.sh" 2, words: &[&[("^5$", "^4$")]];
+
+    with_stock archive_repositories "test-archivez.sh" 13;
+    with_stock archives_of_files "test-libarchive.sh" 18;
+    with_stock configuration "test-config.sh" 3, words: &[&[
+        ("Too many arguments given", "unexpected argument"),
+        ("Key file does not have key", "config has no key"),
+    ]];
+    with_stock deltas "test-delta.sh" 13;
+    with_stock depth_of_local_pulls "test-local-pull-depth.sh" 3;
+    with_stock everything_in_bare "test-basic.sh" 90, words: &[BASIC, RELABEL];
+    with_stock everything_in_bare_user "test-basic-user.sh" 96, words: &[BASIC];
+    with_stock everything_in_bare_user_only "test-basic-user-only.sh" 97, words: &[BASIC, USER_ONLY];
+    with_stock partial_commits "test-oldstyle-partial.sh" 1;
+    with_stock prune "test-prune.sh" 17, words: &[&[("November 05 1955", "November 05 1975")]];
+    with_stock prune_of_collections "test-prune-collections.sh" 2;
+    with_stock pull_depth "test-pull-depth.sh" 3;
+    with_stock pull_gone_on_with "test-pull-resume.sh" 1;
+    with_stock pull_into_bare "test-pull-bare.sh" 35, words: &[PULL], stock: CORRUPT;
+    with_stock pull_into_bare_user "test-pull-bareuser.sh" 35, words: &[PULL], stock: CORRUPT;
+    with_stock pull_into_bare_user_only "test-pull-bareuseronly.sh" 35, words: &[PULL], stock: CORRUPT;
+    with_stock pull_into_bare_user_only_of_large_files "test-pull2-bareuseronly.sh" 1;
+    with_stock pull_of_commits_alone "test-pull-commit-only.sh" 1;
+    with_stock pull_of_damage "test-pull-corruption.sh" 3, stock: &["--untrusted"];
+    with_stock pull_of_large_metadata "test-pull-large-metadata.sh" 1;
+    with_stock pull_of_mirrors "test-pull-mirror-summary.sh" 1;
+    with_stock pull_of_signatures "test-signed-pull.sh" 20;
+    with_stock pull_of_mirrors_with_several_refs "test-pull-summary-sigs.sh" 1;
+    with_stock pull_of_signed_summaries_of_all_kinds "test-signed-pull-summary.sh" 14;
+    with_stock pull_of_subpaths "test-pull-subpath.sh" 4, words: &[&[("Couldn't find file object", "not found")]];
+    with_stock pull_sizes "test-pull-sizes.sh" 3;
+    with_stock pull_with_local_caches "test-pull-localcache.sh" 2;
+    with_stock refs "test-refs.sh" 7, words: &[&[
+        ("Invalid ref", "invalid ref"),
+        ("Cannot create alias", "cannot create alias"),
+    ]];
+    with_stock refs_of_collections "test-refs-collections.sh" 2;
+    with_stock resets "test-reset-nonlinear.sh" 1;
+    with_stock signatures "test-signed-commit.sh" 11;
+    with_stock signed_deltas "test-delta-sign.sh" 7;
+    with_stock summaries_made_by_themselves "test-auto-summary.sh" 4;
+    with_stock summaries_of_collections "test-summary-collections.sh" 1;
+    with_stock summaries_viewed "test-summary-view.sh" 2;
+}
+
+/// What only the script about bare-user-only repositories looks for.
+const USER_ONLY: Words = &[
+    ("ostree_repo_init repo init", "ostree_repo_init repo"),
+    (
+        "Content object.*invalid mode.*with bits 040",
+        "invalid mode.*cannot keep the bits 040",
+    ),
+    ("Empty metadata key", "empty metadata key"),
+];
+
+/// Where no files have labels the script gives up: stock takes files over only where it reads their labels.
+const RELABEL: Words = &[
+    ("skip_without_no_selinux_or_relabel", ":"),
+    (
+        "assert_files_hardlinked ${test_tmpdir}/eatme",
+        ": ${test_tmpdir}/eatme",
+    ),
+];
+
+/// What the scripts about pulls look for. Where remote refs lie beside a repository's own, we copy its own.
+const PULL: Words = &[
+    (
+        "fatal \"pull with mixed refs succeeded?\"",
+        "echo its own only >err.txt",
+    ),
+    ("error: Invalid ref name origin:main", "its own only"),
+];
+
+/// Damaged content is stored nowhere by us: not even to be found by somebody else.
+const CORRUPT: &[&str] = &["--repo=ostree-srv/corruptrepo"];
