@@ -10,11 +10,13 @@
 
 mod fuzz;
 mod layers;
+mod man;
 mod step;
 mod test;
 mod tools;
 
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Chores of the ostler workspace.
@@ -44,6 +46,12 @@ enum Chore {
     Layers,
     /// Build the fuzz targets and run each once over its corpus.
     Fuzz,
+    /// Write the manual pages of all commands.
+    Man {
+        /// Where to; relative to the workspace.
+        #[arg(default_value = "target/man")]
+        directory: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -74,5 +82,6 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         }
         Chore::Layers => layers::check(),
         Chore::Fuzz => fuzz::build_and_replay(),
+        Chore::Man { directory } => man::write(directory),
     }
 }

@@ -35,6 +35,7 @@ pub struct Config {
     tombstone_commits: bool,
     parent: Option<PathBuf>,
     disable_xattrs: bool,
+    enable_uncompressed_cache: bool,
     zlib_level: u32,
 }
 
@@ -96,6 +97,7 @@ impl Config {
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
             disable_xattrs: core.flag("disable-xattrs", false)?,
+            enable_uncompressed_cache: core.flag("enable-uncompressed-cache", true)?,
             zlib_level: zlib_level(&file)?,
             file,
         })
@@ -191,6 +193,12 @@ impl Config {
     /// Returns `core.disable-xattrs`: never read extended attributes.
     pub fn disable_xattrs(&self) -> bool {
         self.disable_xattrs
+    }
+
+    /// Returns `core.enable-uncompressed-cache`: whether checkouts in user mode from an archive repository may keep
+    /// uncompressed copies in it.
+    pub fn enable_uncompressed_cache(&self) -> bool {
+        self.enable_uncompressed_cache
     }
 
     /// Returns `archive.zlib-level`, 1 to 9; 6 by default.

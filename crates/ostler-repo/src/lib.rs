@@ -36,7 +36,7 @@ pub mod walk;
 mod xattrs;
 
 pub use bindings::{COLLECTION_BINDING, REF_BINDING};
-pub use checkout::{CheckoutOptions, CheckoutStats, HardLinks, Overwrite};
+pub use checkout::{CheckoutOptions, CheckoutReporter, CheckoutStats, HardLinks, Overwrite};
 pub use commit::{
     CommitBuilder, CommitOutcome, CommitStats, LinkedFiles, ModeChange, StatOverrides, TreeRules, TreeSource,
     parse_skip_list,

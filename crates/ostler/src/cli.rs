@@ -4,7 +4,7 @@ use crate::commands::Command;
 use crate::exit::Status;
 use crate::program::Program;
 use crate::word_order;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -46,7 +46,27 @@ Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 
 /// Returns the definition of the command line under the name of `program`.
 pub(crate) fn definition(program: Program) -> clap::Command {
-    Cli::command().name(program.name()).bin_name(program.name())
+    let definition = Cli::command().name(program.name()).bin_name(program.name());
+    match program {
+        Program::Ostler => definition,
+        Program::Ostree => as_stock(definition),
+    }
+}
+
+/// Gives the lists of commands in help the headings that scripts read, and leaves out what is no command of stock's.
+fn as_stock(definition: clap::Command) -> clap::Command {
+    let headed = |command: clap::Command| {
+        command
+            .disable_help_subcommand(true)
+            .subcommand_help_heading("Builtin Commands")
+    };
+    headed(definition).mut_subcommands(|command| {
+        if command.has_subcommands() {
+            headed(command)
+        } else {
+            command
+        }
+    })
 }
 
 /// Reads the arguments of the process, its name first.
@@ -62,18 +82,46 @@ pub(crate) fn parse(
 }
 
 /// Prints what [`parse`] returned instead of arguments, and returns the status.
-pub(crate) fn report(program: Program, error: &clap::Error) -> ExitCode {
+pub(crate) fn report(program: Program, arguments: &[OsString], error: &clap::Error) -> ExitCode {
     let status = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Done,
         _ => Status::Usage,
     };
     if error.kind() == ErrorKind::DisplayVersion {
         let _written = std::io::stdout().write_all(program.version_text().as_bytes());
+    } else if let Some(text) = without_command(program, arguments, error) {
+        let _written = std::io::stderr().write_all(text.as_bytes());
     } else {
         // clap picks the stream and colours; a stream that is gone takes no message.
         let _printed = error.print();
     }
     status.code(program)
+}
+
+/// Returns what stock prints where the name of a command is missing or unknown: help, then the error.
+fn without_command(program: Program, arguments: &[OsString], error: &clap::Error) -> Option<String> {
+    let missing = match error.kind() {
+        _ if program != Program::Ostree => return None,
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => true,
+        ErrorKind::InvalidSubcommand => false,
+        _ => return None,
+    };
+    let mut definition = definition(program);
+    definition.build();
+    let group = word_order::command_of(arguments)
+        .and_then(|name| definition.find_subcommand(name))
+        .filter(|command| command.has_subcommands());
+    let kind = group.map_or_else(
+        || "command".to_owned(),
+        |group| format!("\"{}\" subcommand", group.get_name()),
+    );
+    let text = match error.get(ContextKind::InvalidSubcommand) {
+        _ if missing => format!("No {kind} specified"),
+        Some(ContextValue::String(name)) => format!("Unknown {kind} '{name}'"),
+        _ => return None,
+    };
+    let help = group.unwrap_or(&definition).clone().render_help();
+    Some(format!("{help}\nerror: {text}\n"))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod dates;
 mod descriptors;
 mod environment;
 mod exit;
+mod external;
 mod hints;
 mod interrupt;
 mod key_value;
@@ -26,15 +27,21 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::program::Program;
 use crate::ui::Ui;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    descriptors::raise_limit();
-    let program = Program::of(std::env::args_os().next().as_deref());
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let program = Program::of(arguments.first().map(OsString::as_os_str));
     let environment = Environment::read();
-    let cli = match cli::parse(program, std::env::args_os()) {
+    if let Err(error) = external::run(program, &arguments) {
+        let ui = Ui::new(false, environment.no_color);
+        return exit::conclude(program, &ui, Err(error));
+    }
+    descriptors::raise_limit();
+    let cli = match cli::parse(program, arguments.clone()) {
         Ok(cli) => cli,
-        Err(error) => return cli::report(program, &error),
+        Err(error) => return cli::report(program, &arguments, &error),
     };
     let ui = Ui::new(cli.global.json, environment.no_color);
     let context = Context::new(program, environment, ui, cli.global);

@@ -7,6 +7,21 @@ use std::vec::IntoIter;
 /// Options that may stand before the command here as well, but for `--repo`.
 const EVERYWHERE: [&str; 7] = ["--json", "-v", "--verbose", "-h", "--help", "-V", "--version"];
 
+/// Returns the argument that names the command: the first that is neither an option nor the value of `--repo`.
+pub(crate) fn command_of(arguments: &[OsString]) -> Option<&OsStr> {
+    let mut rest = arguments.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        if argument == "--repo" {
+            rest.next();
+        } else if argument == "--" {
+            return None;
+        } else if !argument.is_empty() && !argument.as_encoded_bytes().starts_with(b"-") {
+            return Some(argument);
+        }
+    }
+    None
+}
+
 /// Moves options of the command that stand before its name behind it, and a `--` between `config` and its operation
 /// behind that.
 pub(crate) fn normalized(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {

@@ -27,6 +27,15 @@ pub(super) struct Place {
     parent: Option<Arc<Self>>,
 }
 
+/// Whether directories may be there, and where the checkout begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Merge<'a> {
+    pub(super) allowed: bool,
+    pub(super) root: &'a Dir,
+    /// The path of the directory in the checkout.
+    pub(super) path: &'a str,
+}
+
 impl Place {
     pub(super) fn new(dir: Dir, fresh: bool, meta: Arc<DirMeta>, parent: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
@@ -37,19 +46,26 @@ impl Place {
         })
     }
 
-    /// Makes a directory below another; `merge` allows it to exist.
+    /// Makes a directory below another, or opens one that is there, if that may be. Where a symbolic link to a
+    /// directory is there, its target takes the files, as long as it lies in the destination.
     pub(super) fn below(
         parent: &Arc<Self>,
         name: &str,
         meta: Arc<DirMeta>,
-        merge: bool,
+        merge: &Merge<'_>,
     ) -> Result<Arc<Self>> {
         let failed = |doing: &'static str| RepoError::io(doing, parent.dir.path_of(name));
         let made = make(&parent.dir, name.as_ref()).map_err(failed("make directory"))?;
-        if made == Linked::Exists && !merge {
+        if made == Linked::Exists && !merge.allowed {
             return Err(failed("make directory")(Errno::EXIST.into()));
         }
-        let dir = open(&parent.dir, name.as_ref()).map_err(failed("open directory"))?;
+        let dir = match open(&parent.dir, name.as_ref()) {
+            Err(error) if made == Linked::Exists && leads_on(&error) => {
+                let path = merge.path.trim_start_matches('/');
+                merge.root.open_dir(path).map_err(failed("open directory"))?
+            }
+            opened => opened.map_err(failed("open directory"))?,
+        };
         Ok(Self::new(
             dir,
             made == Linked::New,
@@ -85,7 +101,10 @@ impl Place {
             PERMISSION_BITS
         };
         rustix::fs::fchmod(&self.dir, Mode::from_raw_mode(self.meta.mode & bits))?;
-        set_times(&self.dir)
+        if options.sets_times() {
+            set_times(&self.dir)?;
+        }
+        Ok(())
     }
 }
 
@@ -105,14 +124,21 @@ pub(super) fn open(parent: &Dir, name: &Path) -> io::Result<Dir> {
     Ok(Dir::from_fd(fd, parent.path_of(name)))
 }
 
+/// Returns whether what was to be opened as a directory may be a symbolic link to one.
+fn leads_on(error: &io::Error) -> bool {
+    [Errno::LOOP, Errno::NOTDIR]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 /// Sets the owner of an open file or directory.
 pub(super) fn set_owner(file: &impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     Ok(rustix::fs::fchown(file, Some(uid), Some(gid))?)
 }
 
-/// Sets the modification time that all checkouts have: the epoch.
-pub(super) fn set_times(file: &impl AsFd) -> io::Result<()> {
+/// Sets the modification time that directories of all checkouts have: the epoch.
+fn set_times(file: &impl AsFd) -> io::Result<()> {
     let times = Timestamps {
         last_access: Timespec {
             tv_sec: 0,

@@ -1,12 +1,15 @@
 //! Names: making, moving and removing them, and bringing them to disk.
 
 use super::{Dir, FileKind, Linked, permissions};
-use rustix::fs::{self as sys, AtFlags, RenameFlags};
+use rustix::fs::{self as sys, AtFlags, FileType, Gid, RenameFlags, Uid};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+
+/// The number of the device by which an overlay file system hides a name: 0:0.
+const WHITEOUT: u64 = 0;
 
 impl Dir {
     /// Makes a directory and those above it, as far as they are missing, with the permission bits `mode` less
@@ -177,6 +180,64 @@ impl Dir {
     pub fn symlink(&self, target: impl AsRef<Path>, relative: impl AsRef<Path>) -> io::Result<()> {
         let (holder, name) = self.parent_of(relative.as_ref())?;
         Ok(sys::symlinkat(target.as_ref(), holder.as_fd(), name)?)
+    }
+
+    /// Makes the device by which an overlay file system hides a name, with the permission bits `mode` less the
+    /// umask; never replaces anything.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn make_whiteout(&self, relative: impl AsRef<Path>, mode: u32) -> io::Result<Linked> {
+        let (holder, name) = self.parent_of(relative.as_ref())?;
+        let kind = FileType::CharacterDevice;
+        exists_or(sys::mknodat(
+            holder.as_fd(),
+            name,
+            kind,
+            permissions(mode),
+            WHITEOUT,
+        ))
+    }
+
+    /// Returns whether something is a device by which an overlay file system hides a name.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn is_whiteout(&self, relative: impl AsRef<Path>) -> io::Result<bool> {
+        let (holder, name) = self.parent_of(relative.as_ref())?;
+        let found = sys::statat(holder.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let kind = FileType::from_raw_mode(found.st_mode);
+        Ok(kind == FileType::CharacterDevice && found.st_rdev == WHITEOUT)
+    }
+
+    /// Sets the owner of what has the name; a symbolic link is not followed.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn set_owner(&self, relative: impl AsRef<Path>, uid: u32, gid: u32) -> io::Result<()> {
+        let (holder, name) = self.parent_of(relative.as_ref())?;
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        Ok(sys::chownat(
+            holder.as_fd(),
+            name,
+            uid,
+            gid,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
+    }
+
+    /// Sets the permission bits of what has the name, which must be known not to be a symbolic link.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn set_mode(&self, relative: impl AsRef<Path>, mode: u32) -> io::Result<()> {
+        let (holder, name) = self.parent_of(relative.as_ref())?;
+        Ok(sys::chmodat(
+            holder.as_fd(),
+            name,
+            permissions(mode),
+            AtFlags::empty(),
+        )?)
     }
 
     /// Removes a file or link; returns whether there was one.

@@ -11,6 +11,7 @@ mod fsck;
 mod init;
 mod log;
 mod ls;
+mod man;
 mod publish;
 mod pull_local;
 mod refs;
@@ -30,7 +31,7 @@ pub(crate) enum Command {
     /// Commit a new revision
     Commit(Box<commit::Args>),
     /// Check out a commit into a directory
-    Checkout(checkout::Args),
+    Checkout(Box<checkout::Args>),
     /// Compare commits and directories
     Diff(diff::Args),
     /// List the files of a commit
@@ -59,6 +60,9 @@ pub(crate) enum Command {
     Demo(demo::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Write the manual pages of all commands
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// Runs `command`.
@@ -81,5 +85,6 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Summary(args) => summary::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
     }
 }

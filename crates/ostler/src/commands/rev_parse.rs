@@ -57,7 +57,7 @@ fn print(context: &Context, rev: Option<&str>, commit: Checksum) -> anyhow::Resu
 fn only_commit(repo: &Repo) -> anyhow::Result<Checksum> {
     match repo.commits_with_prefix("")?.as_slice() {
         [only] => Ok(*only),
-        [] => bail!("no commit objects found"),
-        [..] => bail!("multiple commit objects found"),
+        [] => bail!("No commit objects found"),
+        [..] => bail!("Multiple commit objects found"),
     }
 }

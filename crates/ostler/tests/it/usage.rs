@@ -2,8 +2,11 @@
 
 use crate::fixture;
 use crate::programs::{OSTLER, ended, link, ostler};
-use ostler_testkit::command::{attempt, command, fail, run};
+use ostler_testkit::command::{PATH, attempt, command, fail, run};
+use ostler_testkit::tree::Tree;
 use snapbox::str;
+use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 #[test]
@@ -68,23 +71,98 @@ fn the_version_under_the_stock_name_is_what_scripts_read() {
     );
 }
 
-#[test]
-fn every_command_has_help_with_examples() {
-    let directory = tempfile::tempdir().unwrap();
-    let help = run(ostler(directory.path()).arg("--help"));
-    let commands: Vec<&str> = help
-        .lines()
+/// Returns the commands that a help lists.
+fn commands(help: &str) -> Vec<&str> {
+    help.lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
         .filter(|name| !name.is_empty() && *name != "help")
-        .collect();
+        .collect()
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = run(ostler(directory.path()).arg("--help"));
+    let commands = commands(&help);
     assert!(commands.len() > 10, "{help}");
     for name in commands {
         let help = run(ostler(directory.path()).args([name, "--help"]));
         assert!(help.contains("Examples:\n  ostler "), "{name}: {help}");
     }
+}
+
+#[test]
+fn what_is_no_command_of_ours_is_a_program_in_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let programs = Tree::at(&directory.path().join("programs"));
+    programs
+        .file("ostree-show", "#!/bin/sh\necho never\n", 0o755)
+        .file("ostree-tell", "#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 7\n", 0o755)
+        .file("ostree-broken", "no program\n", 0o644);
+    let path = format!("{}:{PATH}", programs.path().display());
+    let link = link(directory.path());
+    for name in [Path::new(OSTLER), &link] {
+        let run = |arguments: &[&str]| attempt(command(name).env("PATH", &path).args(arguments));
+        let told = run(&["--repo=x", "tell", "-x", "two words"]);
+        assert_eq!(told.status.code(), Some(7));
+        let printed = String::from_utf8_lossy(&told.stdout);
+        assert_eq!(
+            printed, "--repo=x\ntell\n-x\ntwo words\n",
+            "all arguments as they are"
+        );
+        let own = run(&["show"]);
+        assert!(!String::from_utf8_lossy(&own.stdout).contains("never"));
+        for (arguments, words) in [
+            (&["broken"][..], "Executing ostree-broken: Permission denied"),
+            (&["programs/ostree-tell"], "programs/ostree-tell'"),
+        ] {
+            let refused = run(arguments);
+            let printed = String::from_utf8_lossy(&refused.stderr);
+            assert!(printed.contains(words), "{printed}");
+        }
+    }
+}
+
+#[test]
+fn without_a_command_the_stock_name_says_what_scripts_look_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = link(directory.path());
+    for (arguments, words) in [
+        (&[][..], "No command specified"),
+        (&["--repo=x"], "No command specified"),
+        (&["nonsense"], "Unknown command 'nonsense'"),
+        (&["config"], "No \"config\" subcommand specified"),
+        (&["config", "x"], "Unknown \"config\" subcommand 'x'"),
+    ] {
+        let refused = attempt(command(&link).args(arguments));
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        assert!(refused.stdout.is_empty(), "{arguments:?}");
+        let printed = String::from_utf8_lossy(&refused.stderr);
+        assert!(printed.ends_with(&format!("error: {words}\n")), "{printed}");
+        assert_eq!(printed.matches("\nUsage:").count(), 1, "{printed}");
+        assert!(printed.contains("\nBuiltin Commands:\n"), "{printed}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page_with_its_options_and_examples() {
+    let directory = tempfile::tempdir().unwrap();
+    let _printed = run(ostler(directory.path()).args(["man", "share/man1"]));
+    let page = |name: &str| {
+        let path = directory.path().join("share/man1").join(format!("{name}.1"));
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    assert!(page("ostler").contains("ostler\\-checkout(1)"));
+    assert!(page("ostler-checkout").contains("\\-\\-require\\-hardlinks"));
+    assert!(page("ostler-config-get").contains("Print the value of a key"));
+    let help = run(ostler(directory.path()).arg("--help"));
+    for name in commands(&help) {
+        assert!(page(&format!("ostler-{name}")).contains("Examples:"), "{name}");
+    }
+    assert!(!directory.path().join("share/man1/ostler-man.1").exists());
 }
 
 #[test]
@@ -124,7 +202,7 @@ fn the_environment_names_the_repository_where_no_option_does() {
     ]));
     assert_eq!(overridden, expected);
     let sysroot = directory.path().join("sysroot/ostree");
-    std::fs::create_dir_all(&sysroot).unwrap();
+    fs::create_dir_all(&sysroot).unwrap();
     std::os::unix::fs::symlink(directory.path().join("repo"), sysroot.join("repo")).unwrap();
     let by_sysroot = run(ostler(directory.path())
         .env("OSTREE_SYSROOT", "sysroot")
