@@ -23,7 +23,7 @@ const SYSTEM_REPOSITORY: &str = "/ostree/repo";
 
 /// No repository was named, and none of the places to look for one holds any.
 #[derive(Debug, thiserror::Error)]
-#[error("command requires a --repo argument")]
+#[error("Command requires a --repo argument")]
 pub(crate) struct NoRepository;
 
 impl Context {

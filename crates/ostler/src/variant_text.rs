@@ -31,7 +31,7 @@ pub(crate) fn of_value(value: Value, byteswap: bool) -> String {
 pub(crate) fn entry<'a>(metadata: &'a VarDict, key: &str) -> anyhow::Result<&'a Value> {
     metadata
         .get(key)
-        .with_context(|| format!("no such metadata key '{}'", printable(key)))
+        .with_context(|| format!("No such metadata key '{}'", printable(key)))
 }
 
 /// Prints the keys, sorted, a line each.

@@ -55,9 +55,9 @@ impl Repo {
     /// Checks the tree of a commit out into `destination`.
     ///
     /// # Errors
-    /// [`RepoError::Io`] if the destination exists and nothing may be overwritten, [`RepoError::Refused`] if hard
-    /// links are required and impossible, [`RepoError::NotFound`] for a subpath that is not there, what loading
-    /// objects returns and what the system answers. What was made until then stays.
+    /// [`RepoError::Io`] if the destination exists and nothing may be overwritten and for a subpath that is not there,
+    /// [`RepoError::Refused`] if hard links are required and impossible, what loading objects returns and what the
+    /// system answers. What was made until then stays.
     pub fn checkout(
         &self,
         commit: &Checksum,

@@ -4,6 +4,7 @@ use super::{load_tree, push_name};
 use crate::error::{RepoError, Result};
 use crate::repo::Repo;
 use ostler_format::Checksum;
+use rustix::io::Errno;
 
 /// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl Repo {
     /// beginning, at the end and repeated ones mean nothing; `.` and `..` are no names that a tree can hold.
     ///
     /// # Errors
-    /// [`RepoError::NotFound`] if there is nothing, [`RepoError::Incomplete`] if a dirtree on the way is missing,
+    /// [`RepoError::Io`], as for files on disk, if there is nothing or a name is not that of a directory, [`RepoError::Incomplete`] if a dirtree on the way is missing,
     /// and what loading objects returns.
     pub fn lookup_path(&self, commit: &Checksum, path: &str) -> Result<PathEntry> {
         let loaded = self.load_commit(commit)?;
@@ -43,11 +44,9 @@ impl Repo {
         let mut entry = start;
         let mut walked = String::from("/");
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            let absent = || RepoError::NotFound {
-                what: format!("path '{path}'"),
-            };
+            let failed = |errno: Errno| RepoError::io("find", path)(errno.into());
             let PathEntry::Directory { tree, .. } = entry else {
-                return Err(absent());
+                return Err(failed(Errno::NOTDIR));
             };
             let contents = load_tree(self, &tree, &walked)?;
             let file = contents.files.binary_search_by(|file| (*file.name).cmp(name));
@@ -60,7 +59,7 @@ impl Repo {
                     tree: dir.tree,
                     meta: dir.meta,
                 },
-                (None, None) => return Err(absent()),
+                (None, None) => return Err(failed(Errno::NOENT)),
             };
             push_name(&mut walked, name);
         }

@@ -6,6 +6,7 @@ use ostler_repo::{ClosureDifference, Descend, NewObjects, PathEntry, Repo, RepoE
 use ostler_testkit::tree;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 fn fixture() -> Pair {
@@ -144,12 +145,14 @@ fn paths_are_found_or_not() {
     assert_eq!(find("").unwrap(), root);
     assert!(matches!(find("/usr/bin").unwrap(), PathEntry::Directory { .. }));
     assert!(matches!(find("usr//bin/hello/").unwrap(), PathEntry::File(_)));
-    for absent in ["/nope", "/usr/nope/deeper", "/etc/motd/below", "/usr/..", "/."] {
-        assert!(
-            matches!(find(absent), Err(RepoError::NotFound { .. })),
-            "{absent}"
-        );
+    for absent in ["/nope", "/usr/nope/deeper", "/usr/..", "/."] {
+        assert!(find(absent).unwrap_err().is_not_found(), "{absent}");
     }
+    let below_a_file = find("/etc/motd/below").unwrap_err();
+    assert!(
+        matches!(&below_a_file, RepoError::Io { source, .. } if source.kind() == ErrorKind::NotADirectory),
+        "{below_a_file}"
+    );
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn copy(context: &Context, repo: &Repo, commit: &Checksum, path: &str) -> anyhow
     let mut at = TreePath::new(path);
     for _ in 0..LINKS_MAX {
         let PathEntry::File(checksum) = tree_path::find(repo, commit, &at)? else {
-            bail!("{at} is a directory");
+            bail!("Can't open directory {at}");
         };
         let mut content = repo.open_content(&checksum)?;
         if content.header().is_symlink() {

@@ -29,6 +29,8 @@ enum Operation {
     Get {
         /// GROUP.KEY, or with --group KEY
         key: String,
+        #[arg(hide = true)]
+        more: Vec<String>,
     },
     /// Give a key a value
     Set {
@@ -37,11 +39,15 @@ enum Operation {
         /// The value
         #[arg(allow_hyphen_values = true)]
         value: String,
+        #[arg(hide = true)]
+        more: Vec<String>,
     },
     /// Remove a key
     Unset {
         /// GROUP.KEY, or with --group KEY
         key: String,
+        #[arg(hide = true)]
+        more: Vec<String>,
     },
 }
 
@@ -54,11 +60,15 @@ struct Entry<'a> {
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
-    let (Operation::Get { key } | Operation::Set { key, .. } | Operation::Unset { key }) = &args.operation;
+    let (Operation::Get { key, more } | Operation::Set { key, more, .. } | Operation::Unset { key, more }) =
+        &args.operation;
+    if !more.is_empty() {
+        return Err(exit::usage("Too many arguments given"));
+    }
     let (group, key) = match &args.group {
         Some(group) => (group.as_str(), key.as_str()),
         None => key.split_once('.').ok_or_else(|| {
-            exit::usage("KEY must be of the form GROUP.KEY, or the group named with --group")
+            exit::usage("Key must be of the form \"sectionname.keyname\", or its group named with --group")
         })?,
     };
     let repo = context.open()?;
@@ -66,11 +76,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         Operation::Get { .. } => {
             let file = repo.config().keyfile();
             if !file.has_group(group) {
-                bail!("config has no group '{}'", printable(group));
+                bail!("Key file does not have group “{}”", printable(group));
             }
             let Some(value) = file.get(group, key)? else {
                 bail!(
-                    "config has no key '{}' in group '{}'",
+                    "Key file does not have key “{}” in group “{}”",
                     printable(key),
                     printable(group)
                 );

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::tree_path::{self, TreePath};
 use crate::ui::printable;
 use crate::variant_text;
+use anyhow::Context as _;
 use ostler_format::{Checksum, DirTree, TreeDir, Xattrs};
 use ostler_repo::{PathEntry, Repo};
 use serde::Serialize;
@@ -77,7 +78,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     };
     for path in paths {
         let path = TreePath::new(path);
-        match tree_path::find(&repo, &commit, &path)? {
+        let found =
+            tree_path::find(&repo, &commit, &path).with_context(|| format!("Inspecting path '{path}'"))?;
+        match found {
             PathEntry::File(checksum) => lister.file(&path, &checksum)?,
             PathEntry::Directory { tree, meta } => lister.directory(&path, &tree, &meta)?,
         }

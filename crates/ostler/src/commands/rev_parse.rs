@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let repo = context.open()?;
     if args.single {
         if !args.revs.is_empty() {
-            return Err(exit::usage("--single takes no REV"));
+            return Err(exit::usage("Cannot specify arguments with --single"));
         }
         return print(context, None, only_commit(&repo)?);
     }

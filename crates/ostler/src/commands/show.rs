@@ -8,10 +8,13 @@ use crate::ui::{Ui, printable};
 use crate::variant_text;
 use anyhow::{Context as _, bail};
 use ostler_format::gvariant::{Value, VarDict};
-use ostler_format::{Checksum, Commit, FileHeader, ObjectName, ObjectSizes, ObjectType};
+use ostler_format::{Checksum, Commit, FileHeader, MAX_METADATA_SIZE, ObjectName, ObjectSizes, ObjectType};
 use ostler_repo::Repo;
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 /// The arguments of `show`.
 #[derive(Debug, clap::Args)]
@@ -21,7 +24,8 @@ Examples:
   ostler show os/stable
   ostler show --raw os/stable
   ostler show --print-metadata-key=version os/stable
-  ostler show --list-metadata-keys os/stable")]
+  ostler show --list-metadata-keys os/stable
+  ostler show --print-variant-type='(a(s(taya{sv}))a{sv})' /srv/repo/summary")]
 pub(crate) struct Args {
     /// Print the related commits
     #[arg(long)]
@@ -50,6 +54,15 @@ pub(crate) struct Args {
     /// Leave the bytes of integers as they are in the file
     #[arg(short = 'B', long)]
     no_byteswap: bool,
+    /// Take OBJECT for the path of a file, and print that as a GVariant of this type
+    #[arg(long, value_name = "TYPE")]
+    print_variant_type: Option<String>,
+    /// Not supported: where keys of `GnuPG` are
+    #[arg(long, value_name = "DIRECTORY")]
+    gpg_homedir: Option<PathBuf>,
+    /// Not supported: the remote whose keys of `GnuPG` are meant
+    #[arg(long, value_name = "REMOTE")]
+    gpg_verify_remote: Option<String>,
     /// A commit, or the whole checksum of any object
     object: String,
 }
@@ -59,9 +72,17 @@ const SIZES: &str = "ostree.sizes";
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    if args.gpg_homedir.is_some() || args.gpg_verify_remote.is_some() {
+        bail!(
+            "--gpg-homedir and --gpg-verify-remote are not supported: signatures of GnuPG are not verified"
+        );
+    }
     let repo = context.open()?;
-    let checksum = repo.resolve_rev(&args.object)?;
     let ui = context.ui();
+    if let Some(shape) = &args.print_variant_type {
+        return print_variant(ui, shape, Path::new(&args.object), !args.no_byteswap);
+    }
+    let checksum = repo.resolve_rev(&args.object)?;
     if let Some(key) = &args.print_metadata_key {
         let commit = repo.load_commit(&checksum)?;
         return ui.line(value_text(args, &commit.metadata, key)?);
@@ -93,9 +114,23 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     print_object(context, args, &repo, checksum)
 }
 
+/// Prints what a file holds.
+fn print_variant(ui: &Ui, shape: &str, path: &Path, byteswap: bool) -> anyhow::Result<()> {
+    let failed = || format!("cannot read {}", path.display());
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(failed)?;
+    file.take(MAX_METADATA_SIZE + 1)
+        .read_to_end(&mut bytes)
+        .with_context(failed)?;
+    if bytes.len() as u64 > MAX_METADATA_SIZE {
+        bail!("{} is larger than {MAX_METADATA_SIZE} bytes", path.display());
+    }
+    ui.line(variant_text::of_bytes(shape, &bytes, byteswap).with_context(failed)?)
+}
+
 fn detached(repo: &Repo, checksum: &Checksum) -> anyhow::Result<VarDict> {
     repo.load_detached(checksum)?
-        .with_context(|| format!("no detached metadata for commit {checksum}"))
+        .with_context(|| format!("No detached metadata for commit {checksum}"))
 }
 
 fn value_text(args: &Args, metadata: &VarDict, key: &str) -> anyhow::Result<String> {
@@ -117,7 +152,7 @@ fn value_text(args: &Args, metadata: &VarDict, key: &str) -> anyhow::Result<Stri
 fn print_sizes(context: &Context, repo: &Repo, checksum: &Checksum) -> anyhow::Result<()> {
     let commit = repo.load_commit(checksum)?;
     let Some(value) = commit.metadata.get(SIZES) else {
-        bail!("no metadata key {SIZES} in commit {checksum}");
+        bail!("No metadata key {SIZES} in commit {checksum}");
     };
     let sizes = ObjectSizes::from_value(value).context("cannot read the sizes of the commit")?;
     let mut needed = [0_u64; 3];

@@ -71,7 +71,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if args.view {
         return view(ui, &summary_of(&repo)?);
     }
-    Err(exit::usage("no option specified; use -u to update summary"))
+    Err(exit::usage("No option specified; use -u to update summary"))
 }
 
 fn update(context: &Context, args: &Args, repo: &Repo) -> anyhow::Result<()> {

@@ -232,9 +232,6 @@ const BASIC: Words = &[
         "content object.*: mode.*has bits 040",
     ),
     ("Invalid UTF-8 in filename", "is not UTF-8"),
-    ("open directory", "is a directory"),
-    ("Not a directory", "not found"),
-    ("'No such file or directory'", "\"path '/enoent' not found\""),
     // Without a directory for the refs of remotes there are none of these.
     (
         "fatal \"listed refs without remotes dir?\"",
@@ -269,10 +266,7 @@ scripts! {
 
     with_stock archive_repositories "test-archivez.sh" 13;
     with_stock archives_of_files "test-libarchive.sh" 18;
-    with_stock configuration "test-config.sh" 3, words: &[&[
-        ("Too many arguments given", "unexpected argument"),
-        ("Key file does not have key", "config has no key"),
-    ]];
+    with_stock configuration "test-config.sh" 3;
     with_stock deltas "test-delta.sh" 13;
     with_stock depth_of_local_pulls "test-local-pull-depth.sh" 3;
     with_stock everything_in_bare "test-basic.sh" 90, words: &[BASIC, RELABEL];
@@ -297,10 +291,7 @@ scripts! {
     with_stock pull_of_subpaths "test-pull-subpath.sh" 4, words: &[&[("Couldn't find file object", "not found")]];
     with_stock pull_sizes "test-pull-sizes.sh" 3;
     with_stock pull_with_local_caches "test-pull-localcache.sh" 2;
-    with_stock refs "test-refs.sh" 7, words: &[&[
-        ("Invalid ref", "invalid ref"),
-        ("Cannot create alias", "cannot create alias"),
-    ]];
+    with_stock refs "test-refs.sh" 7;
     with_stock refs_of_collections "test-refs-collections.sh" 2;
     with_stock resets "test-reset-nonlinear.sh" 1;
     with_stock signatures "test-signed-commit.sh" 11;

@@ -21,4 +21,5 @@ mod reading;
 mod readme;
 mod refs_faults;
 mod usage;
+mod words;
 mod writing;

@@ -172,7 +172,7 @@ fn errors_name_what_failed_and_hints_what_to_do() {
     snapbox::assert_data_eq!(
         error,
         str![[r"
-error: command requires a --repo argument
+error: Command requires a --repo argument
 hint: name it with 'ostler --repo=PATH …', set OSTREE_REPO, or change into its directory
 
 "]]

@@ -2,16 +2,23 @@
 
 use super::Args;
 use crate::exit;
+use crate::ui::printable;
 use anyhow::{Context as _, bail};
 use ostler_format::{CollectionId, CollectionRef, RefName, Refspec};
 use ostler_repo::refs::{Expected, RefEdit, RefKey};
 use ostler_repo::{Repo, RepoError};
 
 pub(super) fn run(repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
-    let [rev] = args.prefixes.as_slice() else {
-        return Err(exit::usage(
-            "you must specify one revision when creating a new ref",
-        ));
+    let rev = match args.prefixes.as_slice() {
+        [rev] => rev,
+        [] => {
+            return Err(exit::usage("You must specify a revision when creating a new ref"));
+        }
+        [..] => {
+            return Err(exit::usage(
+                "You must specify only 1 existing ref when creating a new ref",
+            ));
+        }
     };
     if args.alias {
         return alias(repo, args, name, rev);
@@ -29,7 +36,7 @@ pub(super) fn run(repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
         }
         .into()
     } else {
-        name.parse::<Refspec>()?.into()
+        named(name)?.into()
     };
     let expected = if args.force {
         Expected::Any
@@ -42,6 +49,12 @@ pub(super) fn run(repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
         new: Some(repo.resolve_rev(rev)?),
     };
     settled(repo.edit_refs(&[edit]))
+}
+
+/// Reads the name of a ref to make.
+fn named(name: &str) -> anyhow::Result<Refspec> {
+    name.parse()
+        .with_context(|| format!("Invalid refspec {}", printable(name)))
 }
 
 fn expected(args: &Args) -> Expected {
@@ -63,13 +76,13 @@ fn settled(result: Result<(), RepoError>) -> anyhow::Result<()> {
 }
 
 fn alias(repo: &Repo, args: &Args, name: &str, target: &str) -> anyhow::Result<()> {
-    let Refspec { remote, name: alias } = name.parse()?;
+    let Refspec { remote, name: alias } = named(name)?;
     if remote.is_some() {
-        bail!("cannot create alias to remote ref: {name}");
+        bail!("Cannot create alias to remote ref: {name}");
     }
     let target = RefName::new(target)?;
     if repo.read_ref(&target.clone().into())?.is_none() {
-        bail!("cannot create alias to non-existent ref: {target}");
+        bail!("Cannot create alias to non-existent ref: {target}");
     }
     // An alias may be turned to another ref; a ref of its own is not lost that easily.
     let expected = if repo.list_aliases()?.contains_key(&alias) {

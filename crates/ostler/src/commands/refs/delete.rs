@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 pub(super) fn run(repo: &Repo, args: &Args) -> anyhow::Result<()> {
     if args.prefixes.is_empty() {
-        return Err(exit::usage("at least one PREFIX is required when deleting refs"));
+        return Err(exit::usage("At least one PREFIX is required when deleting refs"));
     }
     let edits = if args.collections {
         of_collections(repo, args)?
@@ -53,7 +53,7 @@ fn of_refs(repo: &Repo, args: &Args) -> anyhow::Result<Vec<RefEdit>> {
     for (alias, target) in repo.list_aliases()? {
         let named = |name: &Refspec| doomed.iter().any(|(doomed, _)| doomed == name);
         if named(&target.clone().into()) && !named(&alias.clone().into()) {
-            bail!("ref '{target}' has an active alias: '{alias}'");
+            bail!("Ref '{target}' has an active alias: '{alias}'");
         }
     }
     Ok(doomed

@@ -1,0 +1,208 @@
+//! The words of error messages that scripts look for: stock's and ours both have them.
+
+use crate::fixture;
+use crate::programs::link;
+use ostler_testkit::command::{command, fail};
+use ostler_testkit::stock::StockRepo;
+use ostler_testkit::tree::Tree;
+use std::path::Path;
+
+/// Asserts for each line of arguments, separated by spaces, that both programs fail with the words behind it.
+#[track_caller]
+fn both_say(directory: &Path, table: &[(&str, &str)]) {
+    let link = link(directory);
+    for (arguments, words) in table {
+        for program in [Path::new("ostree"), &link] {
+            let mut command = command(program);
+            command.current_dir(directory).args(arguments.split(' '));
+            let printed = fail(&mut command);
+            let error = printed.lines().filter(|line| line.contains("error: "));
+            assert!(
+                error.clone().any(|line| line.contains(words)),
+                "{program:?} {arguments}: {printed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn commands_that_read_fail_in_the_words_of_stock() {
+    let directory = fixture::repository();
+    both_say(
+        directory.path(),
+        &[
+            ("refs", "Command requires a --repo argument"),
+            ("nonsense", "Unknown command 'nonsense'"),
+            ("-v", "No command specified"),
+            ("--repo=repo show nowhere", "Refspec 'nowhere' not found"),
+            (
+                "--repo=repo show --print-metadata-key=nothing main",
+                "No such metadata key 'nothing'",
+            ),
+            (
+                "--repo=repo show --print-detached-metadata-key=note main",
+                "No detached metadata for commit",
+            ),
+            (
+                "--repo=repo show --print-sizes main",
+                "No metadata key ostree.sizes in commit",
+            ),
+            (
+                "--repo=repo show --print-variant-type=u repo/nowhere",
+                "No such file or directory",
+            ),
+            ("--repo=repo rev-parse", "REV must be specified"),
+            ("--repo=repo rev-parse -S", "Multiple commit objects found"),
+            (
+                "--repo=repo rev-parse -S main",
+                "Cannot specify arguments with --single",
+            ),
+            (
+                "--repo=repo ls main^^ /sub/nothing",
+                "Inspecting path '/sub/nothing': ",
+            ),
+            ("--repo=repo ls main^^ /sub/nothing", "No such file or directory"),
+            ("--repo=repo ls main^^ /a/nothing", "Not a directory"),
+            ("--repo=repo cat main^^ /sub", "Can't open directory"),
+            ("--repo=repo cat main^^ /nothing", "No such file or directory"),
+            ("--repo=repo diff main ./nothing", "No such file or directory"),
+            (
+                "--repo=repo summary",
+                "No option specified; use -u to update summary",
+            ),
+        ],
+    );
+    let empty = StockRepo::init(&directory.path().join("empty"), "bare-user");
+    assert!(empty.path().exists());
+    both_say(
+        directory.path(),
+        &[("--repo=empty rev-parse -S", "No commit objects found")],
+    );
+}
+
+#[test]
+fn configuration_and_refs_fail_in_the_words_of_stock() {
+    let directory = fixture::repository();
+    both_say(
+        directory.path(),
+        &[
+            (
+                "--repo=repo config get core.nothing",
+                "Key file does not have key “nothing” in group “core”",
+            ),
+            (
+                "--repo=repo config get nothing.nothing",
+                "Key file does not have group “nothing”",
+            ),
+            (
+                "--repo=repo config get core.mode more",
+                "Too many arguments given",
+            ),
+            ("--repo=repo config set core.x y z", "Too many arguments given"),
+            (
+                "--repo=repo config unset nothing",
+                "Key must be of the form \"sectionname.keyname\"",
+            ),
+            (
+                "--repo=repo refs --create=main main",
+                "--create specified but ref main already exists",
+            ),
+            (
+                "--repo=repo refs --create=new",
+                "You must specify a revision when creating a new ref",
+            ),
+            (
+                "--repo=repo refs --create=new main sized",
+                "You must specify only 1 existing ref when creating a new ref",
+            ),
+            ("--repo=repo refs --create=a~b main", "Invalid refspec a~b"),
+            (
+                "--repo=repo refs --create=origin:al -A main",
+                "Cannot create alias to remote ref: origin",
+            ),
+            (
+                "--repo=repo refs --create=al -A nothing",
+                "Cannot create alias to non-existent ref: nothing",
+            ),
+            (
+                "--repo=repo refs --delete",
+                "At least one PREFIX is required when deleting refs",
+            ),
+            (
+                "--repo=repo refs --delete os/x86_64/stable",
+                "Ref 'os/x86_64/stable' has an active alias: 'latest'",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn checkouts_fail_in_the_words_of_stock() {
+    let directory = fixture::repository();
+    let full = StockRepo::init(&directory.path().join("full"), "bare");
+    let user = StockRepo::init(&directory.path().join("user"), "bare-user");
+    for repo in [&full, &user] {
+        repo.commit("main", &directory.path().join("tree"));
+    }
+    Tree::at(&directory.path().join("there")).file("a", "another", 0o644);
+    both_say(
+        directory.path(),
+        &[
+            ("--repo=repo checkout main there", "mkdirat: File exists"),
+            ("--repo=repo checkout main not/there", "No such file or directory"),
+            ("--repo=repo checkout nowhere out", "Refspec 'nowhere' not found"),
+            (
+                "--repo=repo checkout --subpath=/nothing main out",
+                "No such file or directory",
+            ),
+            (
+                "--repo=repo checkout -H --union --union-add main out",
+                "Cannot specify both --union and --union-add",
+            ),
+            (
+                "--repo=repo checkout -H --union --union-identical main out",
+                "Cannot specify both --union and --union-identical",
+            ),
+            (
+                "--repo=repo checkout -H --union-add --union-identical main out",
+                "Cannot specify both --union-add and --union-identical",
+            ),
+            (
+                "--repo=repo checkout -H -C main out",
+                "Cannot specify both --require-hardlinks and --force-copy",
+            ),
+            (
+                "--repo=repo checkout --union-identical main out",
+                "--union-identical requires --require-hardlinks",
+            ),
+            (
+                "--repo=repo checkout --selinux-prefix=/ main out",
+                "Cannot specify --selinux-prefix without --selinux-policy",
+            ),
+            (
+                "--repo=repo checkout --skip-list=nothing main out",
+                "No such file or directory",
+            ),
+            (
+                "--repo=repo checkout --from-file=nothing out",
+                "No such file or directory",
+            ),
+            (
+                "--repo=user checkout -H main out-0",
+                "User repository mode requires user checkout mode to hardlink",
+            ),
+            (
+                "--repo=full checkout -H -U main out-1",
+                "Bare repository mode cannot hardlink in user checkout mode",
+            ),
+            (
+                "--repo=repo checkout -H -U main out-2",
+                "Bare repository mode cannot hardlink in user checkout mode",
+            ),
+            (
+                "--repo=full checkout -H --union-identical main there",
+                "File exists",
+            ),
+        ],
+    );
+}
