@@ -36,6 +36,7 @@ pub struct Config {
     parent: Option<PathBuf>,
     disable_xattrs: bool,
     enable_uncompressed_cache: bool,
+    payload_link_threshold: u64,
     zlib_level: u32,
 }
 
@@ -98,6 +99,7 @@ impl Config {
                 .map(PathBuf::from),
             disable_xattrs: core.flag("disable-xattrs", false)?,
             enable_uncompressed_cache: core.flag("enable-uncompressed-cache", true)?,
+            payload_link_threshold: payload_link_threshold(&core)?,
             zlib_level: zlib_level(&file)?,
             file,
         })
@@ -199,6 +201,12 @@ impl Config {
     /// uncompressed copies in it.
     pub fn enable_uncompressed_cache(&self) -> bool {
         self.enable_uncompressed_cache
+    }
+
+    /// Returns `core.payload-link-threshold`: the size in bytes from which content is found by its payload. By default
+    /// none ever is.
+    pub fn payload_link_threshold(&self) -> u64 {
+        self.payload_link_threshold
     }
 
     /// Returns `archive.zlib-level`, 1 to 9; 6 by default.
@@ -303,6 +311,19 @@ fn check_version(core: &Core<'_>) -> Result<()> {
 }
 
 /// The size wins over the percentage; both are checked.
+fn payload_link_threshold(core: &Core<'_>) -> Result<u64> {
+    let Some(text) = core.text("payload-link-threshold")? else {
+        return Ok(u64::MAX);
+    };
+    let refused = |error| {
+        let detail = format!("a number of bytes expected: {error}");
+        RepoError::invalid("core.payload-link-threshold in config", detail)
+    };
+    text.trim()
+        .parse()
+        .map_err(|error: std::num::ParseIntError| refused(error))
+}
+
 fn min_free_space(core: &Core<'_>) -> Result<MinFreeSpace> {
     let percent = match core.text("min-free-space-percent")? {
         None => 3,

@@ -105,7 +105,7 @@ impl Repo {
 }
 
 /// Returns the directories in `path`, with their names; none if it does not exist.
-fn subdirectories(root: &Dir, path: &str) -> Result<Vec<(String, Dir)>> {
+pub(crate) fn subdirectories(root: &Dir, path: &str) -> Result<Vec<(String, Dir)>> {
     let failed = |error| RepoError::io("list", root.path_of(path))(error);
     let Some(dir) = root.open_dir_if_exists(path).map_err(failed)? else {
         return Ok(Vec::new());
@@ -120,7 +120,7 @@ fn subdirectories(root: &Dir, path: &str) -> Result<Vec<(String, Dir)>> {
 }
 
 /// Returns the names in a directory; no delta has a name that is not UTF-8.
-fn entries(dir: &Dir) -> Result<Vec<String>> {
+pub(crate) fn entries(dir: &Dir) -> Result<Vec<String>> {
     let entries = dir.entries().map_err(RepoError::io("list", dir.path()))?;
     Ok(entries
         .into_iter()

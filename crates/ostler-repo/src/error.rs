@@ -56,10 +56,11 @@ pub enum RepoError {
         /// Where it belongs, from the root of the tree.
         path: String,
     },
-    /// Files are not such as can be committed, or not such as can be laid over others. In the words of libostree.
+    /// Files are not such as can be committed, or not such as can be laid over others; commits are not such as can be
+    /// deleted. In the words of libostree.
     #[error("{detail}")]
     Refused {
-        /// What is wrong with which file.
+        /// What is wrong with what.
         detail: String,
     },
     /// A feature of the format that is recognised and not supported.

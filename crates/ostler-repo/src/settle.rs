@@ -133,10 +133,15 @@ impl Staging {
     }
 }
 
+/// Brings the names in prefix directories to disk, of which there are at most 256.
+pub(crate) fn sync_prefixes(target: &PrefixDirs, touched: &BTreeSet<u8>) -> io::Result<()> {
+    touched
+        .iter()
+        .try_for_each(|prefix| target.get(*prefix)?.map_or(Ok(()), Dir::fsync))
+}
+
 fn sync_directories(target: &PrefixDirs, touched: &BTreeSet<u8>, grown: bool) -> io::Result<()> {
-    for prefix in touched {
-        target.ensure(*prefix)?.fsync()?;
-    }
+    sync_prefixes(target, touched)?;
     if grown {
         target.root().fsync()?;
     }

@@ -322,6 +322,12 @@ pub fn clean_tmp(repo: &Repo) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether there is a staging directory, of a transaction or a publisher, whoever's.
+pub(crate) fn is_anything_staged(repo: &Repo) -> Result<bool> {
+    let tmp = repo.tmp()?;
+    Ok(!staging_names(tmp, PREFIX)?.is_empty() || !staging_names(tmp, INCOMING_PREFIX)?.is_empty())
+}
+
 /// Removes a directory that has a lock of its own, unless somebody holds that.
 fn remove_unlocked(tmp: &Dir, name: &str) -> Result<()> {
     if let Some(_held) = try_lock(tmp, name)? {

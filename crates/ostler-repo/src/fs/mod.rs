@@ -24,6 +24,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How many bytes of names are read at a time.
+const NAMES_BUFFER: usize = 64 << 10;
+
 /// An open directory. Cloning shares the descriptor.
 #[derive(Debug, Clone)]
 pub struct Dir {
@@ -286,6 +289,30 @@ impl Dir {
             });
         }
         Ok(entries)
+    }
+
+    /// Calls `visit` with each name in the directory, in the file system's order, without `.` and `..`: for
+    /// directories of so many files that a list of them would cost more than reading them.
+    ///
+    /// # Errors
+    /// What the system answers, and what `visit` returns.
+    pub(crate) fn for_each_name<E: From<io::Error>>(
+        &self,
+        mut visit: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // A descriptor of its own: the place in the directory belongs to the descriptor, and threads share ours.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let own = sys::openat(self.as_fd(), c".", flags, Mode::empty()).map_err(io::Error::from)?;
+        let mut buffer = Vec::with_capacity(NAMES_BUFFER);
+        let mut names = sys::RawDir::new(own, buffer.spare_capacity_mut());
+        while let Some(entry) = names.next() {
+            let entry = entry.map_err(io::Error::from)?;
+            match entry.file_name().to_bytes() {
+                b"." | b".." => {}
+                name => visit(name)?,
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether this process may write into `relative` (`.` is the directory itself).

@@ -26,8 +26,9 @@ use crate::repo::Repo;
 use content::Checking;
 use loose::LooseStore;
 use ostler_format::gvariant::VarDict;
-use ostler_format::{Checksum, Commit, DirMeta, DirTree, FormatError, ObjectName, ObjectType, RepoMode};
+use ostler_format::{Checksum, Commit, DirMeta, DirTree, FormatError, ObjectName, ObjectType};
 use std::fs::File;
+use std::io;
 
 impl Repo {
     /// Returns how to read this repository's own objects.
@@ -198,24 +199,21 @@ impl Repo {
         all: bool,
         mut visit: impl FnMut(ObjectName) -> Result<()>,
     ) -> Result<()> {
-        let directory = prefixes::directory_name(prefix);
-        let path = self.objects().path_of(directory.as_str());
-        let entries = match self.object_dirs().get(prefix) {
+        let listed = match self.object_dirs().get(prefix) {
             Ok(None) => return Ok(()),
-            Ok(Some(dir)) => dir.entries(),
-            Err(error) => Err(error),
+            Ok(Some(dir)) => dir.for_each_name(|file| match prefixes::object_of(prefix, file, self.mode()) {
+                Some(name) if all || is_primary(name.kind) => visit(name).map_err(Stop::Visitor),
+                _ => Ok(()),
+            }),
+            Err(error) => Err(Stop::Listing(error)),
         };
-        for entry in entries.map_err(RepoError::io("list", path))? {
-            let name = entry
-                .name
-                .to_str()
-                .and_then(|file| object_of(directory.as_str(), file, self.mode()));
-            match name {
-                Some(name) if all || is_primary(name.kind) => visit(name)?,
-                _ => {}
+        listed.map_err(|stop| match stop {
+            Stop::Visitor(error) => error,
+            Stop::Listing(error) => {
+                let directory = prefixes::directory_name(prefix);
+                RepoError::io("list", self.objects().path_of(directory.as_str()))(error)
             }
-        }
-        Ok(())
+        })
     }
 
     /// Returns the names of all objects as [`for_each_object`](Self::for_each_object) visits them, sorted.
@@ -233,11 +231,18 @@ impl Repo {
     }
 }
 
-/// Returns the object that a file stands for in a repository of `mode`: `.filez` is one only in an archive.
-fn object_of(directory: &str, file: &str, mode: RepoMode) -> Option<ObjectName> {
-    let name = ObjectName::from_loose(directory, file)?;
-    let compressed = file.split_once('.').is_some_and(|(_, suffix)| suffix == "filez");
-    (name.kind != ObjectType::File || compressed == mode.is_archive()).then_some(name)
+/// Why a listing ended early.
+enum Stop {
+    /// The directory could not be read.
+    Listing(io::Error),
+    /// Whoever is shown the objects wants no more.
+    Visitor(RepoError),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Listing(error)
+    }
 }
 
 /// Returns whether objects of the type stand for themselves.

@@ -162,6 +162,23 @@ pub(crate) fn file_name(name: &ObjectName, mode: RepoMode) -> LooseName {
     LooseName::concat(&[name.checksum.to_hex().split().1, ".", suffix])
 }
 
+/// Returns the object that a file in a prefix directory stands for in a repository of `mode`: `.filez` is one only
+/// in an archive, `.file` only elsewhere. `None` for what is not the name of an object (temporary files and the like).
+pub(crate) fn object_of(prefix: u8, file: &[u8], mode: RepoMode) -> Option<ObjectName> {
+    let (rest, suffix) = file.split_at_checked(62)?;
+    let suffix = std::str::from_utf8(suffix).ok()?.strip_prefix('.')?;
+    let kind = ObjectType::from_suffix(suffix)?;
+    if kind == ObjectType::File && (suffix == "filez") != mode.is_archive() {
+        return None;
+    }
+    let mut hex = [0; 64];
+    let (first, others) = hex.split_at_mut(2);
+    first.copy_from_slice(directory_name(prefix).as_str().as_bytes());
+    others.copy_from_slice(rest);
+    let checksum = Checksum::from_hex(std::str::from_utf8(&hex).ok()?).ok()?;
+    Some(ObjectName::new(checksum, kind))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +195,28 @@ mod tests {
                     directory_name(prefix_of(&name.checksum)).as_str()
                 );
             }
+        }
+    }
+
+    #[test]
+    fn files_stand_for_the_objects_whose_names_they_have() {
+        for kind in ObjectType::ALL {
+            for mode in [RepoMode::Archive, RepoMode::Bare] {
+                let name = ObjectName::new(Checksum::of(b"x"), kind);
+                let (prefix, file) = (prefix_of(&name.checksum), file_name(&name, mode));
+                let file = file.as_str().as_bytes();
+                assert_eq!(object_of(prefix, file, mode), Some(name));
+                assert_eq!(object_of(prefix, &file[1..], mode), None);
+                let other = match mode {
+                    RepoMode::Archive => RepoMode::Bare,
+                    _ => RepoMode::Archive,
+                };
+                let read = object_of(prefix, file, other);
+                assert_eq!(read.is_none(), kind == ObjectType::File, "{kind}");
+            }
+        }
+        for stray in ["", ".~tmp~", "é", &"é".repeat(40), &"G".repeat(62)] {
+            assert_eq!(object_of(0, stray.as_bytes(), RepoMode::Bare), None, "{stray}");
         }
     }
 

@@ -12,6 +12,7 @@ mod init;
 mod log;
 mod ls;
 mod man;
+mod prune;
 mod publish;
 mod pull_local;
 mod refs;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Config(config::Args),
     /// Check the repository for damage
     Fsck(fsck::Args),
+    /// Remove what nothing needs
+    Prune(prune::Args),
     /// Copy commits from another local repository
     PullLocal(pull_local::Args),
     /// Update or print the summary
@@ -81,6 +84,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Publish(args) => publish::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Fsck(args) => fsck::run(context, &args),
+        Command::Prune(args) => prune::run(context, &args),
         Command::PullLocal(args) => pull_local::run(context, &args),
         Command::Summary(args) => summary::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),

@@ -58,6 +58,7 @@ const COMMANDS: &[&str] = &[
     "init",
     "log",
     "ls",
+    "prune",
     "pull-local",
     "refs",
     "rev-parse",

@@ -10,6 +10,7 @@ mod maintaining;
 mod os_tree;
 mod output;
 mod programs;
+mod prune;
 mod publish_carry;
 mod publish_damage;
 mod publish_faults;

@@ -1,0 +1,162 @@
+//! The objects of the repository itself, and which of them are reachable.
+//!
+//! 33 bytes and a bit for each object: sorted lists by prefix, and a bitmap beside each list. Several threads may
+//! mark at the same time; whoever marks an object first is told so, which is how each tree is read once.
+
+use crate::error::{RepoError, Result};
+use crate::objects::prefixes::prefix_of;
+use crate::parallel::spread;
+use crate::repo::Repo;
+use ostler_format::{ObjectName, ObjectType};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// All objects of a repository, with a mark for each.
+pub(super) struct Inventory {
+    /// By the first byte of their checksums.
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Default)]
+struct Bucket {
+    objects: Vec<ObjectName>,
+    marks: Vec<AtomicU64>,
+}
+
+/// What marking an object found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marked {
+    /// It was not marked before.
+    First,
+    /// It was.
+    Before,
+    /// It was not here when the objects were listed.
+    Absent,
+}
+
+impl Inventory {
+    /// Lists the objects of `repo` itself, of commits alone where nothing else is asked for.
+    pub(super) fn list(repo: &Repo, commits_only: bool, threads: usize) -> Result<Self> {
+        let prefixes: Vec<u8> = (0..=u8::MAX).collect();
+        let never = AtomicBool::new(false);
+        let list = |listed: &mut Vec<(u8, Bucket)>, prefix: &u8| {
+            let mut objects = Vec::new();
+            repo.for_each_object_in(*prefix, false, |name| {
+                if !commits_only || name.kind == ObjectType::Commit {
+                    objects.push(name);
+                }
+                Ok(())
+            })?;
+            listed.push((*prefix, Bucket::new(objects)));
+            Ok::<_, RepoError>(())
+        };
+        let states = spread(&prefixes, threads, &never, Vec::new, list, |_| {})?;
+        let mut listed: Vec<(u8, Bucket)> = states.into_iter().flatten().collect();
+        listed.sort_unstable_by_key(|(prefix, _)| *prefix);
+        Ok(Self {
+            buckets: listed.into_iter().map(|(_, bucket)| bucket).collect(),
+        })
+    }
+
+    /// Returns how many objects there are.
+    pub(super) fn len(&self) -> usize {
+        self.buckets.iter().map(|bucket| bucket.objects.len()).sum()
+    }
+
+    /// Marks an object as reachable.
+    pub(super) fn mark(&self, name: &ObjectName) -> Marked {
+        let bucket = self.buckets.get(usize::from(prefix_of(&name.checksum)));
+        bucket.map_or(Marked::Absent, |bucket| bucket.mark(name))
+    }
+
+    /// Returns whether an object was here when the objects were listed.
+    pub(super) fn holds(&self, name: &ObjectName) -> bool {
+        let bucket = self.buckets.get(usize::from(prefix_of(&name.checksum)));
+        bucket.is_some_and(|bucket| bucket.objects.binary_search(name).is_ok())
+    }
+
+    /// Returns whether an object is here and marked.
+    pub(super) fn is_marked(&self, name: &ObjectName) -> bool {
+        let bucket = self.buckets.get(usize::from(prefix_of(&name.checksum)));
+        bucket.is_some_and(|bucket| {
+            let found = bucket.objects.binary_search(name);
+            found.is_ok_and(|index| bucket.is_marked(index))
+        })
+    }
+
+    /// Returns the objects of a type, sorted.
+    pub(super) fn of_kind(&self, kind: ObjectType) -> impl Iterator<Item = &ObjectName> {
+        let all = self.buckets.iter().flat_map(|bucket| &bucket.objects);
+        all.filter(move |name| name.kind == kind)
+    }
+
+    /// Returns the objects that are not marked of those with a first byte, sorted.
+    pub(super) fn unmarked(&self, prefix: u8) -> impl Iterator<Item = &ObjectName> {
+        let bucket = self.buckets.get(usize::from(prefix)).into_iter();
+        bucket.flat_map(|bucket| {
+            let objects = bucket.objects.iter().enumerate();
+            objects
+                .filter(|(index, _)| !bucket.is_marked(*index))
+                .map(|(_, name)| name)
+        })
+    }
+}
+
+impl Bucket {
+    fn new(mut objects: Vec<ObjectName>) -> Self {
+        objects.sort_unstable();
+        objects.dedup();
+        objects.shrink_to_fit();
+        let marks = std::iter::repeat_with(AtomicU64::default)
+            .take(objects.len().div_ceil(64))
+            .collect();
+        Self { objects, marks }
+    }
+
+    fn mark(&self, name: &ObjectName) -> Marked {
+        let Ok(index) = self.objects.binary_search(name) else {
+            return Marked::Absent;
+        };
+        let bit = 1_u64 << (index % 64);
+        let before = self
+            .marks
+            .get(index / 64)
+            .map_or(bit, |word| word.fetch_or(bit, Ordering::Relaxed));
+        if before & bit == 0 {
+            Marked::First
+        } else {
+            Marked::Before
+        }
+    }
+
+    fn is_marked(&self, index: usize) -> bool {
+        let word = self.marks.get(index / 64);
+        word.is_some_and(|word| word.load(Ordering::Relaxed) & (1_u64 << (index % 64)) != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_format::Checksum;
+
+    #[test]
+    fn each_object_is_marked_once_and_only_those_listed() {
+        let names: Vec<ObjectName> = (0..200_u8)
+            .map(|seed| {
+                let mut bytes = *Checksum::of(&[seed]).as_bytes();
+                bytes[0] = 7;
+                ObjectName::new(Checksum::from_bytes(bytes), ObjectType::File)
+            })
+            .collect();
+        let bucket = Bucket::new([names.clone(), names[..50].to_vec()].concat());
+        assert_eq!(bucket.objects.len(), 200);
+        for name in &names[..100] {
+            assert_eq!(bucket.mark(name), Marked::First);
+            assert_eq!(bucket.mark(name), Marked::Before);
+            let tree = ObjectName::new(name.checksum, ObjectType::DirTree);
+            assert_eq!(bucket.mark(&tree), Marked::Absent);
+        }
+        let marked = (0..200).filter(|index| bucket.is_marked(*index));
+        assert_eq!(marked.count(), 100);
+    }
+}

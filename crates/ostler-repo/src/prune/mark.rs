@@ -1,0 +1,126 @@
+//! Marking what the commits that stay need.
+//!
+//! Trees are read level by level by several threads, each tree once however many commits share it. Those of commits
+//! that are not marked as partial come first and must be whole; of the others, what is missing is passed over.
+
+use super::inventory::{Inventory, Marked};
+use super::roots::Root;
+use super::{PruneOptions, sweep};
+use crate::error::{RepoError, Result};
+use crate::parallel::spread;
+use crate::repo::Repo;
+use crate::walk::Closure;
+use ostler_format::{Checksum, DirTreeView, ObjectName, ObjectType};
+use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+/// A walk through all trees.
+struct Marker<'a> {
+    repo: &'a Repo,
+    inventory: &'a Inventory,
+    threads: usize,
+    /// Trees that are not in the inventory: those of parent repositories, and what somebody brings here just now.
+    others: Mutex<HashSet<Checksum>>,
+}
+
+/// Marks the commits that stay, and all that they need.
+pub(super) fn mark(repo: &Repo, inventory: &Inventory, roots: &[Root], options: &PruneOptions) -> Result<()> {
+    for root in roots {
+        inventory.mark(&ObjectName::new(root.commit, ObjectType::Commit));
+    }
+    if options.commits_only {
+        return Ok(());
+    }
+    let marker = Marker {
+        repo,
+        inventory,
+        threads: options.threads,
+        others: Mutex::default(),
+    };
+    for partial in [false, true] {
+        let roots = || roots.iter().filter(|root| root.partial == partial);
+        match marker.reach(roots(), partial) {
+            Err(error) if error.is_not_found() => return Err(explain(repo, roots(), error)),
+            done => done?,
+        }
+    }
+    for link in inventory.of_kind(ObjectType::PayloadLink) {
+        if sweep::is_payload_link_needed(repo, inventory, link)? {
+            inventory.mark(link);
+        }
+    }
+    Ok(())
+}
+
+impl Marker<'_> {
+    /// Marks the trees of commits with all that is in them.
+    fn reach<'r>(&self, roots: impl Iterator<Item = &'r Root>, tolerant: bool) -> Result<()> {
+        let mut level = Vec::new();
+        for root in roots {
+            self.inventory
+                .mark(&ObjectName::new(root.meta, ObjectType::DirMeta));
+            if self.enter(&root.tree) {
+                level.push(root.tree);
+            }
+        }
+        let never = AtomicBool::new(false);
+        while !level.is_empty() {
+            let read = |below: &mut Vec<Checksum>, tree: &Checksum| self.read(tree, tolerant, below);
+            level = spread(&level, self.threads, &never, Vec::new, read, |_| {})?.concat();
+        }
+        Ok(())
+    }
+
+    /// Marks a tree; returns whether it is to be read, which it is once.
+    fn enter(&self, tree: &Checksum) -> bool {
+        match self.inventory.mark(&ObjectName::new(*tree, ObjectType::DirTree)) {
+            Marked::First => true,
+            Marked::Before => false,
+            Marked::Absent => {
+                let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+                others.insert(*tree)
+            }
+        }
+    }
+
+    /// Marks what a tree names, and adds the trees among it that are to be read.
+    fn read(&self, tree: &Checksum, tolerant: bool, below: &mut Vec<Checksum>) -> Result<()> {
+        let name = ObjectName::new(*tree, ObjectType::DirTree);
+        let bytes = match self.repo.load_metadata(&name) {
+            Err(error) if tolerant && error.is_not_found() => return Ok(()),
+            bytes => bytes?,
+        };
+        let view = DirTreeView::parse(&bytes).map_err(RepoError::format(format!("object {name}")))?;
+        for file in view.files() {
+            self.inventory
+                .mark(&ObjectName::new(file.checksum, ObjectType::File));
+        }
+        for dir in view.dirs() {
+            self.inventory
+                .mark(&ObjectName::new(dir.meta, ObjectType::DirMeta));
+            if self.enter(&dir.tree) {
+                below.push(dir.tree);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds the commit for which a tree is missing: only done where there is one.
+fn explain<'r>(repo: &Repo, roots: impl Iterator<Item = &'r Root>, error: RepoError) -> RepoError {
+    for root in roots {
+        match Closure::new(repo).add_tree(&root.tree, &root.meta) {
+            Err(RepoError::Incomplete { object, path }) => {
+                let detail = format!(
+                    "No such metadata object {object}, the directory {path} of commit {}; nothing was removed",
+                    root.commit
+                );
+                return RepoError::Refused { detail };
+            }
+            Err(other) => return other,
+            Ok(()) => {}
+        }
+    }
+    error
+}

@@ -1,0 +1,218 @@
+//! Removing what nothing needs.
+//!
+//! What is reachable is found out first and under the exclusive lock, which is held to the end: nobody adds objects
+//! meanwhile, or refs to them. Nothing is removed unless every object that has to stay could be told; a tree that is
+//! missing from a commit not marked as partial ends the prune before it began.
+//!
+//! Order of effects, and what a crash between them leaves:
+//! 1. `core.tombstone-commits` is set, where a commit is deleted by name: only that.
+//! 2. Static deltas to commits that go, each superblock first: clients fetch the objects instead.
+//! 3. Commits, of each its tombstone, its detached metadata, itself: trees and content that nothing names.
+//! 4. The directories of the commits are synced; then go the marks that those were partial.
+//! 5. Dirtrees and dirmetas, then content: less of the same.
+//! 6. Cached summaries of remotes that are no more, and what the dead left in `tmp/`.
+//!
+//! So at every instant a commit that is there is as whole as it was, and pruning again does the rest. Stock removes
+//! objects in the order of a hash table, and the mark of a partial commit before the commit.
+//!
+//! What is on the list of objects that stock goes by (see [`Repo::for_each_object`]) can go, and nothing else:
+//! files of other programs, tombstones and the parts of bare-split-xattrs stay.
+
+mod deltas;
+mod inventory;
+mod leftovers;
+mod mark;
+mod roots;
+mod sweep;
+
+use crate::error::{RepoError, Result};
+use crate::lock::LockKind;
+use crate::repo::Repo;
+use crate::staging::clean_tmp;
+use inventory::Inventory;
+use ostler_format::{Checksum, ObjectName, ObjectType};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What to remove.
+#[derive(Debug, Clone)]
+pub struct PruneOptions {
+    /// Which commits stay.
+    pub retention: Retention,
+    /// Remove this first.
+    pub delete: Option<Deletion>,
+    /// Remove commits only; what they alone needed stays until a prune without this.
+    pub commits_only: bool,
+    /// Remove nothing, only tell what would be.
+    pub dry_run: bool,
+    /// How many threads list, read and remove.
+    pub threads: usize,
+}
+
+/// Which commits stay, with all that they need.
+#[derive(Debug, Clone)]
+pub enum Retention {
+    /// All commits that are there.
+    Commits {
+        /// How many parents of each are followed into a parent repository.
+        depth: Depth,
+    },
+    /// Those that refs lead to.
+    Refs(RefRetention),
+}
+
+/// How much of a history: a commit with so many parents, or with all of them, which is most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// So many parents.
+    Parents(u64),
+    /// All.
+    #[default]
+    All,
+}
+
+/// How much of the history of each ref stays.
+#[derive(Debug, Clone, Default)]
+pub struct RefRetention {
+    /// How many parents of the commit of a ref.
+    pub depth: Depth,
+    /// In place of a depth: commits of this time (seconds since the epoch) or later, up to the first one that is
+    /// earlier. The commit that a ref names stays however old.
+    pub younger_than: Option<u64>,
+    /// Depths of single refs, by name as listed (`ref`, `remote:ref`): these come before all else.
+    pub branches: BTreeMap<String, Depth>,
+    /// Where there are any: of all other refs the whole history stays.
+    pub only: BTreeSet<String>,
+}
+
+/// Something to remove by name.
+#[derive(Debug, Clone)]
+pub enum Deletion {
+    /// A commit, which must have no ref. A tombstone says that it was deleted.
+    Commit(Checksum),
+    /// The static deltas that lead to a commit.
+    Deltas(Checksum),
+}
+
+/// What was removed, or would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PruneStats {
+    /// How many objects were there, without a commit that was deleted by name.
+    pub objects: u64,
+    /// How many of them nothing needs.
+    pub removed: u64,
+    /// The bytes of their files.
+    pub freed_bytes: u64,
+}
+
+impl Default for PruneOptions {
+    fn default() -> Self {
+        Self {
+            retention: Retention::Commits { depth: Depth::All },
+            delete: None,
+            commits_only: false,
+            dry_run: false,
+            threads: 2,
+        }
+    }
+}
+
+impl PruneOptions {
+    /// Returns the commit that is to be deleted by name.
+    fn deleted_commit(&self) -> Option<&Checksum> {
+        match &self.delete {
+            Some(Deletion::Commit(commit)) => Some(commit),
+            _ => None,
+        }
+    }
+}
+
+impl RefRetention {
+    /// Returns the depth that was set for a ref, if one was.
+    fn depth_of(&self, name: &str) -> Option<Depth> {
+        if let Some(depth) = self.branches.get(name) {
+            return Some(*depth);
+        }
+        (!self.only.is_empty() && !self.only.contains(name)).then_some(Depth::All)
+    }
+}
+
+/// Removes what nothing needs; see the module for what happens when.
+///
+/// # Errors
+/// [`RepoError::Refused`] for a commit to delete that has a ref, and for a commit that is not whole and not marked as
+/// partial, [`RepoError::NotFound`] for one to delete that is not there, [`RepoError::Corrupt`] and
+/// [`RepoError::Invalid`] for refs that cannot be read: nothing is removed then. [`RepoError::Locked`],
+/// [`RepoError::ReadOnly`], [`RepoError::Io`].
+pub fn prune(repo: &Repo, options: &PruneOptions) -> Result<PruneStats> {
+    repo.require_writable()?;
+    let lock = repo.lock(if options.dry_run {
+        LockKind::Shared
+    } else {
+        LockKind::Exclusive
+    })?;
+    if !options.dry_run {
+        // What a flip that was cut short is yet to name must not go.
+        repo.recover_flip()?;
+    }
+    if let Some(commit) = options.deleted_commit() {
+        check_deletion(repo, commit)?;
+    }
+    let inventory = Inventory::list(repo, options.commits_only, options.threads)?;
+    let roots = roots::collect(repo, &inventory, options)?;
+    mark::mark(repo, &inventory, &roots, options)?;
+    let stats = if options.dry_run {
+        sweep::measure(repo, &inventory, options)?
+    } else {
+        remove(repo, &inventory, options)?
+    };
+    lock.release()?;
+    Ok(stats)
+}
+
+/// Refuses to delete a commit that a ref names, or that is not there.
+fn check_deletion(repo: &Repo, commit: &Checksum) -> Result<()> {
+    if let Some(name) = roots::refs_to(repo, commit)?.first() {
+        let detail = format!("Commit '{commit}' is referenced by {name}");
+        return Err(RepoError::Refused { detail });
+    }
+    let object = ObjectName::new(*commit, ObjectType::Commit);
+    // With a tombstone it was deleted before, by a run that may not have come to its end.
+    if repo.has_own_object(&object)? || repo.has_tombstone(commit)? {
+        return Ok(());
+    }
+    Err(RepoError::not_found(format!("object {object}")))
+}
+
+fn remove(repo: &Repo, inventory: &Inventory, options: &PruneOptions) -> Result<PruneStats> {
+    let deleted = options.deleted_commit();
+    let tombstones = repo.config().tombstone_commits() || deleted.is_some();
+    if deleted.is_some() && !repo.config().tombstone_commits() {
+        repo.edit_config(|config| {
+            config
+                .set("core", "tombstone-commits", "true")
+                .map_err(RepoError::format("config"))
+        })?;
+    }
+    if let Some(Deletion::Deltas(commit)) = &options.delete {
+        deltas::remove(repo, |target| Ok(target == commit))?;
+    }
+    deltas::remove(repo, |target| is_going(repo, inventory, target))?;
+    let stats = sweep::sweep(repo, inventory, tombstones, options)?;
+    leftovers::remove_cached_summaries(repo)?;
+    clean_tmp(repo)?;
+    Ok(stats)
+}
+
+/// Returns whether a commit is being removed, or is not there.
+fn is_going(repo: &Repo, inventory: &Inventory, commit: &Checksum) -> Result<bool> {
+    let name = ObjectName::new(*commit, ObjectType::Commit);
+    if inventory.is_marked(&name) {
+        return Ok(false);
+    }
+    let inherited = repo
+        .parent()
+        .map_or(Ok(false), |parent| parent.has_object(&name))?;
+    // One that came after the listing stays.
+    let new = !inventory.holds(&name) && repo.has_own_object(&name)?;
+    Ok(!inherited && !new)
+}

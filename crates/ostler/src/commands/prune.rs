@@ -1,0 +1,191 @@
+//! `prune`: removes commits that are not to stay, and what nothing needs then.
+
+use crate::context::Context;
+use crate::dates;
+use crate::exit;
+use crate::sizes::format_size;
+use anyhow::bail;
+use ostler_repo::prune::{Deletion, Depth, PruneOptions, PruneStats, RefRetention, Retention, prune};
+use ostler_repo::refs::RefScope;
+use ostler_repo::{Repo, RepoError};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::thread;
+
+/// The arguments of `prune`.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[command(after_help = "\
+Without --refs-only, or an option that implies it, all commits stay, and only what no commit needs is removed.
+
+Examples:
+  ostler --repo=/srv/repo prune
+  ostler --repo=/srv/repo prune --refs-only --depth=5 --no-prune
+  ostler --repo=/srv/repo prune --keep-younger-than='30 days ago' --retain-branch-depth=os/stable=-1
+  ostler --repo=/srv/repo prune --delete-commit=COMMIT")]
+pub(crate) struct Args {
+    /// Remove nothing, only say what would be
+    #[arg(long)]
+    no_prune: bool,
+    /// Keep only what refs lead to
+    #[arg(long)]
+    refs_only: bool,
+    /// Of each ref keep the commit and so many parents; -1 for all
+    #[arg(
+        long,
+        value_name = "DEPTH",
+        default_value = "-1",
+        allow_negative_numbers = true
+    )]
+    depth: String,
+    /// Delete this commit, to which no ref may lead
+    #[arg(long, value_name = "COMMIT")]
+    delete_commit: Option<String>,
+    /// Of each ref keep the commit and those before it that are not older than this (implies --refs-only)
+    #[arg(long, value_name = "DATE")]
+    keep_younger_than: Option<String>,
+    /// With --delete-commit: remove the static deltas that lead to it, and not the commit
+    #[arg(long)]
+    static_deltas_only: bool,
+    /// Keep so many parents of this branch, 1 or more, or -1 for all, whatever else is said (may be repeated; implies
+    /// --refs-only)
+    #[arg(long, value_name = "BRANCH=DEPTH")]
+    retain_branch_depth: Vec<String>,
+    /// Keep the history of all other branches (may be repeated; implies --refs-only)
+    #[arg(long, value_name = "BRANCH")]
+    only_branch: Vec<String>,
+    /// Remove commits alone, and look at nothing else
+    #[arg(long)]
+    commit_only: bool,
+}
+
+/// The result as JSON.
+#[derive(Serialize)]
+struct Record {
+    objects: u64,
+    removed: u64,
+    freed_bytes: u64,
+    dry_run: bool,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    if args.no_prune && args.delete_commit.is_some() {
+        return Err(exit::usage("Cannot specify both --delete-commit and --no-prune"));
+    }
+    if args.static_deltas_only && args.delete_commit.is_none() {
+        return Err(exit::usage("--static-deltas-only requires --delete-commit"));
+    }
+    let repo = context.open()?;
+    let options = PruneOptions {
+        retention: retention(context, &repo, args)?,
+        delete: deletion(&repo, args)?,
+        commits_only: args.commit_only,
+        dry_run: args.no_prune,
+        threads: thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    let stats = prune(&repo, &options)?;
+    report(context, args, &stats)
+}
+
+fn deletion(repo: &Repo, args: &Args) -> anyhow::Result<Option<Deletion>> {
+    let Some(rev) = &args.delete_commit else {
+        return Ok(None);
+    };
+    let commit = repo.resolve_rev(rev)?;
+    Ok(Some(if args.static_deltas_only {
+        Deletion::Deltas(commit)
+    } else {
+        Deletion::Commit(commit)
+    }))
+}
+
+fn retention(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<Retention> {
+    let depth = depth(&args.depth)?;
+    let mut branches = branches(args)?;
+    let simple = branches.is_empty() && args.keep_younger_than.is_none() && args.only_branch.is_empty();
+    if simple && !args.refs_only {
+        return Ok(Retention::Commits { depth });
+    }
+    for branch in &args.only_branch {
+        repo.resolve_rev(branch)?;
+    }
+    say_what_is_unknown(context, repo, &branches)?;
+    let mut only: BTreeSet<String> = args.only_branch.iter().cloned().collect();
+    // As in stock a depth of nothing says nothing, except that the branch is none of the others.
+    branches.retain(|branch, depth| {
+        let says_nothing = *depth == Depth::Parents(0);
+        if says_nothing && !only.is_empty() {
+            only.insert(branch.clone());
+        }
+        !says_nothing
+    });
+    let now = context.environment().now();
+    let time = |text: &String| dates::parse(text, now);
+    Ok(Retention::Refs(RefRetention {
+        depth,
+        younger_than: args.keep_younger_than.as_ref().map(time).transpose()?,
+        branches,
+        only,
+    }))
+}
+
+/// Reads a number of parents; -1 is all.
+fn depth(text: &str) -> anyhow::Result<Depth> {
+    match text.parse::<i64>() {
+        Ok(-1) => Ok(Depth::All),
+        Ok(depth @ 0..) => Ok(Depth::Parents(depth.unsigned_abs())),
+        _ => bail!("Invalid depth {}", text.escape_debug()),
+    }
+}
+
+fn branches(args: &Args) -> anyhow::Result<BTreeMap<String, Depth>> {
+    let mut branches = BTreeMap::new();
+    for pair in &args.retain_branch_depth {
+        let Some((branch, number)) = pair.split_once('=') else {
+            bail!("Invalid value {}, must specify BRANCH=DEPTH", pair.escape_debug());
+        };
+        branches.insert(branch.to_owned(), depth(number)?);
+    }
+    Ok(branches)
+}
+
+/// A depth for a branch that is not there is most likely meant for another one, whose history is about to go.
+fn say_what_is_unknown(
+    context: &Context,
+    repo: &Repo,
+    branches: &BTreeMap<String, Depth>,
+) -> Result<(), RepoError> {
+    if branches.is_empty() {
+        return Ok(());
+    }
+    let refs = repo.list_refs(RefScope::All)?;
+    let known = |branch: &str| refs.keys().any(|refspec| refspec.to_string() == branch);
+    for branch in branches.keys().filter(|branch| !known(branch)) {
+        context.ui().note(&format!(
+            "no ref is listed as '{branch}': its --retain-branch-depth keeps nothing"
+        ));
+    }
+    Ok(())
+}
+
+fn report(context: &Context, args: &Args, stats: &PruneStats) -> anyhow::Result<()> {
+    let ui = context.ui();
+    if ui.json() {
+        return ui.object(&Record {
+            objects: stats.objects,
+            removed: stats.removed,
+            freed_bytes: stats.freed_bytes,
+            dry_run: args.no_prune,
+        });
+    }
+    let counted = if args.commit_only { " (commit only)" } else { "" };
+    ui.line(format_args!("Total{counted} objects: {}", stats.objects))?;
+    let (removed, freed) = (stats.removed, format_size(stats.freed_bytes));
+    match removed {
+        0 => ui.line("No unreachable objects"),
+        _ if args.no_prune => ui.line(format_args!("Would delete: {removed} objects, freeing {freed}")),
+        _ => ui.line(format_args!("Deleted {removed} objects, {freed} freed")),
+    }
+}
