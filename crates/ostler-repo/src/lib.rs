@@ -55,7 +55,7 @@ pub use objects::archive::{ArchiveStream, verify_archived};
 pub use partial::Partial;
 pub use pin::PinDir;
 pub use prune::{Deletion, Depth, PruneOptions, PruneStats, RefRetention, Retention, prune};
-pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local};
+pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local, pull_local_with};
 pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
 pub use repo::{OpenOptions, Repo};
 pub use settle::SettleStats;

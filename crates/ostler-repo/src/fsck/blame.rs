@@ -66,8 +66,9 @@ impl Check<'_> {
                 commits,
                 path,
             };
+            let last = finding.ends(self.options);
             self.found(finding, report);
-            if self.is_over() {
+            if last {
                 break;
             }
         }

@@ -3,12 +3,17 @@
 //! Trees are read level by level, so that several threads have work from the second level on; each is read
 //! once however many commits share it. A damaged tree is not descended. What it takes of memory is a set of the
 //! trees and sorted lists of the other checksums.
+//!
+//! Unless all damage is asked for, the first object that is corrupt ends the reading; which one that is of several
+//! depends on the threads.
 
-use super::{Check, Damage, Damaged, FsckReport, check};
+use super::{Check, Damage, Damaged, FsckOptions, FsckReport, check};
 use crate::error::{RepoError, Result};
 use crate::parallel::spread;
+use crate::repo::Repo;
 use ostler_format::{Checksum, Commit, ObjectName, ObjectType};
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many checksums are gathered before duplicates are dropped for the first time.
 const FIRST_COMPACTION: usize = 1 << 16;
@@ -43,7 +48,7 @@ impl Check<'_> {
             .collect();
         report.objects = before.saturating_add(others.len() as u64);
         self.reporter.progress(before, report.objects);
-        let repo = self.repo;
+        let (repo, end) = (self.repo, self.end());
         let states = spread(
             &others,
             self.options.threads,
@@ -54,7 +59,10 @@ impl Check<'_> {
                     ObjectType::DirMeta => check::dirmeta(repo, &name.checksum)?,
                     _ => check::content(repo, &name.checksum)?,
                 };
-                damaged.extend(damage.map(|damage| (*name, damage)));
+                if let Some(damage) = damage {
+                    end.at(&damage);
+                    damaged.push((*name, damage));
+                }
                 Ok::<_, RepoError>(())
             },
             |taken| {
@@ -81,9 +89,9 @@ impl Check<'_> {
             .map(|(_, commit)| commit.root_tree)
             .filter(|tree| seen.insert(*tree))
             .collect();
-        while !level.is_empty() {
-            let repo = self.repo;
-            let read = |state: &mut Level, tree: &Checksum| read_tree(repo, tree, state);
+        while !level.is_empty() && !self.is_over() {
+            let (repo, end) = (self.repo, self.end());
+            let read = |state: &mut Level, tree: &Checksum| read_tree(repo, end, tree, state);
             let states = spread(
                 &level,
                 self.options.threads,
@@ -102,18 +110,43 @@ impl Check<'_> {
         }
         Ok((seen.len() as u64, metas.finish(), files.finish()))
     }
+
+    fn end(&self) -> End<'_> {
+        End {
+            options: self.options,
+            stop: &self.stop,
+        }
+    }
 }
 
-fn read_tree(repo: &crate::repo::Repo, checksum: &Checksum, level: &mut Level) -> Result<()> {
+/// What ends the reading, for all threads.
+#[derive(Clone, Copy)]
+struct End<'a> {
+    options: &'a FsckOptions,
+    stop: &'a AtomicBool,
+}
+
+impl End<'_> {
+    /// Ends it at damage that ends the check.
+    fn at(self, damage: &Damage) {
+        if damage.ends(self.options) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn read_tree(repo: &Repo, end: End<'_>, checksum: &Checksum, level: &mut Level) -> Result<()> {
     match check::dirtree(repo, checksum)? {
         Ok(tree) => {
             level.trees.extend(tree.dirs.iter().map(|dir| dir.tree));
             level.metas.extend(tree.dirs.iter().map(|dir| dir.meta));
             level.files.extend(tree.files.iter().map(|file| file.checksum));
         }
-        Err(damage) => level
-            .damaged
-            .push((ObjectName::new(*checksum, ObjectType::DirTree), damage)),
+        Err(damage) => {
+            end.at(&damage);
+            let name = ObjectName::new(*checksum, ObjectType::DirTree);
+            level.damaged.push((name, damage));
+        }
     }
     Ok(())
 }

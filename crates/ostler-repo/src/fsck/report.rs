@@ -48,6 +48,13 @@ pub enum Damage {
     Malformed(String),
 }
 
+impl Damage {
+    /// Returns whether a check with these options ends at such an object.
+    pub(super) fn ends(&self, options: &FsckOptions) -> bool {
+        !options.all && !options.delete && *self != Self::Missing
+    }
+}
+
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,7 +91,7 @@ impl FsckFinding {
     /// where those that are corrupt get deleted.
     pub fn ends(&self, options: &FsckOptions) -> bool {
         match self {
-            Self::Object { damage, .. } => !options.all && !options.delete && *damage != Damage::Missing,
+            Self::Object { damage, .. } => damage.ends(options),
             _ => !options.all,
         }
     }

@@ -20,7 +20,9 @@ pub(super) fn copy(
     source: &Repo,
     plan: &Plan,
     options: &PullLocalOptions,
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Placed> {
+    let all = (plan.leaves.len() + plan.trees.len() + plan.commits.len()) as u64;
     let heals = plan.commits.iter().any(|commit| commit.damaged);
     let mut placed = if heals || options.untrusted || options.bareuseronly_files {
         Placed {
@@ -28,7 +30,9 @@ pub(super) fn copy(
             ..Placed::default()
         }
     } else {
-        place(transaction.repo(), source, plan, options)?
+        place(transaction.repo(), source, plan, options, &mut |done| {
+            progress(done as u64, all);
+        })?
     };
     let commits = plan
         .commits
@@ -54,7 +58,7 @@ pub(super) fn copy(
             }
             transaction.import_object(name, source, trust).map(drop)
         },
-        |_| {},
+        |taken| progress(all.saturating_sub((placed.left.len() - taken) as u64), all),
     )?;
     for commit in &plan.detached {
         let name = ObjectName::new(*commit, ObjectType::CommitMeta);
@@ -64,7 +68,13 @@ pub(super) fn copy(
 }
 
 /// Links what can be linked in place.
-fn place(repo: &Repo, source: &Repo, plan: &Plan, options: &PullLocalOptions) -> Result<Placed> {
+fn place(
+    repo: &Repo,
+    source: &Repo,
+    plan: &Plan,
+    options: &PullLocalOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Placed> {
     let all = || plan.leaves.iter().chain(&plan.trees).copied().collect();
     let nothing = || Placed {
         left: all(),
@@ -76,7 +86,7 @@ fn place(repo: &Repo, source: &Repo, plan: &Plan, options: &PullLocalOptions) ->
     let Some(links) = InPlace::new(repo, source)? else {
         return Ok(nothing());
     };
-    let mut placed = links.link_all(&plan.leaves, options.threads)?;
+    let mut placed = links.link_all(&plan.leaves, options.threads, progress)?;
     for tree in &plan.trees {
         if placed.left.is_empty() {
             links.link(tree, &mut placed)?;

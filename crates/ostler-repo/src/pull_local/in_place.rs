@@ -58,10 +58,15 @@ impl<'a> InPlace<'a> {
     }
 
     /// Links objects that do not name one another, on several threads.
-    pub(super) fn link_all(&self, names: &[ObjectName], threads: usize) -> Result<Placed> {
+    pub(super) fn link_all(
+        &self,
+        names: &[ObjectName],
+        threads: usize,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Placed> {
         let never = AtomicBool::new(false);
         let link = |placed: &mut Placed, name: &ObjectName| self.link(name, placed);
-        let states = spread(names, threads, &never, Placed::default, link, |_| {})?;
+        let states = spread(names, threads, &never, Placed::default, link, progress)?;
         let mut all = Placed::default();
         for placed in states {
             all.metadata += placed.metadata;

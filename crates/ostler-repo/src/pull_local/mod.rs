@@ -43,6 +43,9 @@ pub struct PullLocalOptions {
     pub untrusted: bool,
     /// Refuse content whose mode a bare-user-only repository cannot hold.
     pub bareuseronly_files: bool,
+    /// Refuse a commit to which the source has no static delta from nothing or from a commit that is here. What is copied
+    /// are the objects, as always: on one machine there is nothing to gain from a delta.
+    pub require_deltas: bool,
     /// Check that commits are bound to the refs, and to the collection, that they are pulled from.
     pub verify_bindings: bool,
     /// How many threads copy.
@@ -57,6 +60,7 @@ impl Default for PullLocalOptions {
             commit_metadata_only: false,
             untrusted: false,
             bareuseronly_files: false,
+            require_deltas: false,
             verify_bindings: true,
             threads: 2,
         }
@@ -89,6 +93,20 @@ pub fn pull_local(
     targets: &[PullTarget],
     options: &PullLocalOptions,
 ) -> Result<PullLocalStats> {
+    pull_local_with(repo, source, targets, options, &mut |_, _| {})
+}
+
+/// As [`pull_local`], and tells `progress`, on the calling thread, how many of how many objects are done.
+///
+/// # Errors
+/// As [`pull_local`].
+pub fn pull_local_with(
+    repo: &Repo,
+    source: &Repo,
+    targets: &[PullTarget],
+    options: &PullLocalOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<PullLocalStats> {
     repo.require_writable()?;
     let pinned = source.lock(LockKind::Shared)?;
     let kept = repo.lock(LockKind::Shared)?;
@@ -110,7 +128,7 @@ pub fn pull_local(
     for commit in &plan.commits {
         repo.set_partial(&commit.checksum, Partial::Incomplete)?;
     }
-    let placed = copy::copy(&transaction, source, &plan, options)?;
+    let placed = copy::copy(&transaction, source, &plan, options, progress)?;
     for edit in edits {
         transaction.edit_ref(edit);
     }

@@ -88,6 +88,9 @@ impl<'a> Planner<'a> {
     /// Plans a commit and its parents.
     fn add(&mut self, wanted: &Wanted) -> Result<()> {
         let old = self.old_tip(wanted)?;
+        if self.options.require_deltas && !self.options.commit_metadata_only {
+            self.require_delta(wanted)?;
+        }
         let mut next = Some(wanted.commit);
         let mut left = self.options.depth;
         let mut reference = wanted.reference.as_ref();
@@ -113,6 +116,41 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Fails, in stock's words, where stock would find no static delta to bring a commit by.
+    fn require_delta(&self, wanted: &Wanted) -> Result<()> {
+        let refused = |detail| Err(RepoError::Refused { detail });
+        if self.repo.mode().is_archive() {
+            return refused("Can't use static deltas in an archive repo".to_owned());
+        }
+        if self.is_whole(&wanted.commit)? {
+            return Ok(());
+        }
+        for delta in self.source.list_deltas()? {
+            let fits = match delta.from {
+                _ if delta.to != wanted.commit => false,
+                None => true,
+                Some(from) => self.is_whole(&from)?,
+            };
+            if fits {
+                return Ok(());
+            }
+        }
+        let commit = wanted.commit;
+        let name = wanted
+            .reference
+            .as_ref()
+            .map_or_else(|| commit.to_string(), RefName::to_string);
+        refused(format!(
+            "Static deltas required, but none found for {name} to {commit}"
+        ))
+    }
+
+    /// Returns whether the target has a commit that is not marked as partial.
+    fn is_whole(&self, commit: &Checksum) -> Result<bool> {
+        let name = ObjectName::new(*commit, ObjectType::Commit);
+        Ok(self.repo.has_object(&name)? && self.repo.is_partial(commit)?.is_none())
     }
 
     /// Returns the commit that the target has for the ref.

@@ -2,10 +2,11 @@
 
 use crate::loose;
 use ostler_format::{Checksum, ObjectName, ObjectType};
-use ostler_repo::fsck::{Damage, FsckFinding, FsckOptions, FsckReport, Silent, fsck};
+use ostler_repo::fsck::{Damage, FsckFinding, FsckOptions, FsckReport, FsckReporter, Silent, fsck};
 use ostler_repo::{Partial, Repo};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -39,6 +40,45 @@ fn repository(mode: &str) -> (TempDir, StockRepo) {
         .file("empty", "", 0o644);
     stock.commit("main", tree.path());
     (dir, stock)
+}
+
+/// Notes how far a check came.
+#[derive(Default)]
+struct Reached(Cell<(u64, u64)>);
+
+impl FsckReporter for Reached {
+    fn progress(&self, done: u64, total: u64) {
+        self.0.set((done, total));
+    }
+}
+
+#[test]
+fn a_check_ends_at_the_first_corrupt_object_unless_all_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let stock = StockRepo::init(&dir.path().join("repo"), "archive");
+    let tree = Tree::at(&dir.path().join("tree"));
+    for number in 0..500 {
+        tree.file(&format!("file{number}"), format!("{number}"), 0o644);
+    }
+    stock.commit("main", tree.path());
+    // Content is read in the order of its checksums.
+    let first = objects(&stock, "filez").into_iter().min().unwrap();
+    truncate(&first);
+    let repo = Repo::open(stock.path()).unwrap();
+    let reached = |options: &FsckOptions| {
+        let reached = Reached::default();
+        let report = fsck(&repo, options, &reached).unwrap();
+        assert_eq!(damaged(&report), BTreeSet::from([name_of(&first)]));
+        reached.0.get()
+    };
+    let (done, total) = reached(&ALL);
+    assert_eq!(done, total);
+    // By one thread: others go on while the one that finds it has not said so.
+    let (done, total) = reached(&FsckOptions {
+        threads: 1,
+        ..FsckOptions::default()
+    });
+    assert!(done < total / 2, "{done} of {total}");
 }
 
 fn check(stock: &StockRepo, options: &FsckOptions) -> FsckReport {

@@ -16,6 +16,7 @@ mod prune;
 mod publish;
 mod pull_local;
 mod refs;
+mod reset;
 mod rev_parse;
 mod show;
 mod summary;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     RevParse(rev_parse::Args),
     /// List, create and delete refs
     Refs(refs::Args),
+    /// Point a ref at another commit
+    Reset(reset::Args),
     /// Bring commits to where clients pull them
     Publish(publish::Args),
     /// Read and change the configuration of a repository
@@ -81,6 +84,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Log(args) => log::run(context, &args),
         Command::RevParse(args) => rev_parse::run(context, &args),
         Command::Refs(args) => refs::run(context, &args),
+        Command::Reset(args) => reset::run(context, &args),
         Command::Publish(args) => publish::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Fsck(args) => fsck::run(context, &args),

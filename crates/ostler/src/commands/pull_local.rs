@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::sizes::format_size;
 use anyhow::bail;
 use ostler_format::RemoteName;
-use ostler_repo::pull_local::{PullLocalOptions, PullTarget, pull_local};
+use ostler_repo::pull_local::{PullLocalOptions, PullTarget, pull_local_with};
 use serde::Serialize;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -37,8 +37,17 @@ pub(crate) struct Args {
     /// Refuse files whose mode bare-user-only repositories cannot hold
     #[arg(long)]
     bareuseronly_files: bool,
+    /// Refuse commits to which the source has no static delta
+    #[arg(long, conflicts_with = "disable_static_deltas")]
+    require_static_deltas: bool,
+    // Objects are copied as they lie anyway.
     #[arg(long, hide = true)]
     disable_static_deltas: bool,
+    // Not yet: refused with the reason.
+    #[arg(long, hide = true)]
+    gpg_verify: bool,
+    #[arg(long, hide = true)]
+    gpg_verify_summary: bool,
     /// Take commits that are not bound to their refs
     #[arg(long)]
     disable_verify_bindings: bool,
@@ -68,6 +77,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         Err(_) if args.depth == -1 => None,
         Err(_) => bail!("--depth is neither a number of parents nor -1: {}", args.depth),
     };
+    if args.gpg_verify || args.gpg_verify_summary {
+        bail!("GnuPG signatures cannot be checked yet: pull with stock ostree, or without --gpg-verify");
+    }
     let repo = context.open_synced(!args.disable_fsync)?;
     let source = context.open_at(&args.source)?;
     let options = PullLocalOptions {
@@ -76,10 +88,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         commit_metadata_only: args.commit_metadata_only,
         untrusted: args.untrusted,
         bareuseronly_files: args.bareuseronly_files,
+        require_deltas: args.require_static_deltas,
         verify_bindings: !args.disable_verify_bindings,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let stats = pull_local(&repo, &source, &args.targets, &options)?;
+    let progress = context.ui().progress("pulling objects");
+    let stats = pull_local_with(&repo, &source, &args.targets, &options, &mut |done, all| {
+        progress.update(done, all);
+    })?;
+    drop(progress);
     let record = Record {
         metadata_objects: stats.metadata_objects,
         content_objects: stats.content_objects,

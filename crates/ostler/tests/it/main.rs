@@ -18,6 +18,7 @@ mod publish_power;
 mod publish_races;
 mod publish_recovery;
 mod publish_scene;
+mod pull_local;
 mod reading;
 mod readme;
 mod refs_faults;

@@ -5,7 +5,7 @@ use crate::exit;
 use crate::ui::printable;
 use anyhow::{Context as _, bail};
 use ostler_format::{CollectionId, CollectionRef, RefName, Refspec};
-use ostler_repo::refs::{Expected, RefEdit, RefKey};
+use ostler_repo::refs::{Expected, RefKey};
 use ostler_repo::{Repo, RepoError};
 
 pub(super) fn run(repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
@@ -43,12 +43,7 @@ pub(super) fn run(repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
     } else {
         Expected::Absent
     };
-    let edit = RefEdit {
-        name: target,
-        expected,
-        new: Some(repo.resolve_rev(rev)?),
-    };
-    settled(repo.edit_refs(&[edit]))
+    settled(repo.point_ref(target, expected, rev).map(drop))
 }
 
 /// Reads the name of a ref to make.
