@@ -289,6 +289,7 @@ scripts! {
     ]];
     alone resets "test-reset-nonlinear.sh" 1;
     alone summaries_made_by_themselves "test-auto-summary.sh" 4;
+    alone refs "test-refs.sh" 7;
     // Without news about the repository there is no commit about it.
     alone summaries "test-summary-update.sh" 2, words: &[&[("^5$", "^4$")]];
 
@@ -319,7 +320,6 @@ scripts! {
     with_stock pull_of_subpaths "test-pull-subpath.sh" 4, words: &[&[("Couldn't find file object", "not found")]];
     with_stock pull_sizes "test-pull-sizes.sh" 3;
     with_stock pull_with_local_caches "test-pull-localcache.sh" 2;
-    with_stock refs "test-refs.sh" 7;
     with_stock refs_of_collections "test-refs-collections.sh" 2;
     with_stock signatures "test-signed-commit.sh" 11;
     with_stock signed_deltas "test-delta-sign.sh" 7;

@@ -5,6 +5,7 @@
 //! owners, modes, extended attributes and times of every object and of every file checked out.
 
 mod beside;
+mod cache;
 mod checkouts;
 mod damage;
 mod modes;

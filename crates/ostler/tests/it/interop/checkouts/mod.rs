@@ -3,6 +3,7 @@
 //!
 //! Where stock dies of a signal, or is wrong (the table of differences in the compatibility notes), nothing is compared.
 
+mod reading;
 mod trees;
 
 use super::{BOTH, Who};
@@ -20,7 +21,7 @@ use trees::{BEFORE, Kind};
 /// Trees committed to each repository, as the branches `0`, `1`…
 const TREES: usize = 4;
 /// Sequences of checkouts in each repository.
-const ROUNDS: usize = 30;
+const ROUNDS: usize = 20;
 
 /// When a file was changed, as far as it can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,8 @@ impl Scene {
         }
         let repo = at("stock/repo");
         Who::Stock.init(&repo, mode);
+        // Nothing here need outlive a power cut, and syncing would take most of the time.
+        Who::Stock.run(&repo, &["config", "set", "core.fsync", "false"]);
         let mut paths = Vec::new();
         for number in 0..TREES {
             let tree = at(&format!("tree-{number}"));
@@ -253,7 +256,7 @@ impl Step {
         add(20, "--disable-cache", random);
         add(25, "--whiteouts", random);
         add(25, "--process-passthrough-whiteouts", random);
-        add(10, "--fsync=true", random);
+        add(2, "--fsync=true", random);
         let mut skip = Vec::new();
         if random.chance(20) && !paths.is_empty() {
             add(100, "--skip-list=skip", random);
@@ -300,22 +303,22 @@ fn compare(mode: &'static str, seeds: std::ops::Range<u64>) {
 
 #[test]
 fn random_checkouts_from_archive_are_alike() {
-    compare("archive", 0..2);
+    compare("archive", 0..1);
 }
 
 #[test]
 fn random_checkouts_from_bare_are_alike() {
-    compare("bare", 10..12);
+    compare("bare", 10..11);
 }
 
 #[test]
 fn random_checkouts_from_bare_user_are_alike() {
-    compare("bare-user", 20..22);
+    compare("bare-user", 20..21);
 }
 
 #[test]
 fn random_checkouts_from_bare_user_only_are_alike() {
-    compare("bare-user-only", 30..32);
+    compare("bare-user-only", 30..31);
 }
 
 #[test]
