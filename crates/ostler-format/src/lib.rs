@@ -25,6 +25,7 @@ mod object;
 mod posix_mode;
 mod sizes;
 mod summary;
+pub mod tar;
 mod varint;
 mod xattrs;
 

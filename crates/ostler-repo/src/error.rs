@@ -63,6 +63,17 @@ pub enum RepoError {
         /// What is wrong with what.
         detail: String,
     },
+    /// An entry of an archive cannot be committed.
+    #[error("cannot take entry '{entry}' of archive {}", archive.display())]
+    Entry {
+        /// The archive.
+        archive: PathBuf,
+        /// The path of the entry, as it stands there.
+        entry: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<Self>,
+    },
     /// A feature of the format that is recognised and not supported.
     #[error("unsupported: {what}")]
     Unsupported {

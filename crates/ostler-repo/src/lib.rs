@@ -7,12 +7,14 @@
 mod bindings;
 mod buffers;
 pub mod checkout;
+mod checksum_path;
 pub mod commit;
 mod compress;
 pub mod config;
 mod deltas;
 pub mod diff;
 pub mod error;
+mod export;
 pub mod flip;
 mod free_space;
 pub mod fs;
@@ -38,13 +40,15 @@ mod xattrs;
 
 pub use bindings::{COLLECTION_BINDING, REF_BINDING};
 pub use checkout::{CheckoutOptions, CheckoutReporter, CheckoutStats, HardLinks, Overwrite};
+pub use checksum_path::checksum_path;
 pub use commit::{
-    CommitBuilder, CommitOutcome, CommitStats, LinkedFiles, ModeChange, StatOverrides, TreeRules, TreeSource,
-    parse_skip_list,
+    ArchiveSource, CommitBuilder, CommitOutcome, CommitStats, Consumed, LinkedFiles, ModeChange,
+    PathnameFilter, StatOverrides, TreeRules, TreeSource, parse_skip_list,
 };
 pub use config::{Config, MinFreeSpace, remote_group};
 pub use diff::{DiffOptions, DiffSide, DiffStats, TreeDiff};
 pub use error::{RepoError, Result};
+pub use export::ExportOptions;
 pub use flip::{FlipLease, Recovery};
 pub use fsck::{FsckFinding, FsckOptions, FsckPhase, FsckReport, FsckReporter};
 pub use incoming::Incoming;

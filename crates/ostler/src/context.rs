@@ -114,6 +114,11 @@ impl Context {
         self.named().ok_or_else(|| exit::usage(NoRepository.to_string()))
     }
 
+    /// Returns whether the command line names a repository.
+    pub(crate) const fn names_repository(&self) -> bool {
+        self.global.repo.is_some()
+    }
+
     fn named(&self) -> Option<PathBuf> {
         if self.global.repo.is_some() {
             return self.global.repo.clone();

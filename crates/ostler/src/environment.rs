@@ -22,6 +22,12 @@ pub(crate) struct Environment {
     pub(crate) no_color: bool,
     /// `USER`, else `LOGNAME`.
     pub(crate) user: Option<String>,
+    /// `OSTREE_EDITOR`, `VISUAL` and `EDITOR`: what edits messages.
+    editors: [Option<String>; 3],
+    /// `TERM`, unless it is `dumb`.
+    terminal: Option<OsString>,
+    /// `TMPDIR`.
+    temporary: Option<PathBuf>,
 }
 
 impl Environment {
@@ -29,6 +35,7 @@ impl Environment {
     #[expect(clippy::disallowed_methods, reason = "this is the place for it")]
     pub(crate) fn read() -> Self {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
         Self {
             repo: set("OSTREE_REPO").map(PathBuf::from),
             sysroot: set("OSTREE_SYSROOT").map(PathBuf::from),
@@ -39,7 +46,23 @@ impl Environment {
             user: set("USER")
                 .or_else(|| set("LOGNAME"))
                 .and_then(|user| user.into_string().ok()),
+            editors: ["OSTREE_EDITOR", "VISUAL", "EDITOR"].map(text),
+            terminal: set("TERM").filter(|terminal| terminal != "dumb"),
+            temporary: set("TMPDIR").map(PathBuf::from),
         }
+    }
+
+    /// Returns the command line of the editor; `None` where nobody says which and the terminal is none for `vi`.
+    pub(crate) fn editor(&self) -> Option<String> {
+        let [own, visual, editor] = &self.editors;
+        let visual = visual.as_ref().filter(|_| self.terminal.is_some());
+        let vi = self.terminal.as_ref().map(|_| "vi".to_owned());
+        own.as_ref().or(visual).or(editor.as_ref()).cloned().or(vi)
+    }
+
+    /// Returns where files of the moment go.
+    pub(crate) fn temporary_directory(&self) -> PathBuf {
+        self.temporary.clone().unwrap_or_else(|| PathBuf::from("/tmp"))
     }
 
     /// Returns who runs the process, and where, for records: `user@host`, with the number where there is no name.

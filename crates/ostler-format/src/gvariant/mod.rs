@@ -17,6 +17,7 @@ mod decode;
 mod dict;
 mod encode;
 pub mod framing;
+mod hash_order;
 mod names;
 mod text;
 mod types;

@@ -8,6 +8,7 @@
 //! bytes that it writes; and if size or time show that they are half of the old file and half of the new one, the
 //! file is read again, a few times.
 
+use super::consume::{Identity, Place};
 use super::devino::{InodeMap, LinkedFiles};
 use super::rules::{ModeChange, TreeRules};
 use super::tree::Slot;
@@ -15,7 +16,7 @@ use crate::compress::WHOLE_LIMIT;
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind, FileStat};
 use crate::repo::Repo;
-use crate::transaction::Transaction;
+use crate::transaction::{Adopted, Transaction};
 use crate::xattrs;
 use ostler_format::{Checksum, FileHeader, RepoMode, Xattrs};
 use rustix::fs::{Mode, OFlags};
@@ -33,6 +34,8 @@ pub(super) struct Job {
     pub(super) slot: Slot,
     /// What the rules for single paths say.
     pub(super) change: Option<ModeChange>,
+    /// Where it is noted, if it is to be removed afterwards.
+    pub(super) place: Option<Place>,
 }
 
 /// Where a content object comes from.
@@ -44,6 +47,8 @@ pub(super) enum Source {
     Symlink(Dir, String),
     /// A content object whose header is to be changed.
     Object(Checksum),
+    /// A file that was read already.
+    Payload(FileHeader, Vec<u8>),
 }
 
 /// What one worker did.
@@ -52,6 +57,8 @@ pub(super) struct Ingested {
     pub(super) files: Vec<(Slot, Checksum)>,
     /// Files recognised by their inode.
     pub(super) cache_hits: u64,
+    /// What files were when they were read.
+    pub(super) read: Vec<(Place, Identity)>,
 }
 
 /// What all workers share.
@@ -62,6 +69,8 @@ pub(super) struct Ingest<'a> {
     pub(super) rules: &'a TreeRules,
     pub(super) linked: LinkedFiles,
     pub(super) inodes: &'a InodeMap,
+    /// Whether files may become objects themselves, since they are removed afterwards.
+    pub(super) adopts: bool,
 }
 
 /// A worker: reads files one after the other into the same buffer.
@@ -89,18 +98,33 @@ impl<'a> Worker<'a> {
     /// Makes an object of one source.
     pub(super) fn run(&mut self, job: &Job) -> Result<()> {
         let checksum = match &job.source {
-            Source::Regular(dir, name) => self.regular(dir, name, job.change)?,
-            Source::Symlink(dir, name) => self.symlink(dir, name, job.change)?,
+            Source::Regular(dir, name) => {
+                let (checksum, stat) = self.regular(dir, name, job.change)?;
+                self.was_read(job, &stat);
+                checksum
+            }
+            Source::Symlink(dir, name) => {
+                let (checksum, stat) = self.symlink(dir, name, job.change)?;
+                self.was_read(job, &stat);
+                checksum
+            }
             Source::Object(checksum) => self.object(checksum, job.change)?,
+            Source::Payload(header, payload) => self.payload(header, payload, job.change)?,
         };
         self.done.files.push((job.slot, checksum));
         Ok(())
     }
 
-    fn regular(&mut self, dir: &Dir, name: &str, change: Option<ModeChange>) -> Result<Checksum> {
+    fn was_read(&mut self, job: &Job, stat: &FileStat) {
+        if let Some(place) = job.place {
+            self.done.read.push((place, Identity::of(stat)));
+        }
+    }
+
+    fn regular(&mut self, dir: &Dir, name: &str, change: Option<ModeChange>) -> Result<(Checksum, FileStat)> {
         for _ in 0..READ_TRIES {
-            if let Some(checksum) = self.try_regular(dir, name, change)? {
-                return Ok(checksum);
+            if let Some(found) = self.try_regular(dir, name, change)? {
+                return Ok(found);
             }
         }
         let path = dir.path_of(name);
@@ -109,8 +133,13 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Makes an object of a regular file; `None` if the file changed meanwhile.
-    fn try_regular(&mut self, dir: &Dir, name: &str, change: Option<ModeChange>) -> Result<Option<Checksum>> {
+    /// Makes an object of a regular file, and says what the file was; `None` if it changed meanwhile.
+    fn try_regular(
+        &mut self,
+        dir: &Dir,
+        name: &str,
+        change: Option<ModeChange>,
+    ) -> Result<Option<(Checksum, FileStat)>> {
         let failed = |doing: &'static str| RepoError::io(doing, dir.path_of(name));
         // A hard link to an object that may stay what it is need not even be opened.
         if self.shared.linked != LinkedFiles::Read
@@ -119,7 +148,7 @@ impl<'a> Worker<'a> {
             && let Linked::Same(checksum) = self.linked_object(dir, name, &stat, change)?
         {
             self.done.cache_hits += 1;
-            return Ok(Some(checksum));
+            return Ok(Some((checksum, stat)));
         }
         // Without `NONBLOCK` a pipe put in place of the file would hold us for ever.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -132,7 +161,7 @@ impl<'a> Worker<'a> {
         let header = match self.linked_object(dir, name, &stat, change)? {
             Linked::Same(checksum) => {
                 self.done.cache_hits += 1;
-                return Ok(Some(checksum));
+                return Ok(Some((checksum, stat)));
             }
             Linked::Changed(header) => header,
             Linked::No => {
@@ -140,8 +169,25 @@ impl<'a> Worker<'a> {
                 self.header(&stat, String::new(), change, xattrs)?
             }
         };
+        if self
+            .shared
+            .may_become(&header, &stat, &file)
+            .map_err(failed("look at"))?
+        {
+            let transaction = self.shared.transaction;
+            match transaction.adopt_file(&header, &stat, &mut file, dir, name)? {
+                Adopted::Taken(checksum) => {
+                    let mtime = (0, 0);
+                    return Ok(Some((checksum, FileStat { mtime, ..stat })));
+                }
+                Adopted::Known(checksum) => return Ok(Some((checksum, stat))),
+                Adopted::Changed => return Ok(None),
+                Adopted::Impossible => {}
+            }
+        }
         if stat.size > WHOLE_LIMIT {
-            return self.large(dir, name, &header, &mut file, &stat);
+            let written = self.large(dir, name, &header, &mut file, &stat)?;
+            return Ok(written.map(|checksum| (checksum, stat)));
         }
         let Some(payload) = read_exactly(&mut file, stat.size, &mut self.buffer).map_err(failed("read"))?
         else {
@@ -151,7 +197,7 @@ impl<'a> Worker<'a> {
             .shared
             .transaction
             .write_content(&header, stat.size, &mut &*payload, None)?;
-        Ok(Some(written.checksum))
+        Ok(Some((written.checksum, stat)))
     }
 
     /// Makes an object of a large file; `None` if the file changed meanwhile.
@@ -171,7 +217,7 @@ impl<'a> Worker<'a> {
         Ok(Some(written?.checksum))
     }
 
-    fn symlink(&mut self, dir: &Dir, name: &str, change: Option<ModeChange>) -> Result<Checksum> {
+    fn symlink(&mut self, dir: &Dir, name: &str, change: Option<ModeChange>) -> Result<(Checksum, FileStat)> {
         let failed = |doing: &'static str| RepoError::io(doing, dir.path_of(name));
         let gone = || RepoError::not_found(format!("{}", dir.path_of(name).display()));
         let stat = dir.stat(name).map_err(failed("look at"))?.ok_or_else(gone)?;
@@ -180,7 +226,7 @@ impl<'a> Worker<'a> {
         }
         if let Linked::Same(checksum) = self.linked_object(dir, name, &stat, change)? {
             self.done.cache_hits += 1;
-            return Ok(checksum);
+            return Ok((checksum, stat));
         }
         let target = dir.read_link(name).map_err(failed("read the symbolic link"))?;
         let target = target
@@ -199,7 +245,7 @@ impl<'a> Worker<'a> {
             .shared
             .transaction
             .write_content(&header, 0, &mut io::empty(), None)?;
-        Ok(written.checksum)
+        Ok((written.checksum, stat))
     }
 
     /// Makes an object of another one, whose header the rules may change.
@@ -211,6 +257,15 @@ impl<'a> Worker<'a> {
         let size = reader.size();
         let transaction = self.shared.transaction;
         let written = transaction.write_content(&header, size, &mut reader, expected)?;
+        Ok(written.checksum)
+    }
+
+    /// Makes an object of a file that was read already.
+    fn payload(&self, header: &FileHeader, payload: &[u8], change: Option<ModeChange>) -> Result<Checksum> {
+        let header = self.shared.ruled(header.clone(), change);
+        let size = payload.len() as u64;
+        let transaction = self.shared.transaction;
+        let written = transaction.write_content(&header, size, &mut &*payload, None)?;
         Ok(written.checksum)
     }
 
@@ -292,10 +347,41 @@ impl Ingest<'_> {
         self.rules.drops_xattrs() || self.repo.config().disable_xattrs()
     }
 
-    /// Applies the rules to a header.
-    fn changed(&self, mut header: FileHeader, change: Option<ModeChange>) -> FileHeader {
+    /// Returns whether an open file is just what the repository would store, so that it can become the object.
+    fn may_become(&self, header: &FileHeader, stat: &FileStat, file: &File) -> io::Result<bool> {
+        if !self.adopts || stat.mode != header.mode {
+            return Ok(false);
+        }
+        if self.repo.mode() == RepoMode::BareUserOnly {
+            return Ok(true);
+        }
+        let same_owner = (stat.uid, stat.gid) == (header.uid, header.gid);
+        let mut real = xattrs::read_file(file)?;
+        real.sort_unstable();
+        let real = real
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        Ok(same_owner && real.eq(header.xattrs.iter()))
+    }
+
+    /// Returns whether extended attributes in archives are left out. Canonical permissions leave them there, as in
+    /// libostree, unless the repository could not keep them.
+    pub(super) fn drops_archived_xattrs(&self) -> bool {
+        self.rules.no_xattrs
+            || self.repo.mode() == RepoMode::BareUserOnly
+            || self.repo.config().disable_xattrs()
+    }
+
+    /// Applies the rules about owner and mode to a header.
+    pub(super) fn ruled(&self, mut header: FileHeader, change: Option<ModeChange>) -> FileHeader {
         let FileHeader { uid, gid, mode, .. } = &mut header;
         self.rules.apply(uid, gid, mode, change);
+        header
+    }
+
+    /// Applies all rules to a header.
+    fn changed(&self, header: FileHeader, change: Option<ModeChange>) -> FileHeader {
+        let mut header = self.ruled(header, change);
         if self.drops_xattrs() {
             header.xattrs = Xattrs::default();
         }

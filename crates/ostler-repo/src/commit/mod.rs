@@ -1,21 +1,27 @@
-//! Making commits from directories and other commits.
+//! Making commits from directories, archives and other commits.
 //!
 //! The calling thread walks the sources and puts the tree together; workers read, hash and, where something is new,
 //! write content objects. Between them is a queue of `QUEUE` batches of files, so memory grows with the tree's names and
 //! checksums and with nothing else. Order of effects: content objects and dirmetas as they are met, dirtrees from
 //! the bottom up when all content is there, the commit last; nothing is visible before the transaction is committed.
 
+mod bootable;
+mod consume;
 mod devino;
 mod ingest;
 mod rules;
 mod scan;
+mod sizes;
+mod tarball;
 mod tree;
 
 pub(crate) use ingest::{not_committable, usable_xattrs};
 pub(crate) use scan::{open_child, utf8_name};
 
+pub use consume::Consumed;
 pub use devino::LinkedFiles;
 pub use rules::{ModeChange, StatOverrides, TreeRules, parse_skip_list};
+pub use tarball::{ArchiveSource, PathnameFilter};
 
 use crate::error::{RepoError, Result};
 use crate::repo::Repo;
@@ -24,7 +30,7 @@ use crossbeam_channel::Receiver;
 use devino::InodeMap;
 use ingest::{Ingest, Ingested, Job, Worker};
 use ostler_format::gvariant::VarDict;
-use ostler_format::{Checksum, Commit, ObjectType, RepoMode};
+use ostler_format::{Checksum, Commit, ObjectSizes, ObjectType, RepoMode};
 use rules::PathRules;
 use scan::Scan;
 use std::borrow::Cow;
@@ -38,6 +44,10 @@ use tree::{MutableTree, WrittenTree};
 /// How many files a worker takes from the queue at once: taking them one by one would cost more than reading some.
 pub(super) const BATCH: usize = 8;
 
+/// How many bytes that were read already a batch may have, about: with the batches that wait and those that the
+/// workers have, what bounds the memory of a commit from an archive.
+pub(super) const BATCH_BYTES: usize = 1 << 20;
+
 /// Batches of files that wait for a worker: enough that none is ever idle; and few, since the directories that they
 /// lie in stay open, beside the 512 of the repository and of staging, where a process may often have but 1,024.
 const QUEUE: usize = 8;
@@ -50,6 +60,8 @@ pub enum TreeSource {
     Directory(PathBuf),
     /// The tree of a commit.
     Commit(Checksum),
+    /// An archive of files.
+    Archive(ArchiveSource),
 }
 
 /// A commit to be made.
@@ -76,6 +88,10 @@ pub struct CommitBuilder {
     pub timestamp: u64,
     /// The metadata, in the order that becomes part of the id.
     pub metadata: VarDict,
+    /// Whether the metadata say which kernel the tree has. It must have one.
+    pub bootable: bool,
+    /// Whether the metadata say how large each object is. Only archives know.
+    pub sizes: bool,
     /// How many threads read and write content; as many as there are processors by default.
     pub threads: Option<NonZero<usize>>,
 }
@@ -126,6 +142,8 @@ impl CommitBuilder {
             body: String::new(),
             timestamp,
             metadata: VarDict::new(),
+            bootable: false,
+            sizes: false,
             threads: None,
         }
     }
@@ -136,16 +154,31 @@ impl CommitBuilder {
     /// [`RepoError::Refused`] for what a commit cannot hold and for sources that do not fit over one another, and
     /// what reading the sources and writing objects returns. Objects written so far stay in the transaction.
     pub fn build(&self, transaction: &Transaction<'_>) -> Result<CommitOutcome> {
+        self.make(transaction, &mut None)
+    }
+
+    /// Does as [`build`](Self::build), and returns what is to be removed of the directories when the transaction
+    /// is committed. A bare repository may take a file over as it is; it then is an object from the moment when it was read.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
+    pub fn build_to_consume(&self, transaction: &Transaction<'_>) -> Result<(CommitOutcome, Consumed)> {
+        let mut consumed = Some(Consumed::default());
+        let outcome = self.make(transaction, &mut consumed)?;
+        Ok((outcome, consumed.unwrap_or_default()))
+    }
+
+    fn make(&self, transaction: &Transaction<'_>, consumed: &mut Option<Consumed>) -> Result<CommitOutcome> {
         let repo = transaction.repo();
         let before = transaction.stats();
         let mut stats = CommitStats::default();
-        let tree = self.write_tree(transaction, &mut stats)?;
+        let tree = self.write_tree(transaction, consumed, &mut stats)?;
         let unchanged = self.skip_if_unchanged && self.parent_has(repo, &tree)?;
         let checksum = if let Some(parent) = self.parent.filter(|_| unchanged) {
             parent
         } else {
             stats.metadata_total += 1;
-            let bytes = self.commit_of(&tree).to_bytes();
+            let bytes = self.commit_of(transaction, &tree)?.to_bytes();
             transaction.write_metadata(ObjectType::Commit, &bytes)?
         };
         let after = transaction.stats();
@@ -162,9 +195,18 @@ impl CommitBuilder {
         })
     }
 
-    fn commit_of(&self, tree: &WrittenTree) -> Commit {
-        Commit {
-            metadata: self.metadata.clone(),
+    fn commit_of(&self, transaction: &Transaction<'_>, tree: &WrittenTree) -> Result<Commit> {
+        let mut metadata = if self.bootable {
+            bootable::with_kernel(transaction, &tree.tree, &self.metadata)?
+        } else {
+            self.metadata.clone()
+        };
+        if self.sizes && transaction.repo().mode().is_archive() {
+            let sizes = sizes::of_tree(transaction, tree.tree, tree.meta)?;
+            metadata.append(ObjectSizes::KEY, sizes.to_value());
+        }
+        Ok(Commit {
+            metadata,
             parent: self.parent,
             related: Vec::new(),
             subject: self.subject.clone(),
@@ -172,7 +214,7 @@ impl CommitBuilder {
             timestamp: self.timestamp,
             root_tree: tree.tree,
             root_meta: tree.meta,
-        }
+        })
     }
 
     fn parent_has(&self, repo: &Repo, tree: &WrittenTree) -> Result<bool> {
@@ -183,7 +225,12 @@ impl CommitBuilder {
         Ok((parent.root_tree, parent.root_meta) == (tree.tree, tree.meta))
     }
 
-    fn write_tree(&self, transaction: &Transaction<'_>, stats: &mut CommitStats) -> Result<WrittenTree> {
+    fn write_tree(
+        &self,
+        transaction: &Transaction<'_>,
+        consumed: &mut Option<Consumed>,
+        stats: &mut CommitStats,
+    ) -> Result<WrittenTree> {
         let repo = transaction.repo();
         let mut rules = Cow::Borrowed(&self.rules);
         if repo.mode() == RepoMode::BareUserOnly {
@@ -204,8 +251,9 @@ impl CommitBuilder {
             rules: &rules,
             linked: self.linked_files,
             inodes: &inodes,
+            adopts: consumed.is_some() && matches!(repo.mode(), RepoMode::Bare | RepoMode::BareUserOnly),
         };
-        self.read_sources(&shared, &mut tree, stats)?;
+        self.read_sources(&shared, &mut tree, consumed, stats)?;
         if !tree.has_root() {
             return Err(RepoError::Refused {
                 detail: "Can't commit an empty tree".to_owned(),
@@ -221,6 +269,7 @@ impl CommitBuilder {
         &self,
         shared: &Ingest<'_>,
         tree: &mut MutableTree<'_>,
+        consumed: &mut Option<Consumed>,
         stats: &mut CommitStats,
     ) -> Result<()> {
         let failed = AtomicBool::new(false);
@@ -251,15 +300,23 @@ impl CommitBuilder {
                 paths: PathRules::new(shared.rules),
                 jobs,
                 batch: Vec::with_capacity(BATCH),
+                batch_bytes: 0,
                 metas: HashMap::new(),
                 dirmetas: 0,
+                consumed: consumed.take(),
                 failed: &failed,
             };
             let walked = self.walk_sources(&mut scan).and_then(|()| scan.submit_rest());
             stats.metadata_total += scan.dirmetas;
             // The queue ends with the sender.
-            let Scan { paths, jobs, .. } = scan;
+            let Scan {
+                paths,
+                jobs,
+                consumed: noted,
+                ..
+            } = scan;
             drop(jobs);
+            *consumed = noted;
             let walked = walked.and_then(|()| paths.finish());
             if walked.is_err() {
                 failed.store(true, Ordering::Relaxed);
@@ -273,6 +330,11 @@ impl CommitBuilder {
             for (slot, checksum) in done.files {
                 tree.set_file(slot, checksum);
             }
+            if let Some(consumed) = consumed {
+                for (place, identity) in done.read {
+                    consumed.read(place, identity);
+                }
+            }
         }
         walked
     }
@@ -285,6 +347,7 @@ impl CommitBuilder {
                     let commit = scan.shared.repo.load_commit(checksum)?;
                     scan.commit(commit.root_tree, commit.root_meta)?;
                 }
+                TreeSource::Archive(archive) => scan.archive(archive)?,
             }
         }
         Ok(())

@@ -44,7 +44,7 @@ pub enum ModeChange {
 /// Modes for single paths, as read from a file of lines `MODE PATH` and `=MODE PATH`.
 ///
 /// The numbers are decimal. Without `=` the bits are added to those that the file has; libostree forgets these for
-/// directories other than the root, and ids must be equal, so it is the same here.
+/// directories on disk other than the root, and ids must be equal, so it is the same here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatOverrides(BTreeMap<String, ModeChange>);
 

@@ -4,10 +4,11 @@
 //! so that as many descriptors are open as the tree is deep, and those of directories whose files are still
 //! waiting.
 
-use super::BATCH;
+use super::consume::Consumed;
 use super::ingest::{Ingest, Job, Source, not_committable, usable_xattrs};
 use super::rules::{ModeChange, PathRules, Verdict};
 use super::tree::{MutableTree, NodeId, Slot};
+use super::{BATCH, BATCH_BYTES};
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind};
 use crate::walk::{MAX_DEPTH, push_name, too_deep};
@@ -29,10 +30,14 @@ pub(super) struct Scan<'a, 't> {
     pub(super) jobs: Sender<Vec<Job>>,
     /// Files that wait until there are enough to hand on.
     pub(super) batch: Vec<Job>,
+    /// How many bytes they hold that were read already.
+    pub(super) batch_bytes: usize,
     /// Dirmetas that were written: there are few that differ.
     pub(super) metas: HashMap<DirMeta, Checksum>,
     /// How many directories came by.
     pub(super) dirmetas: u64,
+    /// What is to be removed afterwards, if anything is.
+    pub(super) consumed: Option<Consumed>,
     /// Whether a worker failed, so that going on is in vain.
     pub(super) failed: &'a AtomicBool,
 }
@@ -52,6 +57,9 @@ impl Scan<'_, '_> {
         let root = Dir::open(path).map_err(|error| RepoError::Refused {
             detail: format!("opendir({}): {}", path.display(), system_text(&error)),
         })?;
+        if let Some(consumed) = &mut self.consumed {
+            consumed.begin(path.to_path_buf(), root.clone());
+        }
         let mut path = String::from("/");
         let mut stack: Vec<Frame> = Vec::new();
         stack.extend(self.enter(root, MutableTree::ROOT, &path, 0)?);
@@ -64,6 +72,7 @@ impl Scan<'_, '_> {
             let above = path.len();
             push_name(&mut path, &name);
             if self.paths.is_skipped(&path) {
+                self.note_skipped(&path);
                 path.truncate(above);
                 continue;
             }
@@ -83,6 +92,9 @@ impl Scan<'_, '_> {
         let Verdict::Take(change) = self.paths.look_up(path, S_IFDIR) else {
             return Ok(None);
         };
+        if let Some(consumed) = &mut self.consumed {
+            consumed.directory(path);
+        }
         let failed = |doing: &'static str| RepoError::io(doing, dir.path());
         let stat = dir.stat_self().map_err(failed("look at"))?;
         let xattrs = if self.shared.drops_xattrs() {
@@ -124,11 +136,30 @@ impl Scan<'_, '_> {
         name: String,
         kind: fn(Dir, String) -> Source,
     ) -> Result<()> {
-        let Verdict::Take(change) = self.look_up_file(directory, &name) else {
+        if !self.paths.matter() && self.consumed.is_none() {
+            let slot = self.tree.put_file(node, &name)?;
+            return self.submit(kind(source.clone(), name), slot, None);
+        }
+        let mut path = String::from(directory);
+        push_name(&mut path, &name);
+        let Verdict::Take(change) = self.paths.look_up(&path, S_IFREG) else {
+            self.note_skipped(&path);
             return Ok(());
         };
+        let place = self.consumed.as_mut().map(|consumed| consumed.file(&path));
         let slot = self.tree.put_file(node, &name)?;
-        self.submit(kind(source.clone(), name), slot, change)
+        self.submit_job(Job {
+            source: kind(source.clone(), name),
+            slot,
+            change,
+            place,
+        })
+    }
+
+    fn note_skipped(&mut self, path: &str) {
+        if let Some(consumed) = &mut self.consumed {
+            consumed.skipped(path);
+        }
     }
 
     fn look_up_file(&mut self, directory: &str, name: &str) -> Verdict {
@@ -140,9 +171,21 @@ impl Scan<'_, '_> {
         self.paths.look_up(&path, S_IFREG)
     }
 
-    fn submit(&mut self, source: Source, slot: Slot, change: Option<ModeChange>) -> Result<()> {
-        self.batch.push(Job { source, slot, change });
-        if self.batch.len() < BATCH {
+    pub(super) fn submit(&mut self, source: Source, slot: Slot, change: Option<ModeChange>) -> Result<()> {
+        self.submit_job(Job {
+            source,
+            slot,
+            change,
+            place: None,
+        })
+    }
+
+    fn submit_job(&mut self, job: Job) -> Result<()> {
+        if let Source::Payload(_, payload) = &job.source {
+            self.batch_bytes += payload.len();
+        }
+        self.batch.push(job);
+        if self.batch.len() < BATCH && self.batch_bytes < BATCH_BYTES {
             return Ok(());
         }
         self.submit_rest()
@@ -150,6 +193,7 @@ impl Scan<'_, '_> {
 
     /// Hands the files that wait for a full batch to the workers.
     pub(super) fn submit_rest(&mut self) -> Result<()> {
+        self.batch_bytes = 0;
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
         let sent = !self.failed.load(Ordering::Relaxed) && self.jobs.send(batch).is_ok();
         // What failed was a worker, and its failure is what will be reported.
@@ -159,12 +203,22 @@ impl Scan<'_, '_> {
     }
 
     /// Applies the rules to a dirmeta, writes it and gives it to a directory.
-    fn set_meta(&mut self, node: NodeId, mut meta: DirMeta, change: Option<ModeChange>) -> Result<()> {
+    pub(super) fn set_meta(
+        &mut self,
+        node: NodeId,
+        mut meta: DirMeta,
+        change: Option<ModeChange>,
+    ) -> Result<()> {
         let DirMeta { uid, gid, mode, .. } = &mut meta;
         self.shared.rules.apply(uid, gid, mode, change);
         if self.shared.drops_xattrs() {
             meta.xattrs = Xattrs::default();
         }
+        self.set_plain_meta(node, meta)
+    }
+
+    /// Writes a dirmeta as it is and gives it to a directory.
+    pub(super) fn set_plain_meta(&mut self, node: NodeId, meta: DirMeta) -> Result<()> {
         self.dirmetas += 1;
         let known = self.metas.get(&meta).copied();
         let checksum = known.map_or_else(

@@ -135,6 +135,42 @@ impl<'r> MutableTree<'r> {
         Ok(self.new_slot(None))
     }
 
+    /// Puts another name of a file into a directory, in place of a file of that name.
+    ///
+    /// # Errors
+    /// [`RepoError::Refused`] if there is a directory of that name.
+    pub(super) fn link_file(&mut self, id: NodeId, name: &str, slot: Slot) -> Result<()> {
+        self.put_file(id, name)?;
+        if let Contents::Open { files, .. } = &mut self.node(id).contents {
+            files.insert(name.into(), slot);
+        }
+        Ok(())
+    }
+
+    /// Returns the file of that name in a directory.
+    ///
+    /// # Errors
+    /// What loading dirtrees returns.
+    pub(super) fn find_file(&mut self, id: NodeId, name: &str) -> Result<Option<Slot>> {
+        self.open(id)?;
+        Ok(match &self.node(id).contents {
+            Contents::Open { files, .. } => files.get(name).copied(),
+            Contents::Stored(_) => None,
+        })
+    }
+
+    /// Returns the directory of that name in a directory.
+    ///
+    /// # Errors
+    /// What loading dirtrees returns.
+    pub(super) fn find_dir(&mut self, id: NodeId, name: &str) -> Result<Option<NodeId>> {
+        self.open(id)?;
+        Ok(match &self.node(id).contents {
+            Contents::Open { dirs, .. } => dirs.get(name).copied(),
+            Contents::Stored(_) => None,
+        })
+    }
+
     /// Fills a slot in.
     pub(super) fn set_file(&mut self, slot: Slot, checksum: Checksum) {
         if let Some(entry) = self.slots.get_mut(slot.0) {

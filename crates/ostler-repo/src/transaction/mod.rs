@@ -14,11 +14,13 @@
 //! "Already there" is asked of staging and of this repository, never of its parents. An object found in a
 //! staging directory that was taken over is hashed before anybody relies on it, and dropped when broken.
 
+mod adopt;
 mod content;
 mod import;
 mod metadata;
 mod staged;
 
+pub(crate) use adopt::Adopted;
 pub use content::hash_content;
 pub use import::Trust;
 
@@ -214,6 +216,29 @@ impl<'repo> Transaction<'repo> {
             return staged.ok_or_else(|| missing(&name));
         }
         self.repo.open_content(checksum)
+    }
+
+    /// Returns the size of a content object as an archive stores it, and that of its content: of a symbolic link, the length of
+    /// its target.
+    ///
+    /// # Errors
+    /// As [`open_content`](Self::open_content).
+    pub(crate) fn content_sizes(&self, checksum: &Checksum) -> Result<(u64, u64)> {
+        let name = ObjectName::new(*checksum, ObjectType::File);
+        let stored = if self.staged.contains(&name) {
+            let staged = self.staging.loose(false).stat(&name)?;
+            staged.ok_or_else(|| missing(&name))?.size
+        } else {
+            self.repo.object_size(&name)?
+        };
+        let content = self.open_content(checksum)?;
+        let header = content.header();
+        let unpacked = if header.is_symlink() {
+            header.symlink_target.len() as u64
+        } else {
+            content.size()
+        };
+        Ok((stored, unpacked))
     }
 
     /// Returns what was done so far.

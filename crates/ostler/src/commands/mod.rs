@@ -2,11 +2,13 @@
 
 mod cat;
 mod checkout;
+mod checksum;
 mod commit;
 mod completions;
 mod config;
 mod demo;
 mod diff;
+mod export;
 mod fsck;
 mod init;
 mod log;
@@ -40,6 +42,10 @@ pub(crate) enum Command {
     Ls(ls::Args),
     /// Print the contents of files of a commit
     Cat(cat::Args),
+    /// Write the tree of a commit as a tar archive
+    Export(export::Args),
+    /// Print the checksum that a file would have as an object
+    Checksum(checksum::Args),
     /// Print an object
     Show(show::Args),
     /// Print a commit and its ancestors
@@ -80,6 +86,8 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Diff(args) => diff::run(context, &args),
         Command::Ls(args) => ls::run(context, &args),
         Command::Cat(args) => cat::run(context, &args),
+        Command::Export(args) => export::run(context, &args),
+        Command::Checksum(args) => checksum::run(context, &args),
         Command::Show(args) => show::run(context, &args),
         Command::Log(args) => log::run(context, &args),
         Command::RevParse(args) => rev_parse::run(context, &args),

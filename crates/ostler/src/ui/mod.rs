@@ -29,6 +29,19 @@ pub(crate) struct Ui {
     out: Mutex<BufWriter<Stdout>>,
 }
 
+/// Standard output, held for a stream of bytes.
+struct Stream<'a>(MutexGuard<'a, BufWriter<Stdout>>);
+
+impl io::Write for Stream<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 const RED: &str = "\u{1b}[1;31m";
 const CYAN: &str = "\u{1b}[36m";
 const RESET: &str = "\u{1b}[0m";
@@ -67,6 +80,17 @@ impl Ui {
     /// Writes bytes of data as they are.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
         written(self.out().write_all(bytes))
+    }
+
+    /// Returns standard output for a stream of bytes.
+    pub(crate) fn stream(&self) -> impl io::Write {
+        Stream(self.out())
+    }
+
+    /// Returns whether standard output is a terminal.
+    #[expect(clippy::unused_self, reason = "the streams are behind this type")]
+    pub(crate) fn prints_to_terminal(&self) -> bool {
+        io::stdout().is_terminal()
     }
 
     /// Writes one JSON object on a line of its own.
@@ -133,6 +157,15 @@ impl Ui {
     /// Starts showing a transfer on a terminal; a pipe sees nothing.
     pub(crate) fn transfer(&self, objects: u64, bytes: u64) -> Progress {
         Progress::of_transfer(objects, bytes, self.terminal && !self.json)
+    }
+
+    /// Does `work`, and shows on a terminal meanwhile what `shown` returns; a pipe sees nothing.
+    pub(crate) fn while_counting<T>(&self, shown: impl Fn() -> String + Sync, work: impl FnOnce() -> T) -> T {
+        if self.terminal && !self.json {
+            progress::while_counting(&shown, work)
+        } else {
+            work()
+        }
     }
 
     /// Starts showing progress on a terminal; a pipe sees nothing.

@@ -1,9 +1,34 @@
 //! Progress of a long job: a bar on a terminal, nothing in a pipe.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 /// The bar of a transfer: what is done, how fast, and how long it will take.
 const TRANSFER: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+
+/// How often counters are shown anew.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Does `work` while another thread shows what `shown` returns.
+pub(super) fn while_counting<T>(shown: &(dyn Fn() -> String + Sync), work: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        // Its end closes the channel, be it by a panic.
+        let (_working, done) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{msg}") {
+                bar.set_style(style);
+            }
+            while done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                bar.set_message(shown());
+            }
+            bar.finish_and_clear();
+        });
+        work()
+    })
+}
 
 /// A running progress display; it vanishes when dropped.
 #[derive(Debug)]

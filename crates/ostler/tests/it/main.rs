@@ -1,6 +1,7 @@
 //! The binary from outside: the same words as stock ostree, and what is ours alone.
 #![cfg(test)]
 
+mod archives;
 mod commit_faults;
 mod demo;
 mod fixture;

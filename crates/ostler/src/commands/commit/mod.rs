@@ -1,19 +1,25 @@
-//! `commit`: a new commit from directories and other commits.
+//! `commit`: a new commit from directories, archives and other commits.
 
+mod labels;
+mod message;
 mod metadata;
+mod sources;
 
 use crate::context::Context;
 use crate::dates;
 use crate::exit;
+use crate::sizes::format_size;
 use crate::switch;
 use anyhow::{Context as _, bail};
+use labels::Labels;
 use ostler_format::{Checksum, Refspec};
 use ostler_repo::commit::{
-    CommitBuilder, CommitOutcome, LinkedFiles, StatOverrides, TreeRules, TreeSource, parse_skip_list,
+    CommitBuilder, CommitOutcome, Consumed, LinkedFiles, StatOverrides, TreeRules, parse_skip_list,
 };
 use ostler_repo::refs::{Expected, RefEdit};
-use ostler_repo::{Repo, TransactionOptions};
+use ostler_repo::{Repo, Transaction, TransactionOptions};
 use serde::Serialize;
+use sources::Tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +30,10 @@ use std::path::{Path, PathBuf};
 Examples:
   ostler --repo=/srv/repo commit -b os/stable -s 'Release 5' --tree=dir=build
   ostler --repo=/srv/repo commit -b os/stable --tree=ref=os/base --tree=dir=overlay --skip-if-unchanged
-  ostler --repo=/srv/repo commit -b app --owner-uid=0 --owner-gid=0 --canonical-permissions build")]
+  ostler --repo=/srv/repo commit -b app --owner-uid=0 --owner-gid=0 --canonical-permissions build
+  xz -dc rootfs.tar.xz | ostler --repo=/srv/repo commit -b os/stable --tree=tar=-
+  ostler --repo=/srv/repo commit -b os/stable --tree=tar=packages.tar --tar-autocreate-parents \\
+      --tar-pathname-filter='^etc/,usr/etc/' --bootable")]
 pub(crate) struct Args {
     /// Parent commit, or \"none\" [default: the commit of the branch]
     #[arg(long, value_name = "COMMIT")]
@@ -38,6 +47,9 @@ pub(crate) struct Args {
     /// Read the description from a file
     #[arg(short = 'F', long, value_name = "FILE")]
     body_file: Option<PathBuf>,
+    /// Write subject and description in an editor
+    #[arg(short, long)]
+    editor: bool,
     /// Ref to move to the commit
     #[arg(short, long)]
     branch: Option<String>,
@@ -53,9 +65,16 @@ pub(crate) struct Args {
     /// Start from the tree of a commit, which no option changes
     #[arg(long, value_name = "REV")]
     base: Option<String>,
-    /// Overlay a directory (dir=PATH) or a commit (ref=COMMIT); the later wins
-    #[arg(long, value_name = "dir=PATH|ref=COMMIT")]
+    /// Overlay a directory (dir=PATH), an archive (tar=FILE, or tar=- for standard input) or a commit
+    /// (ref=COMMIT); the later wins
+    #[arg(long, value_name = "dir=PATH|tar=FILE|ref=COMMIT")]
     tree: Vec<Tree>,
+    /// Make directories that an archive lacks
+    #[arg(long)]
+    tar_autocreate_parents: bool,
+    /// Change the paths of an archive: replace what a regular expression matches
+    #[arg(long, value_name = "REGEX,REPLACEMENT")]
+    tar_pathname_filter: Option<String>,
     /// Add a string to the metadata
     #[arg(long, value_name = "KEY=VALUE")]
     add_metadata_string: Vec<String>,
@@ -68,6 +87,12 @@ pub(crate) struct Args {
     /// Add a string to the detached metadata
     #[arg(long, value_name = "KEY=VALUE")]
     add_detached_metadata_string: Vec<String>,
+    /// Say in the metadata which kernel the tree has
+    #[arg(long)]
+    bootable: bool,
+    /// Say in the metadata how large each object is, if the repository is an archive
+    #[arg(long)]
+    generate_sizes: bool,
     /// Owner of all files and directories
     #[arg(long, value_name = "UID")]
     owner_uid: Option<u32>,
@@ -89,6 +114,9 @@ pub(crate) struct Args {
     /// The same, whatever owners and modes the other options ask for
     #[arg(short = 'I', long)]
     devino_canonical: bool,
+    /// Remove from directories what was committed, when it is
+    #[arg(long)]
+    consume: bool,
     /// Write nothing if the contents are those of the parent
     #[arg(long)]
     skip_if_unchanged: bool,
@@ -98,6 +126,10 @@ pub(crate) struct Args {
     /// File of paths to leave out
     #[arg(long, value_name = "FILE")]
     skip_list: Option<PathBuf>,
+    #[command(flatten)]
+    labels: Labels,
+    #[command(flatten)]
+    signing: Signing,
     /// Print counters too
     #[arg(long)]
     table_output: bool,
@@ -113,24 +145,25 @@ pub(crate) struct Args {
     path: Option<PathBuf>,
 }
 
-/// One `--tree`.
-#[derive(Debug, Clone)]
-enum Tree {
-    Directory(PathBuf),
-    Revision(String),
-}
-
-impl std::str::FromStr for Tree {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some(("dir", path)) => Ok(Self::Directory(path.into())),
-            Some(("ref", rev)) => Ok(Self::Revision(rev.to_owned())),
-            Some((kind, _)) => Err(format!("invalid tree type '{}'", kind.escape_debug())),
-            None => Err("missing type: dir=PATH or ref=COMMIT".to_owned()),
-        }
-    }
+/// What would sign the commit.
+#[derive(Debug, clap::Args)]
+struct Signing {
+    /// Not possible yet: sign the commit afterwards
+    #[arg(long, value_name = "KEY-ID")]
+    gpg_sign: Vec<String>,
+    #[arg(long, value_name = "DIRECTORY", hide = true)]
+    gpg_homedir: Option<PathBuf>,
+    /// Not possible yet: sign the commit afterwards
+    #[arg(long, value_name = "KEY")]
+    sign: Vec<String>,
+    /// Not possible yet: sign the commit afterwards
+    #[arg(long, value_name = "FILE")]
+    sign_from_file: Vec<PathBuf>,
+    #[arg(long, value_name = "TYPE", hide = true)]
+    sign_type: Option<String>,
+    /// Not possible: stock tools can tell what composefs needs
+    #[arg(long)]
+    generate_composefs_metadata: bool,
 }
 
 /// What is printed, in the order of `--table-output`.
@@ -154,6 +187,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             "a branch must be specified with --branch, or use --orphan",
         ));
     }
+    refuse_signing(&args.signing)?;
     let durable = args.fsync.unwrap_or(true) && !args.disable_fsync;
     let repo = context.open_synced(durable)?;
     let branch = args.branch.as_deref().map(str::parse::<Refspec>).transpose()?;
@@ -172,12 +206,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         Some("none") => None,
         Some(rev) => Some(repo.resolve_rev(rev)?),
     };
+    labels::refuse_policy(&repo, args)?;
     let builder = builder(context, args, &repo, parent)?;
     let detached = metadata::detached(args)?;
     let mut transaction = repo.begin_with(TransactionOptions {
         allow_split_xattrs: context.environment().write_split_xattrs,
     })?;
-    let outcome = builder.build(&transaction)?;
+    let (outcome, consumed) = build(context, args, &builder, &transaction)?;
     if outcome.is_new {
         if let Some(detached) = &detached {
             transaction.write_detached(&outcome.checksum, detached)?;
@@ -190,7 +225,56 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     } else {
         transaction.abort()?;
     }
+    if let Some(consumed) = consumed {
+        for path in consumed.remove()? {
+            let path = path.display();
+            context
+                .ui()
+                .note(&format!("{path} changed since it was committed, and is left"));
+        }
+    }
     print(context, args, &outcome)
+}
+
+/// Reads the sources and writes the commit, and shows on a terminal how far it is.
+fn build(
+    context: &Context,
+    args: &Args,
+    builder: &CommitBuilder,
+    transaction: &Transaction<'_>,
+) -> anyhow::Result<(CommitOutcome, Option<Consumed>)> {
+    let shown = || {
+        let stats = transaction.stats();
+        let objects = stats.content_objects + stats.metadata_objects;
+        let bytes = format_size(stats.content_written_bytes);
+        format!("committing: {objects} objects, {bytes} new")
+    };
+    context.ui().while_counting(shown, || {
+        if !args.consume {
+            return Ok((builder.build(transaction)?, None));
+        }
+        let (outcome, consumed) = builder.build_to_consume(transaction)?;
+        Ok((outcome, Some(consumed)))
+    })
+}
+
+/// Refuses what would leave a commit without what was asked for.
+fn refuse_signing(signing: &Signing) -> anyhow::Result<()> {
+    for (option, given) in [
+        ("--gpg-sign", !signing.gpg_sign.is_empty()),
+        ("--sign", !signing.sign.is_empty()),
+        ("--sign-from-file", !signing.sign_from_file.is_empty()),
+    ] {
+        if given {
+            bail!(
+                "{option}: signing is not supported; commit without it, and sign the commit with stock ostree"
+            );
+        }
+    }
+    if signing.generate_composefs_metadata {
+        bail!("--generate-composefs-metadata: digests of composefs images are not supported");
+    }
+    Ok(())
 }
 
 fn builder(
@@ -204,7 +288,7 @@ fn builder(
         None => dates::of_new_commit(context.environment())?,
     };
     let mut builder = CommitBuilder::new(timestamp);
-    builder.sources = sources(args, repo)?;
+    builder.sources = sources::of(args, repo)?;
     builder.rules = rules(args)?;
     builder.base = args
         .base
@@ -218,32 +302,11 @@ fn builder(
     };
     builder.parent = parent;
     builder.skip_if_unchanged = args.skip_if_unchanged;
-    builder.subject = args.subject.clone().unwrap_or_default();
-    builder.body = match &args.body_file {
-        Some(file) => text_of(file)?,
-        None => args.body.clone().unwrap_or_default(),
-    };
+    (builder.subject, builder.body) = message::of(context, args)?;
+    builder.bootable = args.bootable;
+    builder.sizes = args.generate_sizes;
     builder.metadata = metadata::of_commit(repo, args, parent.as_ref())?;
     Ok(builder)
-}
-
-fn sources(args: &Args, repo: &Repo) -> anyhow::Result<Vec<TreeSource>> {
-    if args.tree.is_empty() {
-        let path = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
-        return Ok(vec![TreeSource::Directory(path)]);
-    }
-    if args.path.is_some() {
-        return Err(exit::usage("give either --tree or a PATH"));
-    }
-    args.tree
-        .iter()
-        .map(|tree| {
-            Ok(match tree {
-                Tree::Directory(path) => TreeSource::Directory(path.clone()),
-                Tree::Revision(rev) => TreeSource::Commit(repo.resolve_rev(rev)?),
-            })
-        })
-        .collect()
 }
 
 fn rules(args: &Args) -> anyhow::Result<TreeRules> {

@@ -1,0 +1,105 @@
+//! Making a file itself an object, where it is just what a bare repository stores.
+//!
+//! The file is hashed, then it gets the name of the object as a hard link, and at last the time that objects have. Whoever
+//! hands it in gives it up: its own name is removed when the object is in place.
+
+use super::{Transaction, hash_content};
+use crate::error::{RepoError, Result};
+use crate::fs::{Dir, FileStat, Linked};
+use ostler_format::{Checksum, FileHeader, ObjectName, ObjectType};
+use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+use std::fs::File;
+use std::io::{self, Seek as _};
+
+/// What became of a file that was to be an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adopted {
+    /// It is the object.
+    Taken(Checksum),
+    /// There was such an object already.
+    Known(Checksum),
+    /// It changed while it was looked at.
+    Changed,
+    /// It cannot have another name, or not there.
+    Impossible,
+}
+
+impl Transaction<'_> {
+    /// Makes an open file, which is found under `name` in `dir`, an object. Owner, mode and extended attributes are
+    /// those of `header` already, and `before` is what the file was when it was opened.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub(crate) fn adopt_file(
+        &self,
+        header: &FileHeader,
+        before: &FileStat,
+        file: &mut File,
+        dir: &Dir,
+        name: &str,
+    ) -> Result<Adopted> {
+        self.files.check(header)?;
+        let staging = self.staging.dir();
+        let here = staging
+            .stat_self()
+            .map_err(RepoError::io("look at", staging.path()))?;
+        if here.dev != before.dev {
+            return Ok(Adopted::Impossible);
+        }
+        let failed = |doing: &'static str| RepoError::io(doing, dir.path_of(name));
+        let hashed = hash_content(header, before.size, file);
+        file.rewind().map_err(failed("read"))?;
+        let after = FileStat::of(file).map_err(failed("look at"))?;
+        if (after.size, after.mtime) != (before.size, before.mtime) {
+            return Ok(Adopted::Changed);
+        }
+        let checksum = hashed?;
+        let object = ObjectName::new(checksum, ObjectType::File);
+        if self.has(&object)? {
+            self.count_content(false, before.size);
+            return Ok(Adopted::Known(checksum));
+        }
+        let linked = match self.staging.link_from(&object, dir, name) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::CrossesDevices
+                        | io::ErrorKind::TooManyLinks
+                        | io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::Unsupported
+                ) =>
+            {
+                return Ok(Adopted::Impossible);
+            }
+            linked => linked.map_err(failed("link"))?,
+        };
+        if linked == Linked::New {
+            // Somebody may have put another file under the name.
+            let named = self.staging.loose(false).stat(&object)?;
+            if named.is_none_or(|named| (named.dev, named.ino) != (before.dev, before.ino)) {
+                self.staging.remove(&object)?;
+                return Ok(Adopted::Changed);
+            }
+            let times = Timestamps {
+                last_access: Timespec {
+                    tv_sec: 0,
+                    tv_nsec: UTIME_OMIT,
+                },
+                last_modification: Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0,
+                },
+            };
+            rustix::fs::futimens(&*file, &times)
+                .map_err(io::Error::from)
+                .map_err(failed("set the time of"))?;
+        }
+        let new = self.note(linked, &object)?;
+        self.count_content(new, before.size);
+        Ok(if new {
+            Adopted::Taken(checksum)
+        } else {
+            Adopted::Known(checksum)
+        })
+    }
+}
