@@ -15,6 +15,7 @@ mod deltas;
 pub mod diff;
 pub mod error;
 mod export;
+pub mod finder;
 pub mod flip;
 mod free_space;
 pub mod fs;
@@ -35,6 +36,7 @@ mod settle;
 pub mod staging;
 mod summary;
 mod transaction;
+pub mod usb;
 pub mod walk;
 mod xattrs;
 

@@ -78,12 +78,16 @@ impl Context {
         self.open_synced_at(&system, durable)
     }
 
-    fn open_synced_at(&self, path: &Path, durable: bool) -> anyhow::Result<Repo> {
-        let options = OpenOptions {
+    /// Returns how repositories are opened; without `durable` so that nothing in them is synced.
+    pub(crate) fn open_options(&self, durable: bool) -> OpenOptions {
+        OpenOptions {
             boot_id: self.environment.boot_id.clone(),
             without_fsync: !durable,
-        };
-        let repo = Repo::open_with(path, options)?;
+        }
+    }
+
+    fn open_synced_at(&self, path: &Path, durable: bool) -> anyhow::Result<Repo> {
+        let repo = Repo::open_with(path, self.open_options(durable))?;
         if self.global.verbose {
             let (path, mode) = (path.display(), repo.mode());
             self.ui.note(&format!("repository {path}, mode {mode}"));

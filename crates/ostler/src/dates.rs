@@ -52,6 +52,14 @@ pub(crate) fn summary_date(seconds: u64) -> String {
     }
 }
 
+/// Returns the form of `find-remotes`: `2023-11-14T22:13:20Z`.
+pub(crate) fn found_date(seconds: u64) -> String {
+    match zoned(seconds, TimeZone::UTC) {
+        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => "invalid".to_owned(),
+    }
+}
+
 /// Returns the time in a zone.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! clock are read in [`environment`], and [`exit`] decides the status. A command is one file in [`commands`].
 
 mod cli;
+mod collection_refs;
 mod commands;
 mod commit_text;
 mod context;
@@ -15,6 +16,7 @@ mod external;
 mod hints;
 mod interrupt;
 mod key_value;
+mod mounts;
 mod program;
 mod sizes;
 mod switch;

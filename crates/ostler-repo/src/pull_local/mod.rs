@@ -23,7 +23,7 @@ use crate::lock::LockKind;
 use crate::partial::Partial;
 use crate::refs::{Expected, RefEdit};
 use crate::repo::Repo;
-use ostler_format::{Refspec, RemoteName};
+use ostler_format::RemoteName;
 use plan::Plan;
 
 /// What to copy, and how.
@@ -111,7 +111,7 @@ pub fn pull_local_with(
     let pinned = source.lock(LockKind::Shared)?;
     let kept = repo.lock(LockKind::Shared)?;
     let plan = Plan::make(repo, source, targets, options)?;
-    let edits = ref_edits(repo, &plan, options)?;
+    let edits = ref_edits(repo, &plan)?;
     if plan.is_empty() {
         pinned.release()?;
         kept.release()?;
@@ -150,17 +150,13 @@ pub fn pull_local_with(
 }
 
 /// Returns the refs that are to move, each from the value that it has now.
-fn ref_edits(repo: &Repo, plan: &Plan, options: &PullLocalOptions) -> Result<Vec<RefEdit>> {
+fn ref_edits(repo: &Repo, plan: &Plan) -> Result<Vec<RefEdit>> {
     let mut edits = Vec::new();
     for (name, commit) in &plan.refs {
-        let refspec = Refspec {
-            remote: options.remote.clone(),
-            name: name.clone(),
-        };
-        let old = repo.read_ref(&refspec)?;
+        let old = repo.read_key(name)?;
         if old.as_ref() != Some(commit) {
             edits.push(RefEdit {
-                name: refspec.into(),
+                name: name.clone(),
                 expected: old.map_or(Expected::Absent, Expected::Is),
                 new: Some(*commit),
             });

@@ -9,8 +9,9 @@ use super::target::{PullTarget, Wanted, resolve};
 use crate::bindings::binding_problem;
 use crate::error::{RepoError, Result};
 use crate::partial::Partial;
+use crate::refs::RefKey;
 use crate::repo::Repo;
-use ostler_format::{Checksum, CollectionId, Commit, DirTree, ObjectName, ObjectType, RefName, Refspec};
+use ostler_format::{Checksum, CollectionId, Commit, DirTree, ObjectName, ObjectType, RefName};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A commit to be copied.
@@ -30,7 +31,7 @@ pub(super) struct Plan {
     pub(super) trees: Vec<ObjectName>,
     /// Commits whose detached metadata differs from the target's.
     pub(super) detached: Vec<Checksum>,
-    pub(super) refs: BTreeMap<RefName, Checksum>,
+    pub(super) refs: BTreeMap<RefKey, Checksum>,
 }
 
 impl Plan {
@@ -47,7 +48,7 @@ impl Plan {
         }
         planner.plan.refs = wanted
             .into_iter()
-            .filter_map(|wanted| Some((wanted.reference?, wanted.commit)))
+            .filter_map(|wanted| Some((wanted.key(options.remote.as_ref())?, wanted.commit)))
             .collect();
         Ok(planner.plan)
     }
@@ -94,6 +95,7 @@ impl<'a> Planner<'a> {
         let mut next = Some(wanted.commit);
         let mut left = self.options.depth;
         let mut reference = wanted.reference.as_ref();
+        let collection = wanted.collection.as_ref().or(self.collection.as_ref()).cloned();
         while let Some(checksum) = next.take() {
             let commit = match self.source.load_commit(&checksum) {
                 Ok(commit) => commit,
@@ -101,7 +103,7 @@ impl<'a> Planner<'a> {
                 Err(error) if error.is_not_found() && checksum != wanted.commit => break,
                 Err(error) => return Err(error),
             };
-            self.check_bindings(&checksum, &commit, reference.take())?;
+            self.check_bindings(&checksum, &commit, reference.take(), collection.as_ref())?;
             let before = self.followed.get(&checksum).copied();
             if before.is_none() {
                 self.add_commit(&checksum, &commit, old.as_ref())?;
@@ -155,13 +157,10 @@ impl<'a> Planner<'a> {
 
     /// Returns the commit that the target has for the ref.
     fn old_tip(&self, wanted: &Wanted) -> Result<Option<Checksum>> {
-        let Some(name) = &wanted.reference else {
-            return Ok(None);
-        };
-        self.repo.read_ref(&Refspec {
-            remote: self.options.remote.clone(),
-            name: name.clone(),
-        })
+        match wanted.key(self.options.remote.as_ref()) {
+            Some(key) => self.repo.read_key(&key),
+            None => Ok(None),
+        }
     }
 
     fn check_bindings(
@@ -169,11 +168,12 @@ impl<'a> Planner<'a> {
         checksum: &Checksum,
         commit: &Commit,
         reference: Option<&RefName>,
+        collection: Option<&CollectionId>,
     ) -> Result<()> {
         if !self.options.verify_bindings {
             return Ok(());
         }
-        match binding_problem(commit, reference, self.collection.as_ref()) {
+        match binding_problem(commit, reference, collection) {
             None => Ok(()),
             Some(problem) => Err(RepoError::invalid(format!("commit {checksum}"), problem)),
         }

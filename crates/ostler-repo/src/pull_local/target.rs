@@ -1,9 +1,9 @@
 //! What is asked for: a ref, a commit, or a ref at a commit.
 
 use crate::error::{RepoError, Result};
-use crate::refs::RefScope;
+use crate::refs::{RefKey, RefScope};
 use crate::repo::Repo;
-use ostler_format::{Checksum, FormatError, RefName, Refspec};
+use ostler_format::{Checksum, CollectionId, CollectionRef, FormatError, RefName, Refspec, RemoteName};
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,6 +17,9 @@ pub enum PullTarget {
     Commit(Checksum),
     /// A ref, at this commit.
     RefAt(RefName, Checksum),
+    /// A ref of a collection, of whichever kind the source has it, at the commit that the source has for it or at this
+    /// one. It becomes a ref of the remote, where one is named, else of the collection.
+    Collection(CollectionRef, Option<Checksum>),
 }
 
 impl FromStr for PullTarget {
@@ -39,6 +42,7 @@ impl fmt::Display for PullTarget {
             Self::Ref(name) => fmt::Display::fmt(name, f),
             Self::Commit(commit) => fmt::Display::fmt(commit, f),
             Self::RefAt(name, commit) => write!(f, "{name}@{commit}"),
+            Self::Collection(name, _) => fmt::Display::fmt(name, f),
         }
     }
 }
@@ -46,7 +50,34 @@ impl fmt::Display for PullTarget {
 /// A commit to copy, and the ref that it is copied for.
 pub(super) struct Wanted {
     pub(super) reference: Option<RefName>,
+    /// The collection to which the ref belongs, where it was asked for as one of a collection.
+    pub(super) collection: Option<CollectionId>,
     pub(super) commit: Checksum,
+}
+
+impl Wanted {
+    fn new(reference: Option<RefName>, commit: Checksum) -> Self {
+        Self {
+            reference,
+            collection: None,
+            commit,
+        }
+    }
+
+    /// Returns the ref that is to be set in the target.
+    pub(super) fn key(&self, remote: Option<&RemoteName>) -> Option<RefKey> {
+        let name = self.reference.clone()?;
+        Some(match (remote, &self.collection) {
+            (None, Some(collection)) => {
+                let collection = Some(collection.clone());
+                CollectionRef { collection, name }.into()
+            }
+            (remote, _) => {
+                let remote = remote.cloned();
+                Refspec { remote, name }.into()
+            }
+        })
+    }
 }
 
 /// Finds the commits of the targets; without any, of all refs of the source's own. What the source tracks of
@@ -55,10 +86,7 @@ pub(super) fn resolve(source: &Repo, targets: &[PullTarget]) -> Result<Vec<Wante
     if targets.is_empty() {
         let refs = source.list_refs(RefScope::Local)?.into_iter();
         return Ok(refs
-            .map(|(refspec, commit)| Wanted {
-                reference: Some(refspec.name),
-                commit,
-            })
+            .map(|(refspec, commit)| Wanted::new(Some(refspec.name), commit))
             .collect());
     }
     targets.iter().map(|target| resolve_one(source, target)).collect()
@@ -66,21 +94,20 @@ pub(super) fn resolve(source: &Repo, targets: &[PullTarget]) -> Result<Vec<Wante
 
 fn resolve_one(source: &Repo, target: &PullTarget) -> Result<Wanted> {
     Ok(match target {
-        PullTarget::Commit(commit) => Wanted {
-            reference: None,
-            commit: *commit,
-        },
-        PullTarget::RefAt(name, commit) => Wanted {
-            reference: Some(name.clone()),
-            commit: *commit,
+        PullTarget::Commit(commit) => Wanted::new(None, *commit),
+        PullTarget::RefAt(name, commit) => Wanted::new(Some(name.clone()), *commit),
+        PullTarget::Collection(name, commit) => Wanted {
+            reference: Some(name.name.clone()),
+            collection: name.collection.clone(),
+            commit: match commit {
+                Some(commit) => *commit,
+                None => source.find_collection_ref(name)?,
+            },
         },
         PullTarget::Ref(name) => {
             let found = source.read_ref(&Refspec::local(name.clone()))?;
             let missing = || RepoError::not_found(format!("Refspec '{name}'"));
-            Wanted {
-                reference: Some(name.clone()),
-                commit: found.ok_or_else(missing)?,
-            }
+            Wanted::new(Some(name.clone()), found.ok_or_else(missing)?)
         }
     })
 }

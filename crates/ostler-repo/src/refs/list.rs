@@ -77,6 +77,18 @@ impl Repo {
         Ok(refs)
     }
 
+    /// Returns the commit of a ref of a collection, of whichever kind it is here.
+    ///
+    /// # Errors
+    /// [`RepoError::NotFound`], in stock's words; as [`list_refs`](Self::list_refs).
+    pub fn find_collection_ref(&self, name: &CollectionRef) -> Result<Checksum> {
+        let found = self.list_collection_refs()?.remove(name);
+        found.ok_or_else(|| {
+            let collection = name.collection.as_ref().map_or("", CollectionId::as_str);
+            RepoError::not_found(format!("Collection–ref ({collection}, {})", name.name))
+        })
+    }
+
     /// Returns every ref of this repository: its own, those of remotes, those of mirrored collections. These
     /// are what keeps commits from being removed.
     ///

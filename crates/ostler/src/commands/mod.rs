@@ -6,9 +6,11 @@ mod checksum;
 mod commit;
 mod completions;
 mod config;
+mod create_usb;
 mod demo;
 mod diff;
 mod export;
+mod find_remotes;
 mod fsck;
 mod init;
 mod log;
@@ -66,6 +68,10 @@ pub(crate) enum Command {
     Prune(prune::Args),
     /// Copy commits from another local repository
     PullLocal(pull_local::Args),
+    /// Copy refs to a removable medium
+    CreateUsb(create_usb::Args),
+    /// Look for repositories that have certain refs
+    FindRemotes(find_remotes::Args),
     /// Update or print the summary
     Summary(summary::Args),
     /// Show a publish from end to end, and check it
@@ -98,6 +104,8 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Fsck(args) => fsck::run(context, &args),
         Command::Prune(args) => prune::run(context, &args),
         Command::PullLocal(args) => pull_local::run(context, &args),
+        Command::CreateUsb(args) => create_usb::run(context, &args),
+        Command::FindRemotes(args) => find_remotes::run(context, &args),
         Command::Summary(args) => summary::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

@@ -56,7 +56,9 @@ const COMMANDS: &[&str] = &[
     "checkout",
     "commit",
     "config",
+    "create-usb",
     "diff",
+    "find-remotes",
     "fsck",
     "init",
     "log",
@@ -300,6 +302,12 @@ scripts! {
     with_stock everything_in_bare "test-basic.sh" 90, words: &[BASIC, RELABEL];
     with_stock everything_in_bare_user "test-basic-user.sh" 96, words: &[BASIC];
     with_stock everything_in_bare_user_only "test-basic-user-only.sh" 97, words: &[BASIC, USER_ONLY];
+    with_stock media "test-create-usb.sh" 5, without: "nothing";
+    // What is pulled here is signed.
+    with_stock media_and_remotes_found "test-find-remotes.sh" 1, without: "nothing", stock: &["--pull"], words: &[&[
+        // A ref that is there is not overwritten unseen.
+        ("refs --collections --create", "refs --force --collections --create"),
+    ]];
     with_stock parent_repositories "test-parent.sh" 2, without: "nothing";
     with_stock partial_commits "test-oldstyle-partial.sh" 1;
     with_stock prune "test-prune.sh" 17, words: &[&[("November 05 1955", "November 05 1975")]];

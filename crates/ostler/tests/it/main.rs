@@ -24,5 +24,6 @@ mod reading;
 mod readme;
 mod refs_faults;
 mod usage;
+mod usb;
 mod words;
 mod writing;
