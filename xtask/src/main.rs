@@ -8,6 +8,7 @@
     reason = "a tool for people at a terminal: it prints, and it looks at PATH and CI"
 )]
 
+mod conformance;
 mod fuzz;
 mod layers;
 mod man;
@@ -46,6 +47,15 @@ enum Chore {
     Layers,
     /// Build the fuzz targets and run each once over its corpus.
     Fuzz,
+    /// Run libostree's installed tests, unchanged, with our binary in the place of `ostree`.
+    Conformance {
+        /// Only scripts whose names contain one of these.
+        #[arg(value_name = "PART")]
+        scripts: Vec<String>,
+        /// Seconds that a script may take.
+        #[arg(long, default_value_t = 600)]
+        limit: u32,
+    },
     /// Write the manual pages of all commands.
     Man {
         /// Where to; relative to the workspace.
@@ -82,6 +92,7 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         }
         Chore::Layers => layers::check(),
         Chore::Fuzz => fuzz::build_and_replay(),
+        Chore::Conformance { scripts, limit } => conformance::run(scripts, *limit),
         Chore::Man { directory } => man::write(directory),
     }
 }
