@@ -9,7 +9,7 @@
 //! stream; [`inflate_whole`] cannot see them (libdeflate does not tell what it consumed), so whoever decides
 //! whether an object is sound uses the former.
 
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -20,9 +20,14 @@ pub(crate) const WHOLE_LIMIT: u64 = 2 << 20;
 /// The size of the buffers through which larger payloads stream.
 pub(crate) const STREAM_BUFFER: usize = 128 << 10;
 
+/// Up to this many bytes libdeflate does not try to compress; zlib saves some of them, and its sizes are those that
+/// stock writes into commits.
+const TINY: usize = 55;
+
 /// The engines of a thread: their tables are large, so they are made once.
 struct Engines {
     compressor: Option<(u32, Compressor)>,
+    tiny: Option<(u32, Compress)>,
     decompressor: Decompressor,
     inflater: Option<Inflater>,
 }
@@ -36,6 +41,7 @@ struct Inflater {
 thread_local! {
     static ENGINES: RefCell<Engines> = RefCell::new(Engines {
         compressor: None,
+        tiny: None,
         decompressor: Decompressor::new(),
         inflater: None,
     });
@@ -50,6 +56,9 @@ pub(crate) fn deflate_whole(level: u32, payload: &[u8], out: &mut Vec<u8>) -> io
         // As zlib has it; libdeflate would take five bytes.
         out.extend_from_slice(&[3, 0]);
         return Ok(());
+    }
+    if payload.len() <= TINY {
+        return ENGINES.with_borrow_mut(|engines| deflate_tiny(&mut engines.tiny, level, payload, out));
     }
     ENGINES.with_borrow_mut(|engines| {
         let compressor = match &mut engines.compressor {
@@ -70,6 +79,32 @@ pub(crate) fn deflate_whole(level: u32, payload: &[u8], out: &mut Vec<u8>) -> io
         out.truncate(start + written);
         Ok(())
     })
+}
+
+/// Appends a few bytes, deflated by zlib.
+fn deflate_tiny(
+    engine: &mut Option<(u32, Compress)>,
+    level: u32,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let compress = match engine {
+        Some((made_for, compress)) if *made_for == level => {
+            compress.reset();
+            compress
+        }
+        slot => {
+            &mut slot
+                .insert((level, Compress::new(Compression::new(level), false)))
+                .1
+        }
+    };
+    // Room for whatever comes out, so that one call is enough.
+    out.reserve(2 * TINY);
+    match compress.compress_vec(payload, out, FlushCompress::Finish)? {
+        Status::StreamEnd => Ok(()),
+        _ => Err(io::Error::other("a few bytes take more than twice their room")),
+    }
 }
 
 /// Fills `out` with the inflated bytes of `deflated`, which must be exactly `size`.

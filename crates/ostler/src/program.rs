@@ -34,13 +34,14 @@ impl Program {
 
     /// Returns what `--version` prints, with the last newline.
     ///
-    /// As `ostree` it is the YAML that scripts read: the version that the commands are compared with.
+    /// As `ostree` it is the YAML that scripts read: the version that the commands are compared with, and the features that
+    /// they look for; that of archives is named after the library which stock reads them with.
     pub(crate) fn version_text(self) -> String {
         let ours = env!("CARGO_PKG_VERSION");
         match self {
             Self::Ostler => format!("ostler {ours}\n"),
             Self::Ostree => format!(
-                "libostree:\n Version: '{COMPARED_WITH}'\n Features:\n  - release\nostler:\n Version: '{ours}'\n"
+                "libostree:\n Version: '{COMPARED_WITH}'\n Features:\n  - libarchive\n  - release\nostler:\n Version: '{ours}'\n"
             ),
         }
     }

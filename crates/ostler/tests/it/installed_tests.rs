@@ -54,10 +54,12 @@ exec @OURS@ "$@"
 const COMMANDS: &[&str] = &[
     "cat",
     "checkout",
+    "checksum",
     "commit",
     "config",
     "create-usb",
     "diff",
+    "export",
     "find-remotes",
     "fsck",
     "init",
@@ -73,16 +75,7 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// The options of those commands that we lack.
-const OPTIONS: &[&str] = &[
-    "--bootable",
-    "--consume",
-    "--generate-sizes",
-    "--gpg-*",
-    "--selinux-*",
-    "--sign*",
-    "--tar-*",
-    "--tree=tar=*",
-];
+const OPTIONS: &[&str] = &["--gpg-*", "--selinux-*", "--sign*"];
 
 /// Pairs of what a script looks for and what it is to look for instead.
 type Words = &'static [(&'static str, &'static str)];
@@ -266,6 +259,8 @@ const BASIC: Words = &[
 ];
 
 scripts! {
+    alone archives_of_files "test-libarchive.sh" 18;
+    alone exports "test-export.sh" 5;
     alone ownership_in_bare_repositories "test-basic-root.sh" 1;
     alone times_of_commits "test-commit-timestamp.sh" 2, words: &[&[
         ("Failed to convert SOURCE_DATE_EPOCH", "SOURCE_DATE_EPOCH is not a number of seconds"),
@@ -296,7 +291,7 @@ scripts! {
     alone summaries "test-summary-update.sh" 2, words: &[&[("^5$", "^4$")]];
 
     with_stock archive_repositories "test-archivez.sh" 13;
-    with_stock archives_of_files "test-libarchive.sh" 18;
+    with_stock builds_of_a_system "test-demo-buildsystem.sh" 1;
     with_stock configuration "test-config.sh" 3;
     with_stock deltas "test-delta.sh" 13;
     with_stock everything_in_bare "test-basic.sh" 90, words: &[BASIC, RELABEL];
