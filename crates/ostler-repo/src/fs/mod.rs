@@ -27,6 +27,9 @@ use std::sync::Arc;
 /// How many bytes of names are read at a time.
 const NAMES_BUFFER: usize = 64 << 10;
 
+/// The numbers by which the kernel knows ext4 (and its predecessors), XFS and btrfs.
+const ORDERED: [i128; 3] = [0xEF53, 0x5846_5342, 0x9123_683E];
+
 /// An open directory. Cloning shares the descriptor.
 #[derive(Debug, Clone)]
 pub struct Dir {
@@ -338,6 +341,16 @@ impl Dir {
             free_blocks: space.f_bfree,
             available_blocks: space.f_bavail,
         })
+    }
+
+    /// Returns whether the file system is known to bring changes of names to disk in the order in which they were made,
+    /// by its journal or by transactions: ext3 and ext4, XFS, btrfs.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub(crate) fn keeps_order(&self) -> io::Result<bool> {
+        let kind = i128::from(sys::fstatfs(self.as_fd())?.f_type);
+        Ok(ORDERED.contains(&kind))
     }
 
     /// Opens the directory that holds `relative`, beneath this one, and returns the name in it.

@@ -8,7 +8,8 @@
 //! 1. `core.tombstone-commits` is set, where a commit is deleted by name: only that.
 //! 2. Static deltas to commits that go, each superblock first: clients fetch the objects instead.
 //! 3. Commits, of each its tombstone, its detached metadata, itself: trees and content that nothing names.
-//! 4. The directories of the commits are synced; then go the marks that those were partial.
+//! 4. The directories of the commits are synced, where one was deleted by name, and where the file system may bring
+//!    later removals to disk before earlier ones; then go the marks that those were partial.
 //! 5. Dirtrees and dirmetas, then content: less of the same.
 //! 6. Cached summaries of remotes that are no more, and what the dead left in `tmp/`.
 //!

@@ -90,13 +90,21 @@ fn sweep_commits(
             gone.push(name.checksum);
         }
     }
-    if !gone.is_empty() && repo.config().fsync() {
+    let by_name = deleted.is_some_and(|commit| gone.contains(commit));
+    if !gone.is_empty() && repo.config().fsync() && (by_name || !keeps_order(repo)?) {
         let touched: BTreeSet<u8> = gone.iter().map(prefix_of).collect();
         sync_prefixes(repo.object_dirs(), &touched)
             .map_err(RepoError::io("sync directories of", repo.objects().path()))?;
     }
     leftovers::remove_marks(repo, &gone)?;
     Ok(tally)
+}
+
+fn keeps_order(repo: &Repo) -> Result<bool> {
+    let objects = repo.objects();
+    objects
+        .keeps_order()
+        .map_err(RepoError::io("look at the file system of", objects.path()))
 }
 
 impl Tally {

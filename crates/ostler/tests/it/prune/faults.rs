@@ -140,11 +140,14 @@ fn the_deletion_of_a_commit_is_finished_by_running_again() {
 #[test]
 fn a_sync_that_fails_is_a_prune_that_fails() {
     assert!(CHANGING.contains(&"fsync"));
-    let trial = Trial::new(repository(), &["--refs-only", "--depth=0"]);
+    let directory = repository();
+    let repo = StockRepo::open(&directory.path().join("before/repo"));
+    let commit = format!("--delete-commit={}", repo.rev_parse("main^"));
+    let trial = Trial::new(directory, &[&commit]);
     trial.reset();
     let sync = changing_calls(&trial.prune())
         .into_iter()
-        .find(|call| call.syscall == "fsync");
+        .rfind(|call| call.syscall == "fsync");
     trial.reset();
     let run = run_with_fault(&trial.prune(), &sync.expect("it syncs").fault(Kind::Error("EIO")));
     assert!(run.injected && !run.succeeded());

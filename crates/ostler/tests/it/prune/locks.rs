@@ -74,6 +74,32 @@ fn writers_wait_while_a_prune_runs() {
 }
 
 #[test]
+fn no_ref_is_made_to_a_commit_that_a_prune_takes() {
+    let (directory, repo) = repository();
+    let lost = {
+        let commits = files(&repo.path().join("objects")).into_iter();
+        let commits = commits.filter(|path| path.extension().is_some_and(|suffix| suffix == "commit"));
+        let names = commits.map(|path| path.with_extension("").display().to_string().replace('/', ""));
+        let main = repo.rev_parse("main");
+        names.into_iter().find(|name| *name != main).unwrap()
+    };
+    repo.run(&["config", "set", "core.lock-timeout-secs", "0"]);
+    let refs = [["refs", "--create=new", &lost], ["reset", "main", &lost]];
+    let made = |arguments: &[&str]| fail(ostler(directory.path()).arg("--repo=repo").args(arguments));
+    let paused = pause_after(&prune(directory.path()), "unlinkat", 1);
+    for arguments in &refs {
+        let said = made(arguments);
+        assert!(said.contains("cannot take the shared lock"), "{said}");
+    }
+    assert!(paused.resume().status.success());
+    for arguments in &refs {
+        let said = made(arguments);
+        assert!(said.contains(&format!("{lost}.commit not found")), "{said}");
+    }
+    repo.fsck();
+}
+
+#[test]
 fn a_prune_waits_for_whoever_adds_objects() {
     for which in 0..4 {
         let (directory, repo) = repository();
