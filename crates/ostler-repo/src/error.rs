@@ -3,7 +3,7 @@
 //! Every variant names its subject. `Display` leaves the source out; who prints an error prints the chain once.
 
 use crate::lock::LockKind;
-use ostler_format::{Checksum, FormatError, ObjectName};
+use ostler_format::{Checksum, FormatError, ObjectName, ObjectType};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,12 @@ pub enum RepoError {
     NotFound {
         /// "commit 3f2a…", "Refspec 'x'", …
         what: String,
+    },
+    /// An object is not there. In the words of libostree, which scripts look for.
+    #[error("{}", Missing(object))]
+    Missing {
+        /// The object.
+        object: ObjectName,
     },
     /// Something that was to be made is there already.
     #[error("{what} already exists")]
@@ -219,9 +225,21 @@ impl RepoError {
     /// Returns whether the error says that something is missing.
     pub fn is_not_found(&self) -> bool {
         match self {
-            Self::NotFound { .. } | Self::Incomplete { .. } => true,
+            Self::NotFound { .. } | Self::Missing { .. } | Self::Incomplete { .. } => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             _ => false,
+        }
+    }
+}
+
+/// An object that is missing.
+struct Missing<'a>(&'a ObjectName);
+
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind {
+            ObjectType::File => write!(f, "Couldn't find file object '{}'", self.0.checksum),
+            _ => write!(f, "No such metadata object {}", self.0),
         }
     }
 }

@@ -98,9 +98,12 @@ impl Incoming {
         }
         match self.verify(name) {
             Ok(()) => Ok(true),
-            Err(RepoError::Corrupt { .. } | RepoError::Format { .. } | RepoError::NotFound { .. }) => {
-                Ok(false)
-            }
+            Err(
+                RepoError::Corrupt { .. }
+                | RepoError::Format { .. }
+                | RepoError::NotFound { .. }
+                | RepoError::Missing { .. },
+            ) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -391,7 +391,7 @@ impl LooseStore<'_> {
 
     fn link_target(&self, name: &ObjectName) -> Result<String> {
         let Some(dir) = self.directory_of(name)? else {
-            return Err(RepoError::not_found(format!("object {name}")));
+            return Err(super::missing(name));
         };
         let target = dir
             .read_link(super::prefixes::file_name(name, self.mode).as_str())

@@ -258,5 +258,5 @@ fn is_primary(kind: ObjectType) -> bool {
 }
 
 pub(crate) fn missing(name: &ObjectName) -> RepoError {
-    RepoError::not_found(format!("object {name}"))
+    RepoError::Missing { object: *name }
 }

@@ -20,7 +20,7 @@ Examples:
   ostler ls -R -C os/stable
   ostler ls -R --nul-filenames-only os/stable | xargs -0 …")]
 pub(crate) struct Args {
-    /// Print directories themselves, not what is in them
+    /// Print directories themselves, not what is in them; -R goes into them all the same
     #[arg(short, long)]
     dironly: bool,
     /// Go into directories
@@ -98,7 +98,7 @@ impl Lister<'_> {
     /// Prints a directory and what is to be seen of its contents. Works without recursion: trees nest as deep as they like.
     fn directory(&self, path: &TreePath, tree: &Checksum, meta: &Checksum) -> anyhow::Result<()> {
         self.directory_itself(path, tree, meta)?;
-        if self.args.dironly {
+        if self.args.dironly && !self.args.recursive {
             return Ok(());
         }
         let mut open = vec![(path.clone(), self.files_of(path, tree)?)];

@@ -240,7 +240,10 @@ fn refs_are_reset_as_in_stock() {
     let absent = "0".repeat(64);
     for arguments in [["reset", "one", &absent], ["refs", "--create=new", &absent]] {
         let said = ours(&arguments);
-        assert!(said.contains(&format!("{absent}.commit not found")), "{said}");
+        assert!(
+            said.contains(&format!("No such metadata object {absent}.commit")),
+            "{said}"
+        );
     }
     assert!(ours(&["reset", "nowhere", "one"]).contains("Invalid ref 'nowhere'"));
 }

@@ -61,6 +61,8 @@ fn files_are_listed_as_in_stock() {
             "ls nowhere",
             "ls",
             "ls -R latest",
+            "ls -d main^^ sub a",
+            "ls -d -R main^^ sub",
         ],
     );
 }

@@ -63,6 +63,14 @@ fn commands_that_read_fail_in_the_words_of_stock() {
             ),
             ("--repo=repo ls main^^ /sub/nothing", "No such file or directory"),
             ("--repo=repo ls main^^ /a/nothing", "Not a directory"),
+            (
+                "--repo=repo ls 0000000000000000000000000000000000000000000000000000000000000000",
+                "No such metadata object 0000000000000000000000000000000000000000000000000000000000000000.commit",
+            ),
+            (
+                "--repo=repo show 0000000000000000000000000000000000000000000000000000000000000000",
+                "Couldn't find file object '0000000000000000000000000000000000000000000000000000000000000000'",
+            ),
             ("--repo=repo cat main^^ /sub", "Can't open directory"),
             ("--repo=repo cat main^^ /nothing", "No such file or directory"),
             ("--repo=repo diff main ./nothing", "No such file or directory"),
@@ -116,6 +124,8 @@ fn configuration_and_refs_fail_in_the_words_of_stock() {
                 "You must specify only 1 existing ref when creating a new ref",
             ),
             ("--repo=repo refs --create=a~b main", "Invalid refspec a~b"),
+            ("--repo=repo refs main^", "Invalid refspec main^"),
+            ("--repo=repo refs --delete main^", "Invalid refspec main^"),
             (
                 "--repo=repo refs --create=origin:al -A main",
                 "Cannot create alias to remote ref: origin",

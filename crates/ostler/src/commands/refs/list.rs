@@ -3,6 +3,7 @@
 use super::Args;
 use crate::context::Context;
 use crate::ui::printable;
+use anyhow::Context as _;
 use ostler_format::{Checksum, CollectionId, Refspec, RemoteName};
 use ostler_repo::Repo;
 use ostler_repo::refs::RefScope;
@@ -141,7 +142,9 @@ impl Prefix {
                 name: String::new(),
             });
         }
-        let Refspec { remote, name } = text.parse()?;
+        let Refspec { remote, name } = text
+            .parse()
+            .with_context(|| format!("Invalid refspec {}", printable(text)))?;
         Ok(Self {
             remote,
             name: name.as_str().to_owned(),
