@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn both_engines_read_what_either_wrote() {
         for payload in [Vec::new(), vec![7], sample(100_000), sample(700_000)] {
-            let mut streamed = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
+            let mut streamed = flate2::write::DeflateEncoder::new(Vec::new(), Compression::new(6));
             streamed.write_all(&payload).unwrap();
             for bytes in [
                 deflated(6, &payload),
