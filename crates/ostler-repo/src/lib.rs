@@ -20,7 +20,8 @@ pub mod flip;
 mod free_space;
 pub mod fs;
 pub mod fsck;
-pub mod incoming;
+pub mod in_place;
+mod incoming;
 pub mod keyfile;
 pub mod lock;
 mod objects;
@@ -70,4 +71,6 @@ pub use summary::{
     SummaryOptions, build_summary, commit_metadata, update_if_configured, update_summary, write_summary,
 };
 pub use transaction::{Transaction, TransactionOptions, TransactionStats, Trust, Written, hash_content};
-pub use walk::{Closure, ClosureDifference, Descend, NewObjects, PathEntry, WalkEntry};
+pub use walk::{
+    Closure, ClosureDifference, Descend, ListedObject, NewObjects, ObjectList, PathEntry, WalkEntry,
+};

@@ -23,6 +23,22 @@ pub fn spread<T: Sync, S: Send, E: Send>(
     stop: &AtomicBool,
     start: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, &T) -> Result<(), E> + Sync,
+    tick: impl FnMut(usize),
+) -> Result<Vec<S>, E> {
+    spread_beside(|| Ok(()), items, threads, stop, start, work, tick)
+}
+
+/// As [`spread`], with something else for the calling thread to do `first`, while the others begin with the items.
+///
+/// # Errors
+/// The error of `first`, else the first error of `work`.
+pub fn spread_beside<T: Sync, S: Send, E: Send>(
+    first: impl FnOnce() -> Result<(), E>,
+    items: &[T],
+    threads: usize,
+    stop: &AtomicBool,
+    start: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, &T) -> Result<(), E> + Sync,
     mut tick: impl FnMut(usize),
 ) -> Result<Vec<S>, E> {
     let next = AtomicUsize::new(0);
@@ -46,7 +62,8 @@ pub fn spread<T: Sync, S: Send, E: Send>(
     let helpers = threads.min(items.len().div_ceil(BLOCK)).saturating_sub(1);
     std::thread::scope(|scope| {
         let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(|| run(&mut |_| {}))).collect();
-        let mut states = vec![run(&mut tick)];
+        let begun = first().inspect_err(|_| failed.store(true, Ordering::Relaxed));
+        let mut states = vec![begun.and_then(|()| run(&mut tick))];
         for helper in helpers {
             match helper.join() {
                 Ok(state) => states.push(state),
@@ -81,6 +98,31 @@ mod tests {
             all.sort_unstable();
             assert_eq!(all, items);
             assert!(last <= items.len());
+        }
+    }
+
+    #[test]
+    fn what_is_done_first_is_done_and_its_error_ends_the_work() {
+        let items: Vec<usize> = (0..1000).collect();
+        for threads in [1, 2] {
+            let stop = AtomicBool::new(false);
+            let done = AtomicBool::new(false);
+            let first = |result: Result<(), &'static str>| {
+                let done = &done;
+                move || {
+                    done.store(true, Ordering::Relaxed);
+                    result
+                }
+            };
+            let keep = |state: &mut Vec<usize>, item: &usize| {
+                state.push(*item);
+                Ok(())
+            };
+            let states = spread_beside(first(Ok(())), &items, threads, &stop, Vec::new, keep, |_| {});
+            assert_eq!(states.expect("no error").concat().len(), items.len());
+            assert!(done.load(Ordering::Relaxed));
+            let failed = spread_beside(first(Err("no")), &items, threads, &stop, Vec::new, keep, |_| {});
+            assert_eq!(failed, Err("no"));
         }
     }
 

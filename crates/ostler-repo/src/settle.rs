@@ -70,15 +70,9 @@ impl Staging {
         if order.is_empty() {
             return Ok(stats);
         }
-        let sync_all = || {
-            repo.objects()
-                .syncfs()
-                .map_err(RepoError::io("sync", repo.objects().path()))
-        };
         if durable {
-            sync_all().inspect_err(|_| self.spoil())?;
+            repo.sync_objects().inspect_err(|_| self.spoil())?;
         }
-        let target = repo.object_dirs();
         let mut touched = BTreeSet::new();
         for name in order {
             self.move_object(repo, name, damaged.contains(name), &mut stats)
@@ -88,12 +82,8 @@ impl Staging {
                 repo.remove_tombstone(&name.checksum)?;
             }
         }
-        let grown = target.take_grown();
-        if durable && touched.len() <= SYNCED_ONE_BY_ONE {
-            sync_directories(target, &touched, grown)
-                .map_err(RepoError::io("sync directories of", repo.objects().path()))?;
-        } else if durable {
-            sync_all()?;
+        if durable {
+            sync_directories(repo, &touched)?;
         }
         Ok(stats)
     }
@@ -140,10 +130,25 @@ pub(crate) fn sync_prefixes(target: &PrefixDirs, touched: &BTreeSet<u8>) -> io::
         .try_for_each(|prefix| target.get(*prefix)?.map_or(Ok(()), Dir::fsync))
 }
 
-fn sync_directories(target: &PrefixDirs, touched: &BTreeSet<u8>, grown: bool) -> io::Result<()> {
-    sync_prefixes(target, touched)?;
-    if grown {
-        target.root().fsync()?;
+impl Repo {
+    /// Brings everything on the file system of the objects to disk.
+    pub(crate) fn sync_objects(&self) -> Result<()> {
+        self.objects()
+            .syncfs()
+            .map_err(RepoError::io("sync", self.objects().path()))
     }
-    Ok(())
+}
+
+/// Brings the names in the given prefix directories to disk, and those of directories that were made.
+pub(crate) fn sync_directories(repo: &Repo, touched: &BTreeSet<u8>) -> Result<()> {
+    let target = repo.object_dirs();
+    let grown = target.take_grown();
+    if touched.len() > SYNCED_ONE_BY_ONE {
+        return repo.sync_objects();
+    }
+    let sync = || {
+        sync_prefixes(target, touched)?;
+        if grown { target.root().fsync() } else { Ok(()) }
+    };
+    sync().map_err(RepoError::io("sync directories of", repo.objects().path()))
 }

@@ -8,15 +8,16 @@ use crate::error::{Result, TransferError};
 use crate::history::History;
 use crate::inventory::Inventory;
 use crate::plan::Plan;
-use crate::planner::{missing_dirtree, size_in};
+use crate::planner::missing_dirtree;
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use ostler_format::{ObjectName, ObjectType};
-use ostler_repo::Repo;
-use ostler_repo::parallel::spread;
+use ostler_repo::parallel::{spread, spread_beside};
+use ostler_repo::{ListedObject, ObjectList, Repo};
 use std::collections::{BTreeSet, HashSet};
 use std::num::NonZero;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
@@ -27,27 +28,31 @@ pub(crate) struct Closure {
 }
 
 impl Closure {
-    /// Takes off `names` what the plan sends, and adds sizes: as the target's records have them, else those of the
-    /// source's files where these are stored alike.
+    /// Leaves out what the plan sends. Sizes are those that the target's records have, else those of the source's files
+    /// where these are stored alike.
     pub(crate) fn unsent(
         source: &Repo,
         store: &dyn Store,
-        mut names: Vec<ObjectName>,
+        lists: &[Arc<ObjectList>],
         plan: &Plan,
     ) -> Result<Self> {
         let sent: HashSet<_> = plan.objects.iter().map(|added| added.name).collect();
-        names.retain(|name| !sent.contains(name));
-        let recorded = added::sizes(store, &names)?;
+        let all = lists.iter().flat_map(|list| list.entries());
+        let mut listed: Vec<_> = all.filter(|listed| !sent.contains(&listed.name)).collect();
+        if lists.len() > 1 {
+            listed.sort_unstable_by_key(|listed| listed.name);
+            listed.dedup_by_key(|listed| listed.name);
+        }
+        let recorded = added::sizes(store, listed.len())?;
         let archive = source.mode().is_archive();
-        let objects = in_parallel(&names, |name| {
-            let size = match recorded.get(name) {
-                Some(size) => Some(*size),
-                None if archive || name.kind.is_metadata() => size_in(source, name)?,
-                None => None,
-            };
-            Ok(Some((*name, size)))
-        })?;
-        Ok(Self { objects })
+        let sized = |listed: ListedObject| {
+            let stored_alike = archive || listed.name.kind.is_metadata();
+            let at_source = listed.size.map(NonZero::get).filter(|_| stored_alike);
+            (listed.name, recorded.get(&listed.name).copied().or(at_source))
+        };
+        Ok(Self {
+            objects: listed.into_iter().map(sized).collect(),
+        })
     }
 
     /// Lists what every commit of the history leads to.
@@ -60,17 +65,25 @@ impl Closure {
     }
 
     /// Returns the objects that are missing or empty at the target, or of another size than the source's and then,
-    /// when read, not what their names say. (Another size alone is legal: compressors differ.)
-    pub(crate) fn look(&self, store: &dyn Store) -> Result<BTreeSet<ObjectName>> {
-        let holes = in_parallel(&self.objects, |(name, size)| {
+    /// when read, not what their names say. (Another size alone is legal: compressors differ.) Does `first` on this
+    /// thread while others begin to look.
+    pub(crate) fn look_after(
+        &self,
+        store: &dyn Store,
+        first: impl FnOnce() -> Result<()>,
+    ) -> Result<BTreeSet<ObjectName>> {
+        let look = |holes: &mut Vec<_>, (name, size): &(ObjectName, Option<u64>)| {
             let whole = match store.look(name)? {
                 None | Some(0) => false,
                 found if size.is_none() || found == *size => true,
                 Some(_) => store.verify(name)?,
             };
-            Ok((!whole).then_some(*name))
-        })?;
-        Ok(holes.into_iter().collect())
+            holes.extend((!whole).then_some(*name));
+            Ok(())
+        };
+        let stop = AtomicBool::new(false);
+        let holes = spread_beside(first, &self.objects, threads(), &stop, Vec::new, look, |_| {})?;
+        Ok(holes.into_iter().flatten().collect())
     }
 
     /// Returns the objects that are not there, or are there and not what their names say.
@@ -112,11 +125,21 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<Option<R>> + Sync,
 ) -> Result<Vec<R>> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let gather = |results: &mut Vec<R>, item: &T| {
         results.extend(work(item)?);
         Ok::<_, TransferError>(())
     };
-    let states = spread(items, threads, &AtomicBool::new(false), Vec::new, gather, |_| {})?;
+    let states = spread(
+        items,
+        threads(),
+        &AtomicBool::new(false),
+        Vec::new,
+        gather,
+        |_| {},
+    )?;
     Ok(states.into_iter().flatten().collect())
+}
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }

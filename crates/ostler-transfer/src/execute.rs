@@ -44,7 +44,7 @@ impl Execution<'_> {
             } else {
                 self.jobs
             };
-            self.put_layer(layer, jobs)?;
+            for_each(layer, jobs, |added| self.put_object(added))?;
         }
         for file in &plan.files {
             self.put_file(file)?;
@@ -60,51 +60,17 @@ impl Execution<'_> {
         Ok(objects.chain(files).collect())
     }
 
-    fn put_layer(&self, layer: &[Addition], jobs: NonZero<usize>) -> Result<()> {
-        let next = AtomicUsize::new(0);
-        let damage = Mutex::new(Vec::new());
-        let failure = Mutex::new(None);
-        let failed = AtomicBool::new(false);
-        let work = || {
-            while let Some(added) = layer.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if failed.load(Ordering::Relaxed) {
-                    return;
-                }
-                match self.put_object(added) {
-                    Ok(()) => {}
-                    Err(TransferError::CorruptSource(found)) => lock(&damage).extend(found),
-                    Err(error) => {
-                        lock(&failure).get_or_insert(error);
-                        failed.store(true, Ordering::Relaxed);
-                    }
-                }
-                if lock(&damage).len() > NAMED_DAMAGE {
-                    failed.store(true, Ordering::Relaxed);
-                }
-            }
-        };
-        thread::scope(|scope| {
-            for _ in 1..jobs.get().min(layer.len().max(1)) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        if let Some(error) = lock(&failure).take() {
-            return Err(error);
-        }
-        let mut damage = damage.into_inner().unwrap_or_else(PoisonError::into_inner);
-        damage.sort_by_key(|found: &Damage| found.object);
-        if damage.is_empty() {
-            Ok(())
-        } else {
-            Err(TransferError::CorruptSource(damage))
-        }
+    /// Hashes the objects of a plan where they lie in the source, which the caller keeps locked.
+    pub(crate) fn hash_all(&self, plan: &Plan) -> Result<()> {
+        for_each(&plan.objects, self.jobs, |added| {
+            self.check_interrupt()?;
+            let hashed = self.source.verify_object_quickly(&added.name);
+            hashed.map_err(|fault| Damage::wrap(added.name, fault))
+        })
     }
 
     fn put_object(&self, added: &Addition) -> Result<()> {
-        if self.interrupted.load(Ordering::Relaxed) {
-            return Err(TransferError::Interrupted);
-        }
+        self.check_interrupt()?;
         let item = Item::Object(added.name);
         let overwrite = overwrite(added);
         if self.pin.is_adopted() {
@@ -129,6 +95,13 @@ impl Execution<'_> {
         Ok(())
     }
 
+    pub(crate) fn check_interrupt(&self) -> Result<()> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(TransferError::Interrupted);
+        }
+        Ok(())
+    }
+
     fn put_file(&self, file: &CarriedFile) -> Result<()> {
         let (dir, path) = self.pin.place_of_file(self.source, &file.path);
         let body = Body::File {
@@ -140,6 +113,52 @@ impl Execution<'_> {
             .put(&Item::File(file.path.clone()), body, Overwrite::Replace)?;
         self.reporter.stored(file.size);
         Ok(())
+    }
+}
+
+/// Does the same for several objects at once, and collects what is found damaged.
+fn for_each(
+    layer: &[Addition],
+    jobs: NonZero<usize>,
+    put: impl Fn(&Addition) -> Result<()> + Sync,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let damage = Mutex::new(Vec::new());
+    let failure = Mutex::new(None);
+    let failed = AtomicBool::new(false);
+    let work = || {
+        while let Some(added) = layer.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if failed.load(Ordering::Relaxed) {
+                return;
+            }
+            match put(added) {
+                Ok(()) => {}
+                Err(TransferError::CorruptSource(found)) => lock(&damage).extend(found),
+                Err(error) => {
+                    lock(&failure).get_or_insert(error);
+                    failed.store(true, Ordering::Relaxed);
+                }
+            }
+            if lock(&damage).len() > NAMED_DAMAGE {
+                failed.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..jobs.get().min(layer.len().max(1)) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    if let Some(error) = lock(&failure).take() {
+        return Err(error);
+    }
+    let mut damage = damage.into_inner().unwrap_or_else(PoisonError::into_inner);
+    damage.sort_by_key(|found: &Damage| found.object);
+    if damage.is_empty() {
+        Ok(())
+    } else {
+        Err(TransferError::CorruptSource(damage))
     }
 }
 

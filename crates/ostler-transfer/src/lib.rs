@@ -12,6 +12,7 @@ mod execute;
 mod generation;
 mod history;
 mod inventory;
+mod lists;
 mod pin;
 mod plan;
 mod planner;

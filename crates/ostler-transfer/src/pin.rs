@@ -3,7 +3,8 @@
 //! Taken under the source's shared lock, which is let go right after. A store on the same file system takes over the
 //! objects by links of its own ([`Store::adopt`]): then the pin and the transfer are one. Otherwise a
 //! [`PinDir`] in the source keeps them. Where no link can be made (another owner's files, a source that cannot be
-//! written), the shared lock is held for the whole transfer instead.
+//! written), the shared lock is held for the whole transfer instead; and where so little is to be linked that pinning
+//! would take as long as the rest.
 
 use crate::error::{Damage, Result};
 use crate::plan::Plan;
@@ -26,12 +27,17 @@ pub(crate) enum Pin<'r> {
 
 impl<'r> Pin<'r> {
     /// Keeps what the plan names; `guard` is the shared lock under which the plan was made.
+    /// It stays if the target can link everything, and that is no more than `held_bytes`.
     pub(crate) fn take(
         source: &'r Repo,
         store: &dyn Store,
         plan: &Plan,
+        held_bytes: u64,
         guard: LockGuard<'r>,
     ) -> Result<Self> {
+        if plan.bytes() <= held_bytes && store.shares_files_with(source) {
+            return Ok(Self::Locked(guard));
+        }
         let files = || plan.files.iter().map(|file| file.path.as_str());
         let pinned = if adopt_all(source, store, plan)? {
             if plan.files.is_empty() {
@@ -54,6 +60,11 @@ impl<'r> Pin<'r> {
     /// Returns whether the target has taken over the objects.
     pub(crate) fn is_adopted(&self) -> bool {
         matches!(self, Self::Adopted(_))
+    }
+
+    /// Returns whether the source stays locked as long as this is kept.
+    pub(crate) fn holds_lock(&self) -> bool {
+        matches!(self, Self::Locked(_))
     }
 
     /// Returns where an object lies: a directory and a name in it.

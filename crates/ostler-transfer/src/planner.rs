@@ -2,9 +2,11 @@
 //!
 //! The source's shared lock is held throughout, so that what the plan names is there until it is pinned.
 
+use crate::check::in_parallel;
 use crate::error::{Damage, Result, TransferError};
 use crate::history::History;
 use crate::inventory::Inventory;
+use crate::lists::Lists;
 use crate::plan::{Addition, Plan, RefUpdate};
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
@@ -25,6 +27,18 @@ pub(crate) struct Planner<'a> {
     pub(crate) policy: &'a Policy,
     /// Objects that the target was found to lack, or to have damaged, although it claims to have them.
     pub(crate) holes: &'a BTreeSet<ObjectName>,
+    /// What commits of the source consist of, as far as known.
+    pub(crate) lists: &'a Lists<'a>,
+}
+
+/// What becomes of an object that a commit needs.
+enum Wanted {
+    /// The target has it.
+    Reused,
+    /// It is sent.
+    Added(Addition),
+    /// The source does not have it either.
+    Missing(Damage),
 }
 
 impl Planner<'_> {
@@ -146,42 +160,20 @@ impl Planner<'_> {
         refs: &[RefUpdate],
         history: &History,
     ) -> Result<(Vec<Addition>, u64)> {
-        let mut difference = ClosureDifference::new(self.source);
-        let sent: HashSet<_> = commits.iter().copied().collect();
-        let replaced: HashMap<_, _> = refs
-            .iter()
-            .filter_map(|update| update.new.zip(update.old))
-            .collect();
-        for commit in commits {
-            let base = self.base_of(commit, &sent, replaced.get(commit), history)?;
-            difference.add(base.as_ref(), commit).map_err(missing_dirtree)?;
-        }
-        let wanted = in_order(&difference.finish().map_err(missing_dirtree)?, self.holes);
+        let wanted = in_order(&self.difference(commits, refs, history)?, self.holes);
+        let numbered: Vec<_> = wanted.iter().enumerate().collect();
+        let mut looked = in_parallel(&numbered, |(index, name)| {
+            Ok(Some((*index, self.addition(name)?)))
+        })?;
+        looked.sort_unstable_by_key(|(index, _)| *index);
         let mut reused = 0;
         let mut additions = Vec::new();
         let mut missing = Vec::new();
-        for name in wanted {
-            let hole = self.holes.contains(&name);
-            let there = if self.inventory.is_empty {
-                None
-            } else {
-                self.store.look(&name)?
-            };
-            if !hole && there.is_some_and(|size| size > 0) {
-                reused += 1;
-                continue;
-            }
-            let replaces_damaged = there.is_some();
-            match size_in(self.source, &name)? {
-                Some(size) => additions.push(Addition {
-                    name,
-                    size,
-                    replaces_damaged,
-                }),
-                None => missing.push(Damage {
-                    object: name,
-                    reason: "is missing".into(),
-                }),
+        for (_, wanted) in looked {
+            match wanted {
+                Wanted::Reused => reused += 1,
+                Wanted::Added(added) => additions.push(added),
+                Wanted::Missing(damage) => missing.push(damage),
             }
         }
         if missing.is_empty() {
@@ -189,6 +181,57 @@ impl Planner<'_> {
         } else {
             Err(TransferError::CorruptSource(missing))
         }
+    }
+
+    /// Looks for an object that the target may lack on both sides.
+    fn addition(&self, name: &ObjectName) -> Result<Wanted> {
+        let there = if self.inventory.is_empty {
+            None
+        } else {
+            self.store.look(name)?
+        };
+        if there.is_some_and(|size| size > 0) && !self.holes.contains(name) {
+            return Ok(Wanted::Reused);
+        }
+        Ok(match size_in(self.source, name)? {
+            Some(size) => Wanted::Added(Addition {
+                name: *name,
+                size,
+                replaces_damaged: there.is_some(),
+            }),
+            None => Wanted::Missing(Damage {
+                object: *name,
+                reason: "is missing".into(),
+            }),
+        })
+    }
+
+    /// Returns what `commits` need beyond the commits of the target that they follow.
+    fn difference(&self, commits: &[Checksum], refs: &[RefUpdate], history: &History) -> Result<NewObjects> {
+        let sent: HashSet<_> = commits.iter().copied().collect();
+        let replaced: HashMap<_, _> = refs
+            .iter()
+            .filter_map(|update| update.new.zip(update.old))
+            .collect();
+        let mut bases = BTreeSet::new();
+        for commit in commits {
+            let base = self.base_of(commit, &sent, replaced.get(commit), history)?;
+            bases.extend(base.filter(|base| !sent.contains(base)));
+        }
+        let mut held = Vec::new();
+        for base in &bases {
+            if let Some(list) = self.lists.of_base(base)? {
+                held.extend(list.names());
+            }
+        }
+        let mut difference = ClosureDifference::new(self.source, held);
+        for commit in commits {
+            match self.lists.known(commit) {
+                Some(list) => difference.add_list(&list),
+                None => difference.add(commit).map_err(missing_dirtree)?,
+            }
+        }
+        Ok(difference.finish())
     }
 
     /// Returns the commit whose tree is compared with that of `commit`: its parent, or what the ref names at the

@@ -2,10 +2,11 @@
 //!
 //! Order of a run, with what is locked:
 //! 1. *source shared*: the refs are resolved once (the snapshot), the plan is computed, what it names is pinned;
-//! 2. *nothing*: objects and files are put, out of sight of readers;
-//! 3. *target lease*: refs are read again and the closure of each ref that moves is looked at. If a ref is not what
-//!    the plan was computed against, or an object is not there, the lease is let go and the run computes again, with
-//!    the same snapshot and what was put already. Otherwise objects are settled and the flip is made.
+//! 2. *nothing*: objects and files are put, out of sight of readers (where little is to be linked, and the lease is to be
+//!    had at once, the source stays locked instead, and the objects are linked under the lease);
+//! 3. *target lease*: refs are read again; objects are settled while the rest of the closure of each ref that moves is
+//!    looked at. If a ref is not what the plan was computed against, or an object is not there, the lease is let go and
+//!    the run computes again, with the same snapshot and what was put already. Otherwise the flip is made.
 //!
 //! Stopped anywhere, it leaves the target as it was or the flip's intent record, which the next run completes; what was
 //! put stays and is used by the next run. Pins and what was put are gone before the flip, so that a run that is stopped
@@ -18,22 +19,23 @@ use crate::error::{Result, TransferError};
 use crate::execute::Execution;
 use crate::generation::{self, Generation};
 use crate::inventory::{Inventory, partial_path};
+use crate::lists::Lists;
 use crate::pin::Pin;
 use crate::plan::{Plan, RefUpdate};
-use crate::planner::{Planner, missing_dirtree};
+use crate::planner::Planner;
 use crate::policy::Policy;
 use crate::refs;
 use crate::report::{Again, Reporter};
 use crate::snapshot::Snapshot;
-use crate::store::{Edit, Expect, Item, Overwrite, Store};
+use crate::store::{Edit, Expect, Lease, Store};
 use crate::summary;
 use ostler_format::{Checksum, CollectionRef, ObjectName};
 use ostler_repo::pin::remove_stale;
-use ostler_repo::{LockGuard, LockKind, Recovery, Repo, RepoError};
+use ostler_repo::{LockGuard, LockKind, ObjectList, Recovery, Repo, RepoError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// How often a run computes again before it gives up.
 const ATTEMPTS: u32 = 8;
@@ -51,6 +53,8 @@ pub struct PublishOptions<'a> {
     pub dry_run: bool,
     /// How many objects are put at once.
     pub jobs: NonZero<usize>,
+    /// Up to so many bytes that the target can link are put under the source's shared lock; more are pinned first.
+    pub held_bytes: u64,
     /// The time of the run: seconds since the epoch, UTC.
     pub now: u64,
     /// Who publishes, for the generation record.
@@ -117,6 +121,7 @@ impl<'a> Run<'a> {
         let guard = self.source.lock(LockKind::Shared)?;
         let snapshot = Snapshot::take(self.source, &self.options.policy.selection)?;
         let mut holes = BTreeSet::new();
+        let lists = Lists::new(self.source);
         let mut guard = Some(guard);
         for attempts in 1..=ATTEMPTS {
             let guard = match guard.take() {
@@ -133,7 +138,8 @@ impl<'a> Run<'a> {
                     self.options.policy,
                 )?;
             }
-            let (plan, closure) = self.plan_and_list(&snapshot, &inventory, &holes)?;
+            let closure = self.list_moved(&snapshot, &inventory, &lists)?;
+            let plan = self.plan(&snapshot, &inventory, &holes, &lists)?;
             if self.options.dry_run || plan.is_empty() {
                 // What an earlier attempt put has been brought by somebody else.
                 self.store.forget()?;
@@ -145,7 +151,8 @@ impl<'a> Run<'a> {
             }
             self.options.reporter.planned(&plan);
             self.check_space(&plan)?;
-            match self.carry_out(&plan, closure, &inventory, guard)? {
+            lists.record(snapshot.refs.len());
+            match self.carry_out(&plan, &closure, &inventory, guard)? {
                 Ending::Done(number) => {
                     return Ok(Outcome {
                         plan,
@@ -192,7 +199,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn plan(&self, snapshot: &Snapshot, inventory: &Inventory, holes: &BTreeSet<ObjectName>) -> Result<Plan> {
+    fn plan(
+        &self,
+        snapshot: &Snapshot,
+        inventory: &Inventory,
+        holes: &BTreeSet<ObjectName>,
+        lists: &Lists<'_>,
+    ) -> Result<Plan> {
         let (source, store, policy) = (self.source, self.store, self.options.policy);
         Planner {
             source,
@@ -201,32 +214,24 @@ impl<'a> Run<'a> {
             inventory,
             policy,
             holes,
+            lists,
         }
         .plan()
     }
 
-    /// Computes the plan and lists, meanwhile, what the refs that move lead to. Nothing is listed for a target without
-    /// objects: there, everything is sent.
-    fn plan_and_list(
+    /// Lists what the refs that move lead to. Nothing is listed for a target without objects: there, everything is sent.
+    fn list_moved(
         &self,
         snapshot: &Snapshot,
         inventory: &Inventory,
-        holes: &BTreeSet<ObjectName>,
-    ) -> Result<(Plan, Vec<ObjectName>)> {
+        lists: &Lists<'_>,
+    ) -> Result<Vec<Arc<ObjectList>>> {
+        if inventory.is_empty || self.options.dry_run {
+            return Ok(Vec::new());
+        }
         let moved = |(name, new): &(&CollectionRef, &Checksum)| inventory.refs.get(name) != Some(new);
         let tips: BTreeSet<_> = snapshot.refs.iter().filter(moved).map(|(_, new)| *new).collect();
-        if tips.is_empty() || inventory.is_empty || self.options.dry_run {
-            return Ok((self.plan(snapshot, inventory, holes)?, Vec::new()));
-        }
-        let tips: Vec<_> = tips.into_iter().collect();
-        thread::scope(|scope| {
-            let listing = scope.spawn(|| self.source.closure(&tips));
-            let plan = self.plan(snapshot, inventory, holes);
-            let listed = listing
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok((plan?, listed.map_err(missing_dirtree)?))
-        })
+        tips.iter().map(|tip| lists.of(tip)).collect()
     }
 
     fn note_holes(&self, holes: &mut BTreeSet<ObjectName>, missing: Vec<ObjectName>) -> Result<()> {
@@ -260,11 +265,11 @@ impl<'a> Run<'a> {
     fn carry_out(
         &self,
         plan: &Plan,
-        closure: Vec<ObjectName>,
+        closure: &[Arc<ObjectList>],
         inventory: &Inventory,
         guard: LockGuard<'a>,
     ) -> Result<Ending> {
-        let pin = Pin::take(self.source, self.store, plan, guard)?;
+        let pin = Pin::take(self.source, self.store, plan, self.options.held_bytes, guard)?;
         let execution = Execution {
             source: self.source,
             store: self.store,
@@ -273,22 +278,31 @@ impl<'a> Run<'a> {
             interrupted: self.options.interrupted,
             reporter: self.options.reporter,
         };
-        // Sizes are looked up while objects are put. The source is not locked any more: an object that a prune takes
-        // meanwhile has no size to compare with, and still has to be at the target.
-        let (order, closure) = thread::scope(|scope| {
-            let sizing = scope.spawn(|| Closure::unsent(self.source, self.store, closure, plan));
-            let order = execution.put_all(plan);
-            let closure = sizing
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok::<_, TransferError>((order?, closure?))
-        })?;
-        if self.options.interrupted.load(Ordering::Relaxed) {
-            return Err(TransferError::Interrupted);
+        let closure = Closure::unsent(self.source, self.store, closure, plan)?;
+        if pin.holds_lock() && self.may_link(plan) {
+            execution.hash_all(plan)?;
+            // Never waits for the one lock while holding the other.
+            if let Some(lease) = self.store.try_lease()? {
+                self.options.reporter.flipping();
+                return self.finish(plan, inventory, &closure, lease, || link_or_put(&execution, plan));
+            }
         }
+        let order = execution.put_all(plan)?;
+        execution.check_interrupt()?;
         drop(pin);
         self.options.reporter.flipping();
-        self.finish(plan, inventory, &closure, &order)
+        let lease = self.store.lease()?;
+        self.finish(plan, inventory, &closure, lease, || self.store.settle(&order))
+    }
+
+    /// Returns whether the objects of a plan can be linked into place, and are so few that the source may stay locked.
+    fn may_link(&self, plan: &Plan) -> bool {
+        let replaces = plan.objects.iter().any(|added| added.replaces_damaged);
+        !plan.objects.is_empty()
+            && !replaces
+            && plan.files.is_empty()
+            && plan.bytes() <= self.options.held_bytes
+            && self.store.shares_files_with(self.source)
     }
 
     /// The part under the lease: look again, settle, flip.
@@ -297,19 +311,19 @@ impl<'a> Run<'a> {
         plan: &Plan,
         inventory: &Inventory,
         closure: &Closure,
-        order: &[(Item, Overwrite)],
+        lease: Box<dyn Lease + '_>,
+        settle: impl FnOnce() -> Result<()>,
     ) -> Result<Ending> {
-        let lease = self.store.lease()?;
         self.store.recover()?;
         let (now, aliases) = refs::of_store(self.store)?;
         if let Some(moved) = moved(&inventory.refs, &now) {
             return Ok(Ending::Again(Again::Moved(moved)));
         }
-        let holes = closure.look(self.store)?;
+        // In place, before a ref names them, objects harm nobody if the run has to compute again.
+        let holes = closure.look_after(self.store, settle)?;
         if !holes.is_empty() {
             return Ok(Ending::Again(Again::Holes(holes.into_iter().collect())));
         }
-        self.store.settle(order)?;
         let refs_after = refs::after(&now, &aliases, &plan.refs);
         let mut edits: Vec<Edit> = plan.detached.iter().map(detached::edit).collect();
         edits.extend(plan.healed.iter().map(|commit| Edit {
@@ -352,6 +366,19 @@ impl<'a> Run<'a> {
             added_bytes: plan.bytes(),
         })
     }
+}
+
+/// Makes hashed objects visible by links, or puts and settles them where links are refused.
+fn link_or_put(execution: &Execution<'_>, plan: &Plan) -> Result<()> {
+    let names: Vec<_> = plan.objects.iter().map(|added| added.name).collect();
+    if execution.store.settle_links(execution.source, &names)? {
+        for added in &plan.objects {
+            execution.reporter.stored(added.size);
+        }
+        return Ok(());
+    }
+    let order = execution.put_all(plan)?;
+    execution.store.settle(&order)
 }
 
 /// Names a ref that is not what it was.

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         let ui = Ui::new(false, environment.no_color);
         return exit::conclude(program, &ui, Err(error));
     }
-    descriptors::raise_limit();
+    descriptors::make_room();
     let cli = match cli::parse(program, arguments.clone()) {
         Ok(cli) => cli,
         Err(error) => return cli::report(program, &arguments, &error),

@@ -36,6 +36,22 @@ impl Repo {
         })
     }
 
+    /// As [`lease_flip`](Self::lease_flip), without waiting: `None` where others are at work.
+    ///
+    /// # Errors
+    /// [`RepoError::ReadOnly`], [`RepoError::Io`].
+    pub fn try_lease_flip(&self) -> Result<Option<FlipLease<'_>>> {
+        self.make_holder()?;
+        let Some(flip) = FileLock::try_acquire(self.root(), FLIP_LOCK)? else {
+            return Ok(None);
+        };
+        let repository = self.try_lock(LockKind::Exclusive)?;
+        Ok(repository.map(|repository| FlipLease {
+            _repository: repository,
+            _flip: flip,
+        }))
+    }
+
     /// Completes a flip that a crash cut short; for whoever comes to work in the repository. Costs one look where
     /// there is none. One that a publisher is just making is left to it, and none is completed by a process that
     /// may not write.

@@ -13,6 +13,16 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
+/// How an object's file is opened. Without `NONBLOCK` a pipe planted under the name would hold us for ever.
+const OPEN: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
+
+/// More than most metadata objects have, in bytes.
+const SMALL: usize = 8 << 10;
+
 /// A directory of loose objects and how to read it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LooseStore<'a> {
@@ -84,9 +94,7 @@ impl<'a> LooseStore<'a> {
             return Ok(None);
         };
         let file = file_name(name, self.mode);
-        // Without `NONBLOCK` a pipe planted under the name would hold us for ever.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = match rustix::fs::openat(dir, file.as_str(), flags, Mode::empty()) {
+        let opened = match rustix::fs::openat(dir, file.as_str(), OPEN, Mode::empty()) {
             Ok(fd) => {
                 let file = File::from(fd);
                 FileStat::of(&file).map(|stat| Opened::File(file, stat))
@@ -118,6 +126,9 @@ impl<'a> LooseStore<'a> {
 
     /// Returns the bytes of a metadata object, or of anything else that is stored as it is and small.
     pub(crate) fn read_metadata(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
+        if let Some(bytes) = self.read_small(name)? {
+            return Ok(Some(bytes));
+        }
         let Some((mut file, stat)) = self.open_file(name)? else {
             return Ok(None);
         };
@@ -133,6 +144,23 @@ impl<'a> LooseStore<'a> {
         read_sized(&mut file, stat.size)
             .map(Some)
             .map_err(|error| self.io_error("read", name, error))
+    }
+
+    /// Returns the bytes of an object's file if one read that does not fill the buffer brings some: that is all there is,
+    /// and there was no need to ask for the size. Whatever else the name stands for is left to a closer look.
+    fn read_small(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
+        let Some(dir) = self.directory_of(name)? else {
+            return Ok(None);
+        };
+        let file = file_name(name, self.mode);
+        let Ok(fd) = rustix::fs::openat(dir, file.as_str(), OPEN, Mode::empty()) else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::with_capacity(SMALL);
+        match rustix::io::read(&fd, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(1..SMALL) => Ok(Some(bytes)),
+            Ok(_) | Err(_) => Ok(None),
+        }
     }
 
     /// Returns the error for a system call that failed on the object's file.

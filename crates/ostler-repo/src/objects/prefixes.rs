@@ -129,10 +129,11 @@ impl LooseName {
             bytes: [0; Self::CAPACITY],
             length: 0,
         };
-        for byte in parts.iter().flat_map(|part| part.bytes()) {
-            if let Some(slot) = name.bytes.get_mut(name.length) {
-                *slot = byte;
-                name.length += 1;
+        for part in parts {
+            let end = name.length + part.len();
+            if let Some(slot) = name.bytes.get_mut(name.length..end) {
+                slot.copy_from_slice(part.as_bytes());
+                name.length = end;
             }
         }
         name

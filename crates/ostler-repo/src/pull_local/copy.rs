@@ -3,9 +3,9 @@
 //! as one object has to be staged, everything above it is staged as well.
 
 use super::PullLocalOptions;
-use super::in_place::{InPlace, Placed};
 use super::plan::Plan;
 use crate::error::{RepoError, Result};
+use crate::in_place::{InPlace, Placed};
 use crate::objects::store::BARE_USER_ONLY_BITS;
 use crate::parallel::spread;
 use crate::repo::Repo;

@@ -12,7 +12,6 @@
 //! nothing to do, nothing is written or synced.
 
 mod copy;
-mod in_place;
 mod plan;
 mod target;
 

@@ -9,10 +9,12 @@
 
 mod closure;
 mod difference;
+mod list;
 mod lookup;
 
 pub use closure::Closure;
 pub use difference::{ClosureDifference, NewObjects};
+pub use list::{ListedObject, ObjectList};
 pub use lookup::PathEntry;
 
 use crate::error::{RepoError, Result};

@@ -21,21 +21,31 @@ fn rename(from: &Path, to: &Path) {
     rustix::fs::rename(from, to).unwrap();
 }
 
-/// Checks what every difference promises.
+fn difference(repo: &Repo, old: Option<&Checksum>, new: &Checksum) -> Result<NewObjects, RepoError> {
+    let held = old.map_or_else(|| Ok(Vec::new()), |old| repo.closure(&[*old]))?;
+    let mut difference = ClosureDifference::new(repo, held);
+    difference.add(new)?;
+    Ok(difference.finish())
+}
+
+/// Checks what every difference promises, walked and from a list.
 fn assert_difference(repo: &Repo, old: Option<&Checksum>, new: &Checksum) -> NewObjects {
-    let found = repo.diff_closure(old, new).unwrap();
+    let found = difference(repo, old, new).unwrap();
     let needed = set(repo.closure(&[*new]).unwrap());
     let held = set(old.map_or_else(Vec::new, |old| repo.closure(&[*old]).unwrap()));
-    let listed: Vec<_> = found.child_first().collect();
-    let listed_set = set(listed.iter().copied());
-    assert_eq!(listed.len(), listed_set.len(), "each object once");
-    assert_eq!(listed.len(), found.len());
-    assert!(
-        needed.difference(&held).all(|name| listed_set.contains(name)),
-        "nothing new is left out"
-    );
-    assert!(listed_set.is_subset(&needed), "nothing that is not needed");
-    assert_child_first(repo, &listed);
+    let mut from_list = ClosureDifference::new(repo, held.iter().copied().collect());
+    from_list.add_list(&repo.walk_list(new).unwrap());
+    for found in [&found, &from_list.finish()] {
+        let listed: Vec<_> = found.child_first().collect();
+        assert_eq!(listed.len(), found.len());
+        assert_eq!(
+            listed.len(),
+            set(listed.iter().copied()).len(),
+            "each object once"
+        );
+        assert_eq!(set(listed.iter().copied()), &needed - &held);
+        assert_child_first(repo, &listed);
+    }
     found
 }
 
@@ -157,7 +167,7 @@ fn paths_are_found_or_not() {
 
 #[test]
 fn random_changes_keep_every_promise_of_a_difference() {
-    for seed in 0..12 {
+    for seed in 0..6 {
         let pair = fixture();
         let tree = tree::random(&pair.beside("tree"), seed, 150);
         let first = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
@@ -182,7 +192,7 @@ fn random_changes_keep_every_promise_of_a_difference() {
 
         assert_difference(&pair.ours, Some(&first), &second);
         assert_difference(&pair.ours, Some(&second), &first);
-        assert!(pair.ours.diff_closure(Some(&first), &first).unwrap().is_empty());
+        assert!(difference(&pair.ours, Some(&first), &first).unwrap().is_empty());
     }
 }
 
@@ -213,21 +223,108 @@ fn several_commits_share_what_is_walked() {
         commits.push(commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum);
         tree::mutate(tree.path(), seed, 10);
     }
-    let mut difference = ClosureDifference::new(&pair.ours);
-    for pair in commits.windows(2) {
-        difference.add(Some(&pair[0]), &pair[1]).unwrap();
-    }
-    let found = difference.finish().unwrap();
-
+    let held = pair.ours.closure(&commits[..1]).unwrap();
     let needed = set(pair.ours.closure(&commits[1..]).unwrap());
-    let held = set(pair.ours.closure(&commits[..1]).unwrap());
-    let listed = set(found.child_first());
-    let missing: Vec<_> = needed
-        .difference(&held)
-        .filter(|name| !listed.contains(name))
-        .collect();
-    assert!(missing.is_empty(), "{missing:?}");
-    assert_eq!(found.commits, &commits[1..]);
+    for listed in [
+        &[][..],
+        &commits[1..2],
+        &commits[2..3],
+        &commits[3..],
+        &commits[1..],
+    ] {
+        let mut difference = ClosureDifference::new(&pair.ours, held.clone());
+        for commit in &commits[1..] {
+            if listed.contains(commit) {
+                difference.add_list(&pair.ours.walk_list(commit).unwrap());
+            } else {
+                difference.add(commit).unwrap();
+            }
+        }
+        let found = difference.finish();
+
+        let names: Vec<_> = found.child_first().collect();
+        assert_eq!(set(names.iter().copied()), &needed - &set(held.iter().copied()));
+        assert_eq!(found.commits, &commits[1..]);
+        assert_child_first(&pair.ours, &names);
+    }
+}
+
+#[test]
+fn a_recorded_list_is_that_of_a_walk() {
+    let pair = fixture();
+    let tree = tree::random(&pair.beside("tree"), 5, 200);
+    let first = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+    let walked = pair.ours.walk_list(&first).unwrap();
+    assert_eq!(pair.ours.recorded_list(&first), None);
+
+    pair.ours.record_list(&first, &walked, 1).unwrap();
+
+    assert_eq!(pair.ours.recorded_list(&first).as_ref(), Some(&walked));
+    assert_eq!(set(walked.names()), set(pair.ours.closure(&[first]).unwrap()));
+    for listed in walked.entries() {
+        let size = pair.ours.object_size(&listed.name).unwrap();
+        assert_eq!(
+            listed.size.map(std::num::NonZero::get),
+            Some(size),
+            "{}",
+            listed.name
+        );
+    }
+}
+
+#[test]
+fn a_damaged_record_counts_as_none_and_is_replaced() {
+    let pair = fixture();
+    let tree = tree::plain(&pair.beside("tree"));
+    let first = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+    let list = pair.ours.walk_list(&first).unwrap();
+    pair.ours.record_list(&first, &list, 1).unwrap();
+    let record = pair
+        .ours
+        .path()
+        .join(format!("extensions/ostler/closures/{first}"));
+    let whole = fs::read(&record).unwrap();
+    let other = pair
+        .ours
+        .path()
+        .join(format!("extensions/ostler/closures/{}", Checksum::of(b"other")));
+    fs::write(&other, &whole).unwrap();
+
+    let mut flipped = whole.clone();
+    flipped[40] ^= 1;
+    for damaged in [&[][..], &whole[..whole.len() - 1], &whole[..20], &flipped] {
+        fs::write(&record, damaged).unwrap();
+        assert_eq!(pair.ours.recorded_list(&first), None);
+    }
+    assert_eq!(
+        pair.ours.recorded_list(&Checksum::of(b"other")),
+        None,
+        "the record of another commit"
+    );
+    pair.ours.record_list(&first, &list, 1).unwrap();
+    assert_eq!(fs::read(&record).unwrap(), whole);
+}
+
+#[test]
+fn the_oldest_records_make_room() {
+    let pair = fixture();
+    let tree = tree::plain(&pair.beside("tree"));
+    let first = commit(&pair.ours, "main", &builder("main", &[tree.path()])).checksum;
+    let list = pair.ours.walk_list(&first).unwrap();
+    let dir = pair.ours.path().join("extensions/ostler/closures");
+    fs::create_dir_all(&dir).unwrap();
+    for number in 0..100_u64 {
+        let file = fs::File::create(dir.join(Checksum::of(&number.to_be_bytes()).to_string())).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000 + number);
+        file.set_modified(time).unwrap();
+    }
+
+    pair.ours.record_list(&first, &list, 1).unwrap();
+
+    let kept = |number: u64| dir.join(Checksum::of(&number.to_be_bytes()).to_string()).exists();
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 66);
+    assert_eq!(pair.ours.recorded_list(&first), Some(list));
+    assert!(!kept(34) && kept(35) && kept(99));
 }
 
 #[test]
@@ -251,7 +348,7 @@ fn a_missing_dirtree_is_named_with_its_place() {
 
     for error in [
         pair.ours.closure(&[checksum]).unwrap_err(),
-        pair.ours.diff_closure(None, &checksum).unwrap_err(),
+        difference(&pair.ours, None, &checksum).unwrap_err(),
         pair.ours
             .walk_commit(&checksum, &mut |_| Ok(Descend::Yes))
             .unwrap_err(),
@@ -321,7 +418,7 @@ fn hostile_depth_is_an_error_and_no_overflow() {
     };
     let errors = [
         pair.ours.closure(&[beyond]).map(drop),
-        pair.ours.diff_closure(None, &beyond).map(drop),
+        difference(&pair.ours, None, &beyond).map(drop),
         pair.ours.walk_commit(&beyond, &mut { walk }),
     ];
     for error in errors {

@@ -1,7 +1,8 @@
 //! A store that is a directory on this machine: an archive repository that any web server serves.
 //!
 //! What is put lies in an [`Incoming`] directory below `tmp/`, where no reader and no stock tool looks, until it is
-//! settled. Every object is hashed there, whether it was written or linked. The lease is the flip lock, then the
+//! settled. Every object is hashed there, whether it was written or linked; a few that can be linked, while the source is
+//! locked, are hashed at the source and linked into place without that detour. The lease is the flip lock, then the
 //! exclusive repository lock: stock writers and prunes wait for the short time between the last look and the flip,
 //! and never for the transfer.
 
@@ -223,6 +224,20 @@ impl Store for DirStore {
 
     fn lease(&self) -> Result<Box<dyn Lease + '_>> {
         Ok(Box::new(self.repo.lease_flip()?))
+    }
+
+    fn try_lease(&self) -> Result<Option<Box<dyn Lease + '_>>> {
+        let lease = self.repo.try_lease_flip()?;
+        Ok(lease.map(|lease| Box::new(lease) as Box<dyn Lease>))
+    }
+
+    fn settle_links(&self, source: &Repo, objects: &[ObjectName]) -> Result<bool> {
+        if !self.shares_files || !self.repo.link_in(source, objects)? {
+            return Ok(false);
+        }
+        self.forget()?;
+        Incoming::remove_abandoned(&self.repo)?;
+        Ok(true)
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {

@@ -214,6 +214,24 @@ pub trait Store: Send + Sync {
     /// If others do not let go within the store's time limit; the message names them where it can.
     fn lease(&self) -> Result<Box<dyn Lease + '_>>;
 
+    /// As [`lease`](Self::lease), without waiting: `None` where others are at work, or where a store cannot tell.
+    ///
+    /// # Errors
+    /// Any failure of the store.
+    fn try_lease(&self) -> Result<Option<Box<dyn Lease + '_>>> {
+        Ok(None)
+    }
+
+    /// Makes objects of the source visible, in this order, and durable, without their being put before: the caller keeps
+    /// the source locked and has hashed them. Returns `false` where that cannot be done; they are put and settled then.
+    /// Called with the lease held.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    fn settle_links(&self, _source: &Repo, _objects: &[ObjectName]) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Returns how many bytes may still be written, or `None` where the store does not know.
     ///
     /// # Errors

@@ -71,10 +71,22 @@ pub(crate) fn run_reporting(
     policy: &Policy,
     reporter: &dyn Reporter,
 ) -> Result<Outcome> {
+    run_holding(source, store, policy, reporter, 0)
+}
+
+/// Publishes everything, with the source locked while so many bytes are linked.
+pub(crate) fn run_holding(
+    source: &Source,
+    store: &dyn Store,
+    policy: &Policy,
+    reporter: &dyn Reporter,
+    held_bytes: u64,
+) -> Result<Outcome> {
     let options = PublishOptions {
         policy,
         dry_run: false,
         jobs: NonZero::<usize>::MIN,
+        held_bytes,
         now: 1_700_000_000,
         who: "tester@example",
         interrupted: &AtomicBool::new(false),

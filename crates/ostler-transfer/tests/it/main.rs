@@ -9,4 +9,6 @@ mod faulty;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod plans;

@@ -59,6 +59,12 @@ fn first_publish_by_links_survives_a_kill_at_any_call() {
 }
 
 #[test]
+fn first_publish_by_pins_survives_a_kill_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    kill_everywhere(&Scene::first(directory.path(), &["--held-bytes=0"]));
+}
+
+#[test]
 fn first_publish_by_copies_survives_a_kill_at_any_call() {
     let directory = tempfile::tempdir().unwrap();
     kill_everywhere(&Scene::first(directory.path(), &["--copy"]));
@@ -68,6 +74,12 @@ fn first_publish_by_copies_survives_a_kill_at_any_call() {
 fn second_publish_by_links_survives_a_kill_at_any_call() {
     let directory = tempfile::tempdir().unwrap();
     kill_everywhere(&Scene::second(directory.path(), &[]));
+}
+
+#[test]
+fn second_publish_by_pins_survives_a_kill_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    kill_everywhere(&Scene::second(directory.path(), &["--held-bytes=0"]));
 }
 
 #[test]
@@ -150,7 +162,7 @@ fn first_publish_survives_an_input_output_error_at_any_call() {
 #[test]
 fn second_publish_survives_an_input_output_error_at_any_call() {
     let directory = tempfile::tempdir().unwrap();
-    let scene = Scene::second(directory.path(), &[]);
+    let scene = Scene::second(directory.path(), &["--held-bytes=0"]);
     refuse_everywhere(&scene, "EIO", "Input/output error", |_| true);
 }
 
@@ -186,27 +198,26 @@ fn what_was_copied_before_a_kill_is_not_copied_again() {
 
 #[test]
 fn objects_that_a_killed_publish_left_in_place_are_synced_before_refs_name_them() {
-    let directory = tempfile::tempdir().unwrap();
-    let scene = Scene::first(directory.path(), &[]);
-    let points = points(&scene);
-    // The last object is in place; the directories are not synced.
-    let last = points
-        .iter()
-        .rposition(|call| call.syscall == "renameat2")
-        .unwrap();
-    scene.reset();
-    let run = run_with_fault(&scene.publish(), &points[last + 1].fault(Kind::Kill));
-    assert!(run.injected);
-    let left = State::of(&scene.target());
-    assert_eq!(
-        (left.objects, left.refs),
-        (scene.after.objects.clone(), scene.before.refs.clone())
-    );
-    let calls = changing_calls(&scene.publish());
-    let sync = calls.iter().position(|call| call.syscall == "syncfs");
-    let flip = calls.iter().position(|call| call.text.contains("\"flip\""));
-    assert!(sync.is_some() && sync < flip, "{calls:#?}");
-    scene.assert_converged("resumed");
+    for (arguments, places) in [(&["--held-bytes=0"][..], "renameat2"), (&[], "linkat")] {
+        let directory = tempfile::tempdir().unwrap();
+        let scene = Scene::first(directory.path(), arguments);
+        let points = points(&scene);
+        // The last object is in place; the directories are not synced.
+        let last = points.iter().rposition(|call| call.syscall == places).unwrap();
+        scene.reset();
+        let run = run_with_fault(&scene.publish(), &points[last + 1].fault(Kind::Kill));
+        assert!(run.injected);
+        let left = State::of(&scene.target());
+        assert_eq!(
+            (left.objects, left.refs),
+            (scene.after.objects.clone(), scene.before.refs.clone())
+        );
+        let calls = changing_calls(&scene.publish());
+        let sync = calls.iter().position(|call| call.syscall == "syncfs");
+        let flip = calls.iter().position(|call| call.text.contains("\"flip\""));
+        assert!(sync.is_some() && sync < flip, "{calls:#?}");
+        scene.assert_converged("resumed");
+    }
 }
 
 #[test]

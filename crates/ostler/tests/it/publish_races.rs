@@ -5,8 +5,8 @@
 
 use crate::programs::ostler;
 use crate::publish_scene::{Scene, State, advance, copy_tree};
-use ostler_repo::FileLock;
 use ostler_repo::fs::Dir;
+use ostler_repo::{FileLock, LockKind, Repo};
 use ostler_testkit::client::Client;
 use ostler_testkit::command::{describe, run};
 use ostler_testkit::nginx::Nginx;
@@ -138,7 +138,10 @@ fn what_is_published_is_the_source_as_it_was_at_the_start() {
 #[test]
 fn objects_are_pinned_before_the_first_is_sent() {
     // The first copy begins when the source's lock was let go; the first sync comes when all are linked.
-    for (options, syscall) in [(&["--copy"][..], "copy_file_range"), (&[], "syncfs")] {
+    for (options, syscall) in [
+        (&["--copy"][..], "copy_file_range"),
+        (&["--held-bytes=0"], "syncfs"),
+    ] {
         for (name, change) in CHANGES {
             let directory = tempfile::tempdir().unwrap();
             let scene = Scene::first(directory.path(), options);
@@ -155,6 +158,20 @@ fn objects_are_pinned_before_the_first_is_sent() {
             );
         }
     }
+}
+
+#[test]
+fn what_is_linked_without_a_pin_is_kept_by_the_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &[]);
+    scene.reset();
+    let source = Repo::open(&scene.source()).unwrap();
+    let paused = pause_after(&scene.publish(), "syncfs", 1);
+    let prune_may_begin = source.try_lock(LockKind::Exclusive).unwrap().is_some();
+    succeeded(&paused.resume());
+    assert!(!prune_may_begin);
+    assert!(source.try_lock(LockKind::Exclusive).unwrap().is_some());
+    assert_eq!(State::of(&scene.target()), scene.after);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::BRANCH;
 use super::place::Place;
+use crate::commands::publish::HELD_BYTES;
 use crate::context::Context;
 use crate::interrupt::Interrupt;
 use crate::{dates, exit};
@@ -94,6 +95,7 @@ impl<'a> Publisher<'a> {
             policy: &Policy::default(),
             dry_run: false,
             jobs: thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+            held_bytes: HELD_BYTES,
             now: environment.now(),
             who: &environment.who(),
             interrupted: self.interrupt.flag(),

@@ -58,10 +58,16 @@ pub(crate) struct Args {
     /// Copy objects even where hard links to the source's files could be made
     #[arg(long)]
     copy: bool,
+    /// Up to so many bytes that can be linked are put while the source is locked; more are pinned by links first
+    #[arg(long, value_name = "BYTES", default_value_t = HELD_BYTES)]
+    held_bytes: u64,
     /// How many objects are put at once [default: the number of processors]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
 }
+
+/// What is hashed in less than a second.
+pub(crate) const HELD_BYTES: u64 = 128 << 20;
 
 /// What becomes of the summary.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
@@ -109,6 +115,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             .jobs
             .or_else(|| std::thread::available_parallelism().ok())
             .unwrap_or(NonZero::<usize>::MIN),
+        held_bytes: args.held_bytes,
         now: context.environment().now(),
         who: &context.environment().who(),
         interrupted: interrupt.flag(),

@@ -2,8 +2,9 @@
 //!
 //! That is as safe as staging where the file system has been synced before: the bytes of an object that the
 //! source has are then on disk, whatever name they get. The caller links children before what names them, so
-//! that a crash leaves garbage and never a hole, and commits the transaction afterwards, whose own sync brings
-//! the new names to disk before the commit gets its.
+//! that a crash leaves garbage and never a hole. What is to see to it that the new names are on disk before anything
+//! refers to them: the sync of the transaction in which a pull adds the commits, or the end of
+//! [`Repo::link_in`].
 //!
 //! Not linked are objects of another owner, who could go on to change what is then ours, and what another mode
 //! stores differently.
@@ -11,14 +12,47 @@
 use crate::error::{RepoError, Result};
 use crate::fs::Linked;
 use crate::objects::prefixes::{PrefixDirs, file_name, prefix_of};
-use crate::parallel::spread;
+use crate::parallel::{READERS, spread};
 use crate::repo::Repo;
+use crate::settle::sync_directories;
 use ostler_format::{ObjectName, ObjectType, RepoMode};
 use std::io;
 use std::sync::atomic::AtomicBool;
 
+impl Repo {
+    /// Links objects of `source`, each after those that it names, into place for a publisher that keeps both repositories
+    /// locked and has hashed them. Returns `false` where not all of them could be linked; those that could stay. What is
+    /// in place already stays as well.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn link_in(&self, source: &Self, objects: &[ObjectName]) -> Result<bool> {
+        let Some(links) = InPlace::new(self, source)? else {
+            return Ok(false);
+        };
+        for layer in objects.chunk_by(|a, b| names_nothing(a) && names_nothing(b)) {
+            let placed = links.link_all(layer, READERS, &mut |_| {})?;
+            if !placed.left.is_empty() {
+                return Ok(false);
+            }
+            for commit in layer.iter().filter(|name| name.kind == ObjectType::Commit) {
+                self.remove_tombstone(&commit.checksum)?;
+            }
+        }
+        if self.config().fsync() {
+            let touched = objects.iter().map(|name| prefix_of(&name.checksum)).collect();
+            sync_directories(self, &touched)?;
+        }
+        Ok(true)
+    }
+}
+
+fn names_nothing(name: &ObjectName) -> bool {
+    matches!(name.kind, ObjectType::File | ObjectType::DirMeta)
+}
+
 /// Two repositories between which objects can be linked.
-pub(super) struct InPlace<'a> {
+pub(crate) struct InPlace<'a> {
     from: &'a PrefixDirs,
     to: &'a PrefixDirs,
     mode: RepoMode,
@@ -27,16 +61,16 @@ pub(super) struct InPlace<'a> {
 
 /// What became of several objects.
 #[derive(Default)]
-pub(super) struct Placed {
-    pub(super) metadata: u64,
-    pub(super) content: u64,
+pub(crate) struct Placed {
+    pub(crate) metadata: u64,
+    pub(crate) content: u64,
     /// Those that have to be copied.
-    pub(super) left: Vec<ObjectName>,
+    pub(crate) left: Vec<ObjectName>,
 }
 
 impl<'a> InPlace<'a> {
     /// Prepares linking from `source` to `repo`, which includes the sync; `None` where it is not to be had.
-    pub(super) fn new(repo: &'a Repo, source: &'a Repo) -> Result<Option<Self>> {
+    pub(crate) fn new(repo: &'a Repo, source: &'a Repo) -> Result<Option<Self>> {
         let owner = |repo: &Repo| {
             let stat = repo.objects().stat_self();
             stat.map(|stat| (stat.uid, stat.dev))
@@ -46,8 +80,7 @@ impl<'a> InPlace<'a> {
             return Ok(None);
         }
         if repo.config().fsync() {
-            let objects = repo.objects();
-            objects.syncfs().map_err(RepoError::io("sync", objects.path()))?;
+            repo.sync_objects()?;
         }
         Ok(Some(Self {
             from: source.object_dirs(),
@@ -58,7 +91,7 @@ impl<'a> InPlace<'a> {
     }
 
     /// Links objects that do not name one another, on several threads.
-    pub(super) fn link_all(
+    pub(crate) fn link_all(
         &self,
         names: &[ObjectName],
         threads: usize,
@@ -77,7 +110,7 @@ impl<'a> InPlace<'a> {
     }
 
     /// Links one object.
-    pub(super) fn link(&self, name: &ObjectName, placed: &mut Placed) -> Result<()> {
+    pub(crate) fn link(&self, name: &ObjectName, placed: &mut Placed) -> Result<()> {
         let content = name.kind == ObjectType::File;
         let linked = if content && !self.links_content {
             None
