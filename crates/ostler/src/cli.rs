@@ -77,8 +77,34 @@ pub(crate) fn parse(
     program: Program,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Cli, clap::Error> {
-    let matches = definition(program).try_get_matches_from(word_order::normalized(arguments))?;
+    let mut arguments = word_order::normalized(arguments);
+    let matches = loop {
+        let matched = definition(program).try_get_matches_from(&arguments);
+        match matched {
+            Err(error) if program == Program::Ostree && drop_needless(&mut arguments, &error) => {}
+            matched => break matched?,
+        }
+    };
     Cli::from_arg_matches(&matches)
+}
+
+/// Takes an argument away that the command has no use for, and that is no option: stock ignores those. Returns whether
+/// that was the error.
+fn drop_needless(arguments: &mut Vec<OsString>, error: &clap::Error) -> bool {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return false;
+    }
+    let Some(ContextValue::String(needless)) = error.get(ContextKind::InvalidArg) else {
+        return false;
+    };
+    let found = arguments
+        .iter()
+        .rposition(|argument| argument == needless.as_str());
+    let Some(index) = found.filter(|_| !needless.starts_with('-')) else {
+        return false;
+    };
+    arguments.remove(index);
+    true
 }
 
 /// Prints what [`parse`] returned instead of arguments, and returns the status.
@@ -144,6 +170,21 @@ mod tests {
         ] {
             let cli = parse(Program::Ostler, line.split(' ').map(OsString::from)).unwrap();
             assert_eq!(cli.global.repo, Some(PathBuf::from("R")), "{line}");
+        }
+    }
+
+    #[test]
+    fn arguments_without_use_are_ignored_under_the_stock_name_only() {
+        let line = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let cli = parse(Program::Ostree, line("ostree --repo=R init a --mode=bare b a")).unwrap();
+        assert_eq!(cli.global.repo, Some(PathBuf::from("R")));
+        for (program, text) in [
+            (Program::Ostler, "ostler init a"),
+            (Program::Ostree, "ostree init --nonsense"),
+            (Program::Ostree, "ostree init -x"),
+        ] {
+            let error = parse(program, line(text)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnknownArgument, "{text}");
         }
     }
 

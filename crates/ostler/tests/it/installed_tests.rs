@@ -247,14 +247,6 @@ const BASIC: Words = &[
         "content object.*: mode.*has bits 040",
     ),
     ("Invalid UTF-8 in filename", "is not UTF-8"),
-    // Without a directory for the refs of remotes there are none of these.
-    (
-        "fatal \"listed refs without remotes dir?\"",
-        "echo none there >err.txt",
-    ),
-    ("Listing refs.*opendir.*No such file or directory", "none there"),
-    // Stock takes no notice of what it has no use for.
-    ("repo-input init --mode", "repo-input --mode"),
 ];
 
 scripts! {
@@ -331,7 +323,6 @@ scripts! {
 
 /// What only the script about bare-user-only repositories looks for.
 const USER_ONLY: Words = &[
-    ("ostree_repo_init repo init", "ostree_repo_init repo"),
     (
         "Content object.*invalid mode.*with bits 040",
         "invalid mode.*cannot keep the bits 040",

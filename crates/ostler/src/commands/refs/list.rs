@@ -2,8 +2,9 @@
 
 use super::Args;
 use crate::context::Context;
+use crate::program::Program;
 use crate::ui::printable;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use ostler_format::{Checksum, CollectionId, Refspec, RemoteName};
 use ostler_repo::Repo;
 use ostler_repo::refs::RefScope;
@@ -31,6 +32,10 @@ pub(super) fn run(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result
     }
     let refs = repo.list_refs(RefScope::All)?;
     if args.prefixes.is_empty() {
+        // Scripts take it for a sign of a broken repository; published copies lack it.
+        if context.program() == Program::Ostree && !repo.path().join("refs/remotes").exists() {
+            bail!("Listing refs: opendir(refs/remotes): No such file or directory");
+        }
         return plain(
             context,
             args,
