@@ -128,12 +128,13 @@ impl PruneOptions {
 }
 
 impl RefRetention {
-    /// Returns the depth that was set for a ref, if one was.
-    fn depth_of(&self, name: &str) -> Option<Depth> {
-        if let Some(depth) = self.branches.get(name) {
+    /// Returns the depth that was set for a ref, if one was. Refs of mirrored collections have no name to set one by.
+    fn depth_of(&self, name: Option<&str>) -> Option<Depth> {
+        if let Some(depth) = name.and_then(|name| self.branches.get(name)) {
             return Some(*depth);
         }
-        (!self.only.is_empty() && !self.only.contains(name)).then_some(Depth::All)
+        let other = name.is_none_or(|name| !self.only.contains(name));
+        (!self.only.is_empty() && other).then_some(Depth::All)
     }
 }
 

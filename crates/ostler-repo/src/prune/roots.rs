@@ -79,10 +79,7 @@ pub(super) fn collect(repo: &Repo, inventory: &Inventory, options: &PruneOptions
                     RefKey::Refspec(refspec) => Some(refspec.to_string()),
                     RefKey::Collection(_) => None,
                 };
-                let reach = match (
-                    name.and_then(|name| retention.depth_of(&name)),
-                    retention.younger_than,
-                ) {
+                let reach = match (retention.depth_of(name.as_deref()), retention.younger_than) {
                     (Some(depth), _) => Reach::Depth(depth),
                     (None, Some(time)) => Reach::Younger(time),
                     (None, None) => Reach::Depth(retention.depth),

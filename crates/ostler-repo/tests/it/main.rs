@@ -25,6 +25,8 @@ mod objects;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod prune;
+#[cfg(test)]
 mod pull_local;
 #[cfg(test)]
 mod refs;

@@ -367,7 +367,7 @@ fn a_missing_dirtree_is_named_with_its_place() {
 }
 
 /// Writes a commit of empty directories in one another.
-fn chain(repo: &Repo, depth: usize) -> Checksum {
+pub(crate) fn chain(repo: &Repo, depth: usize) -> Checksum {
     let transaction = repo.begin().unwrap();
     let meta = DirMeta {
         uid: 0,

@@ -100,6 +100,19 @@ fn refs_of_mirrors_keep_what_they_name_whatever_the_options() {
 }
 
 #[test]
+fn refs_of_mirrors_are_among_the_others_whose_history_stays() {
+    let (directory, repo) = repository();
+    let mirrors = repo.path().join("refs/mirrors/org.example.Other");
+    fs::create_dir_all(&mirrors).unwrap();
+    fs::write(mirrors.join("theirs"), format!("{}\n", repo.rev_parse("main"))).unwrap();
+    let before = files(repo.path());
+    pruned(&directory, &["--only-branch=main", "--depth=0"]);
+    assert_eq!(files(repo.path()), before);
+    fs::remove_file(mirrors.join("theirs")).unwrap();
+    assert!(pruned(&directory, &["--only-branch=main", "--depth=0"]).contains("Deleted 3 objects"));
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let (directory, repo) = repository();
     repo.run(&["static-delta", "generate", "--empty", "main^"]);
