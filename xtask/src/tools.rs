@@ -19,6 +19,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("bsdtar", "libarchive-tools"),
     ("bzip2", "bzip2"),
     ("cpio", "cpio"),
+    ("fusermount3", "fuse3"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
     ("debootstrap", "debootstrap"),

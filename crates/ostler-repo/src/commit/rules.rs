@@ -139,6 +139,9 @@ pub(super) enum Verdict {
 }
 
 /// Looks paths up in the rules, and remembers which of the rules met a path.
+///
+/// Where several sources have the same path, rules that leave it out or add bits are about the first of them: libostree
+/// strikes them off once they are applied, and ids must be equal.
 #[derive(Debug)]
 pub(super) struct PathRules<'a> {
     rules: &'a TreeRules,
@@ -168,18 +171,16 @@ impl<'a> PathRules<'a> {
         let Some((path, change)) = self.rules.stat_overrides.0.get_key_value(path) else {
             return Verdict::Take(None);
         };
-        self.met.insert(path);
-        let forgotten = kind == S_IFDIR && path != "/" && matches!(change, ModeChange::Add(_));
-        Verdict::Take((!forgotten).then_some(*change))
+        let first = self.met.insert(path);
+        let forgotten = !first || kind == S_IFDIR && path != "/";
+        let applies = matches!(change, ModeChange::Set(_)) || !forgotten;
+        Verdict::Take(applies.then_some(*change))
     }
 
-    /// Returns whether a path is to be left out.
+    /// Returns whether a path is to be left out: the first time that it comes by.
     pub(super) fn is_skipped(&mut self, path: &str) -> bool {
         match self.rules.skip.get(path) {
-            Some(path) => {
-                self.skipped.insert(path);
-                true
-            }
+            Some(path) => self.skipped.insert(path),
             None => false,
         }
     }
@@ -273,6 +274,8 @@ mod tests {
         assert_eq!(paths.look_up("/b", S_IFDIR), Verdict::Take(None));
         assert_eq!(paths.look_up("/s", S_IFREG), Verdict::Skip);
         assert_eq!(paths.look_up("/t", S_IFREG), Verdict::Take(None));
+        assert_eq!(paths.look_up("/s", S_IFREG), Verdict::Take(None));
+        assert_eq!(paths.look_up("/a", S_IFREG), Verdict::Take(None));
         assert!(paths.finish().is_ok());
         let mut paths = PathRules::new(&rules);
         assert_eq!(paths.look_up("/b", S_IFDIR), Verdict::Take(None));

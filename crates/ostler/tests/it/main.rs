@@ -3,6 +3,8 @@
 
 mod archives;
 mod commit_faults;
+mod commit_options;
+mod commit_random;
 mod demo;
 mod fixture;
 mod installed_tests;
