@@ -147,6 +147,8 @@ pub struct Refusal {
     pub reference: String,
     /// The reason, as a clause.
     pub reason: String,
+    /// Whether [`Policy::force`](crate::Policy::force) would let it pass.
+    pub yields_to_force: bool,
 }
 
 impl fmt::Display for Refusal {

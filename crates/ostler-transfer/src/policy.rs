@@ -65,6 +65,7 @@ impl Policy {
                 refusals.push(Refusal {
                     reference: update.name.to_string(),
                     reason,
+                    yields_to_force: true,
                 });
             }
         }
@@ -84,6 +85,7 @@ impl Policy {
                 reason:
                     "are all refs of the target, and the source has none: not removed without --allow-empty"
                         .into(),
+                yields_to_force: false,
             });
         }
         if refusals.is_empty() {
@@ -112,6 +114,7 @@ fn follow_aliases(planner: &Planner<'_>, updates: &mut Vec<RefUpdate>, refusals:
                 reason: format!(
                     "is an alias of '{target}' at the target, which is not updated to the same commit"
                 ),
+                yields_to_force: false,
             });
         }
         update.new.is_none()
@@ -165,6 +168,7 @@ fn refuse_conflicts(planner: &Planner<'_>, updates: &[RefUpdate], refusals: &mut
             refusals.push(Refusal {
                 reference: name.to_string(),
                 reason: format!("conflicts with '{above}': one would be a directory on the other's path"),
+                yields_to_force: false,
             });
         }
     }

@@ -4,6 +4,7 @@ use crate::commands::Occupied;
 use crate::context::NoRepository;
 use crate::program::Program;
 use ostler_repo::RepoError;
+use ostler_transfer::TransferError;
 
 /// Returns the hints for `error`, most useful first.
 pub(crate) fn of(error: &anyhow::Error, program: Program) -> Vec<String> {
@@ -25,7 +26,33 @@ pub(crate) fn of(error: &anyhow::Error, program: Program) -> Vec<String> {
             .chain()
             .filter_map(|cause| cause.downcast_ref().and_then(of_repo_error)),
     );
+    hints.extend(
+        error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref().and_then(of_transfer_error)),
+    );
     hints
+}
+
+fn of_transfer_error(error: &TransferError) -> Option<String> {
+    let hint = match error {
+        TransferError::Refused(refusals) if refusals.iter().any(|refusal| refusal.yields_to_force) => {
+            "to move the ref all the same, add --force; to publish others without it, name them"
+        }
+        TransferError::CorruptSource(_) => {
+            "'fsck --delete' at the source removes what is damaged; pull or commit it again, then publish"
+        }
+        TransferError::PartialSource { .. } => {
+            "pull the rest of the commit into the source first, or name other refs"
+        }
+        TransferError::NoSuchRef(_) => {
+            "'refs' lists what the source has; '*' does not reach over a '/', '**' does"
+        }
+        TransferError::Contended { .. } => "others change the target all the time: run again",
+        TransferError::NoSpace { .. } => "make room at the target; what has arrived is used by the next run",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn of_repo_error(error: &RepoError) -> Option<String> {

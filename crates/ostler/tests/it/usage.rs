@@ -188,6 +188,32 @@ error: repository nowhere not found
 }
 
 #[test]
+fn a_refused_publish_says_how_it_would_pass() {
+    let directory = fixture::repository();
+    let here = |arguments: &[&str]| {
+        let mut command = ostler(directory.path());
+        command.arg("--repo=repo").args(arguments);
+        command
+    };
+    run(&mut here(&["publish", "public"]));
+    let error = fail(&mut here(&["publish", "public", "nosuch"]));
+    assert!(error.contains("no ref of the source matches 'nosuch'") && error.contains("hint: 'refs' lists"));
+    run(&mut here(&[
+        "commit",
+        "--branch=main",
+        "--parent=none",
+        "--timestamp=@1",
+        "--tree=ref=main",
+    ]));
+    let error = fail(&mut here(&["publish", "public"]));
+    assert!(
+        error.contains("fast-forward") && error.contains("add --force"),
+        "{error}"
+    );
+    run(&mut here(&["publish", "public", "--force"]));
+}
+
+#[test]
 fn the_environment_names_the_repository_where_no_option_does() {
     let directory = fixture::repository();
     let expected = run(ostler(directory.path()).args(["--repo=repo", "rev-parse", "main"]));
