@@ -13,7 +13,9 @@
 use crate::error::{RepoError, Result};
 use crate::fs::Dir;
 use crate::repo::{DIR_MODE, FILE_MODE, Repo};
-use ostler_format::{Checksum, DeltaList, DeltaName, Hasher, delta_index_path, parse_delta_index_path};
+use ostler_format::{
+    Checksum, DeltaList, DeltaName, Hasher, Summary, delta_index_path, parse_delta_index_path,
+};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
@@ -38,6 +40,32 @@ impl Repo {
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Returns the deltas to a commit that clients are told of: by its index, or by the summary.
+    ///
+    /// # Errors
+    /// [`RepoError::Format`] for an index or a summary that cannot be read; [`RepoError::Io`].
+    pub(crate) fn announced_deltas(&self, to: &Checksum) -> Result<Vec<DeltaName>> {
+        let mut lists = Vec::new();
+        let index = delta_index_path(to);
+        if let Some(bytes) = self.read_list(&index)? {
+            lists.push(DeltaList::parse_index(&bytes).map_err(RepoError::format(index))?);
+        }
+        if let Some(bytes) = self.read_list("summary")? {
+            let summary = Summary::parse(&bytes).map_err(RepoError::format("summary"))?;
+            if let Some(value) = summary.metadata.get(DeltaList::KEY) {
+                lists.push(DeltaList::from_value(value).map_err(RepoError::format("summary"))?);
+            }
+        }
+        let names = lists.into_iter().flat_map(|list| list.0).map(|(name, _)| name);
+        Ok(names.filter(|name| name.to == *to).collect())
+    }
+
+    fn read_list(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        self.root()
+            .read_if_exists(path, MAX_INDEX_BYTES)
+            .map_err(RepoError::io("read", self.root().path_of(path)))
     }
 
     /// Returns the deltas with the digests of their superblocks, sorted.

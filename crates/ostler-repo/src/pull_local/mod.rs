@@ -42,7 +42,7 @@ pub struct PullLocalOptions {
     pub untrusted: bool,
     /// Refuse content whose mode a bare-user-only repository cannot hold.
     pub bareuseronly_files: bool,
-    /// Refuse a commit to which the source has no static delta from nothing or from a commit that is here. What is copied
+    /// Refuse a commit to which the source announces no static delta from nothing or from a commit that is here. What is copied
     /// are the objects, as always: on one machine there is nothing to gain from a delta.
     pub require_deltas: bool,
     /// Check that commits are bound to the refs, and to the collection, that they are pulled from.

@@ -129,9 +129,8 @@ impl<'a> Planner<'a> {
         if self.is_whole(&wanted.commit)? {
             return Ok(());
         }
-        for delta in self.source.list_deltas()? {
+        for delta in self.source.announced_deltas(&wanted.commit)? {
             let fits = match delta.from {
-                _ if delta.to != wanted.commit => false,
                 None => true,
                 Some(from) => self.is_whole(&from)?,
             };
