@@ -10,7 +10,7 @@ use ostler_format::gvariant::Value;
 /// A usage error where there is none, or no key before it.
 pub(crate) fn split(pair: &str) -> anyhow::Result<(&str, &str)> {
     match pair.split_once('=') {
-        Some(("", _)) => Err(exit::usage("empty metadata key")),
+        Some(("", _)) => Err(exit::usage("Empty metadata key")),
         Some(parts) => Ok(parts),
         None => Err(exit::usage(format!(
             "missing '=' in KEY=VALUE metadata '{}'",

@@ -284,7 +284,7 @@ pub(crate) fn open_child(dir: &Dir, name: &str) -> Result<Dir> {
 pub(crate) fn utf8_name(name: OsString, dir: &Dir) -> Result<String> {
     name.into_string().map_err(|name| RepoError::Refused {
         detail: format!(
-            "a name in {} is not UTF-8, as names in a commit have to be: '{}'",
+            "Invalid UTF-8 in filename: a name in {} is not UTF-8, as names in a commit have to be: '{}'",
             dir.path().display(),
             name.as_encoded_bytes().escape_ascii()
         ),

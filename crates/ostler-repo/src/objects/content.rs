@@ -251,7 +251,10 @@ pub(crate) fn check_digest(name: &ObjectName, found: Checksum) -> Result<()> {
     if found == name.checksum {
         return Ok(());
     }
-    let detail = format!("expected sha256 {}, found {found}", name.checksum);
+    // In the words of libostree, which scripts look for.
+    let kind = name.kind.as_str();
+    let expected = name.checksum;
+    let detail = format!("Corrupted {kind} object; checksum expected='{expected}' actual='{found}'");
     Err(RepoError::corrupt(name.to_string(), detail))
 }
 

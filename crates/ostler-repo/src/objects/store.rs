@@ -202,8 +202,12 @@ impl ObjectFiles {
         header.check().map_err(RepoError::format("file header"))?;
         let beyond = header.mode & 0o7777 & !BARE_USER_ONLY_BITS;
         if self.mode == RepoMode::BareUserOnly && header.is_regular() && beyond != 0 {
-            let detail = format!("a bare-user-only repository cannot keep the bits 0{beyond:o}");
-            return Err(RepoError::invalid(format!("mode 0{:o}", header.mode), detail));
+            // In the words of libostree.
+            let detail = format!(
+                "Content object for a bare-user-only repository: invalid mode 0{:04o} with bits 0{beyond:04o}",
+                header.mode
+            );
+            return Err(RepoError::Refused { detail });
         }
         Ok(())
     }

@@ -104,10 +104,12 @@ fn check_mode(source: &Repo, name: &ObjectName) -> Result<()> {
     if beyond == 0 || mode & ostler_format::S_IFMT == ostler_format::S_IFLNK {
         return Ok(());
     }
-    Err(RepoError::invalid(
-        format!("content object {}", name.checksum),
-        format!("mode 0{mode:04o} has bits 0{beyond:04o}, which bare-user-only repositories cannot hold"),
-    ))
+    // In the words of libostree.
+    let detail = format!(
+        "Content object {}: invalid mode 0{mode:04o} with bits 0{beyond:04o}, which bare-user-only repositories cannot hold",
+        name.checksum
+    );
+    Err(RepoError::Refused { detail })
 }
 
 /// Has a damaged object of the target replaced.

@@ -130,7 +130,7 @@ fn bare_user_only_takes_canonical_objects_and_refuses_others() {
     for permissions in [0o4755, 0o2755, 0o1755, 0o666] {
         let refused = transaction.write_content(&regular(permissions), 1, &mut &b"x"[..], None);
         assert!(
-            matches!(refused, Err(RepoError::Invalid { .. })),
+            matches!(refused, Err(RepoError::Refused { .. })),
             "{permissions:o}"
         );
     }

@@ -94,7 +94,10 @@ fn no_ref_is_made_to_a_commit_that_a_prune_takes() {
     assert!(paused.resume().status.success());
     for arguments in &refs {
         let said = made(arguments);
-        assert!(said.contains(&format!("{lost}.commit not found")), "{said}");
+        assert!(
+            said.contains(&format!("No such metadata object {lost}.commit")),
+            "{said}"
+        );
     }
     repo.fsck();
 }
