@@ -1,7 +1,8 @@
 //! Making a file itself an object, where it is just what a bare repository stores.
 //!
 //! The file is hashed, then it gets the name of the object as a hard link, and at last the time that objects have. Whoever
-//! hands it in gives it up: its own name is removed when the object is in place.
+//! hands it in gives it up: its own name is removed when the object is in place. If that does not come to pass, the
+//! next transaction does not rely on what lies in staging under two names.
 
 use super::{Transaction, hash_content};
 use crate::error::{RepoError, Result};

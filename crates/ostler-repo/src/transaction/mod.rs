@@ -325,6 +325,10 @@ impl<'repo> Transaction<'repo> {
         if !self.staging.contains(name)? {
             return Ok(false);
         }
+        if self.is_somebodys(name)? {
+            self.staging.remove(name)?;
+            return Ok(false);
+        }
         match self.check_staged(name) {
             Ok(()) => {
                 self.staged.insert(*name);
@@ -336,6 +340,17 @@ impl<'repo> Transaction<'repo> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns whether a file left in staging may have another name by which somebody writes to it: a commit that took it
+    /// over, to remove that name at the end, did not come to its end.
+    fn is_somebodys(&self, name: &ObjectName) -> Result<bool> {
+        let taken_over = matches!(self.repo.mode(), RepoMode::Bare | RepoMode::BareUserOnly);
+        if name.kind != ObjectType::File || !taken_over {
+            return Ok(false);
+        }
+        let staged = self.staging.loose(false).stat(name)?;
+        Ok(staged.is_some_and(|stat| stat.nlink > 1))
     }
 
     fn check_staged(&self, name: &ObjectName) -> Result<()> {

@@ -110,6 +110,20 @@ fn a_commit_that_fails_consumes_nothing() {
 }
 
 #[test]
+fn a_file_that_a_failed_commit_took_over_is_its_owners_again() {
+    for mode in ["bare", "bare-user-only"] {
+        let bench = Bench::of_mode(mode);
+        bench.shell("mkdir tree && echo content >tree/file && cp -a tree other");
+        refused(&bench, &["--consume", "--bootable", "tree"]);
+        let commit = bench.ours(&["other"]);
+        bench.shell("printf changed! >tree/file");
+        Who::Stock.fsck(&bench.path("ours"));
+        let content = Who::Ours.run(&bench.path("ours"), &["cat", &commit, "/file"]);
+        assert_eq!(content, "content\n", "{mode}");
+    }
+}
+
+#[test]
 fn an_editor_writes_the_message() {
     let bench = Bench::new();
     bench.shell("mkdir tree");
