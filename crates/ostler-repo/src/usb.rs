@@ -46,7 +46,7 @@ pub struct UsbOptions {
 /// # Errors
 /// [`RepoError::NotFound`] for a ref that the source lacks: nothing is made then. [`RepoError::Invalid`] for a
 /// destination that is not below the mount, or holds a repository that is no archive; as
-/// [`pull_local`](crate::pull_local).
+/// [`pull_local`](crate::pull_local()).
 pub fn create_usb(
     source: &Repo,
     mount: &Path,
