@@ -5,7 +5,11 @@
 //! each directory that is empty. What came or changed meanwhile stays.
 
 use crate::error::{RepoError, Result};
-use crate::fs::{Dir, FileStat};
+use crate::fs::{Dir, FileKind, FileStat};
+use crate::xattrs;
+use ostler_format::PERMISSION_BITS;
+use rustix::fs::{Gid, Uid};
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 
@@ -45,6 +49,8 @@ enum Entry {
 #[must_use = "the files are still there"]
 pub struct Consumed {
     sources: Vec<Source>,
+    /// Device and inode of files that became objects themselves.
+    adopted: HashSet<(u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -105,6 +111,31 @@ impl Consumed {
         }
     }
 
+    /// Says which files became objects themselves.
+    pub(super) fn set_adopted(&mut self, adopted: HashSet<(u64, u64)>) {
+        self.adopted = adopted;
+    }
+
+    /// Leaves everything where it is, since the commit did not come about. Files that became objects are replaced
+    /// by copies: who has them may write to them.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn give_back(self) -> Result<()> {
+        if self.adopted.is_empty() {
+            return Ok(());
+        }
+        for source in &self.sources {
+            for entry in &source.entries {
+                if let Entry::File(path, _) = entry {
+                    let failed = RepoError::io("make a copy of", source.root.path_of(path));
+                    source.give_back(path, &self.adopted).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Removes everything that is as it was read. Returns the paths of files that are not, which stay.
     ///
     /// # Errors
@@ -122,6 +153,27 @@ impl Consumed {
 }
 
 impl Source {
+    fn give_back(&self, path: &str, adopted: &HashSet<(u64, u64)>) -> io::Result<()> {
+        let Some(stat) = self.root.stat(path)? else {
+            return Ok(());
+        };
+        if stat.kind != FileKind::Regular || !adopted.contains(&(stat.dev, stat.ino)) {
+            return Ok(());
+        }
+        let mut file = self.root.open_file(path)?;
+        let copy = self.root.temp_file(0o600)?;
+        io::copy(&mut file, &mut copy.file())?;
+        let owner = (Some(Uid::from_raw(stat.uid)), Some(Gid::from_raw(stat.gid)));
+        rustix::fs::fchown(&copy, owner.0, owner.1)?;
+        let attributes = xattrs::read_file(&file)?;
+        let attributes = attributes
+            .iter()
+            .map(|(name, value)| (name.as_slice(), value.as_slice()));
+        xattrs::write_file(&copy, attributes)?;
+        copy.set_mode(stat.mode & PERMISSION_BITS)?;
+        self.root.replace_with_temp(copy, path)
+    }
+
     fn remove(&self, entry: &Entry, changed: &mut Vec<PathBuf>) -> Result<()> {
         let failed = |path: &str| RepoError::io("remove", self.root.path_of(path));
         match entry {

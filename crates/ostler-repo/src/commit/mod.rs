@@ -158,14 +158,21 @@ impl CommitBuilder {
     }
 
     /// Does as [`build`](Self::build), and returns what is to be removed of the directories when the transaction
-    /// is committed. A bare repository may take a file over as it is; it then is an object from the moment when it was read.
+    /// is committed, or [given back](Consumed::give_back) if that fails. A bare repository may take a file over as it
+    /// is; it then is an object from the moment when it was read.
     ///
     /// # Errors
     /// As for [`build`](Self::build).
     pub fn build_to_consume(&self, transaction: &Transaction<'_>) -> Result<(CommitOutcome, Consumed)> {
         let mut consumed = Some(Consumed::default());
-        let outcome = self.make(transaction, &mut consumed)?;
-        Ok((outcome, consumed.unwrap_or_default()))
+        let made = self.make(transaction, &mut consumed);
+        let mut consumed = consumed.unwrap_or_default();
+        consumed.set_adopted(transaction.adopted());
+        match made {
+            Ok(outcome) => Ok((outcome, consumed)),
+            // That a file is still an object at the same time is worse than why.
+            Err(error) => consumed.give_back().and(Err(error)),
+        }
     }
 
     fn make(&self, transaction: &Transaction<'_>, consumed: &mut Option<Consumed>) -> Result<CommitOutcome> {

@@ -9,6 +9,7 @@ use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileStat, Linked};
 use ostler_format::{Checksum, FileHeader, ObjectName, ObjectType};
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Seek as _};
 
@@ -75,6 +76,7 @@ impl Transaction<'_> {
             linked => linked.map_err(failed("link"))?,
         };
         if linked == Linked::New {
+            super::lock(&self.adopted).insert((before.dev, before.ino));
             // Somebody may have put another file under the name.
             let named = self.staging.loose(false).stat(&object)?;
             if named.is_none_or(|named| (named.dev, named.ino) != (before.dev, before.ino)) {
@@ -102,5 +104,10 @@ impl Transaction<'_> {
         } else {
             Adopted::Known(checksum)
         })
+    }
+
+    /// Returns device and inode of the files that became objects themselves.
+    pub(crate) fn adopted(&self) -> HashSet<(u64, u64)> {
+        super::lock(&self.adopted).clone()
     }
 }

@@ -58,6 +58,8 @@ pub struct Transaction<'repo> {
     staging: Staging,
     staged: Staged,
     damaged: Mutex<HashSet<ObjectName>>,
+    /// Device and inode of files that became objects themselves.
+    adopted: Mutex<HashSet<(u64, u64)>>,
     edits: Vec<RefEdit>,
     budget: SpaceBudget,
     counters: Counters,
@@ -134,6 +136,7 @@ impl Repo {
             staging,
             staged: Staged::new(),
             damaged: Mutex::default(),
+            adopted: Mutex::default(),
             edits: Vec::new(),
             budget,
             counters: Counters::default(),

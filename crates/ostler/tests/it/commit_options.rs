@@ -115,6 +115,12 @@ fn a_file_that_a_failed_commit_took_over_is_its_owners_again() {
         let bench = Bench::of_mode(mode);
         bench.shell("mkdir tree && echo content >tree/file && cp -a tree other");
         refused(&bench, &["--consume", "--bootable", "tree"]);
+        assert_eq!(
+            fs::metadata(bench.path("tree/file"))
+                .expect("our own file")
+                .nlink(),
+            1
+        );
         let commit = bench.ours(&["other"]);
         bench.shell("printf changed! >tree/file");
         Who::Stock.fsck(&bench.path("ours"));

@@ -221,7 +221,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             let expected = head.map_or(Expected::Absent, Expected::Is);
             transaction.edit_ref(RefEdit::set(branch, expected, outcome.checksum));
         }
-        let _stats = transaction.commit()?;
+        if let Err(error) = transaction.commit() {
+            consumed.map_or(Ok(()), Consumed::give_back)?;
+            return Err(error.into());
+        }
     } else {
         transaction.abort()?;
     }
