@@ -25,6 +25,9 @@ pub enum FormatError {
         /// The limit, in the same unit.
         limit: u64,
     },
+    /// A name in a dirtree has a part of a path in it.
+    #[error("Invalid / in filename {0}")]
+    SlashInFileName(String),
     /// A name (ref, remote, collection, …) breaks its grammar.
     #[error("invalid {kind} name '{name}': {rule}")]
     Name {

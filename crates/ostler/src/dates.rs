@@ -1,9 +1,10 @@
 //! Times as users write and read them; inside, a time is seconds since the epoch, UTC.
 
 use crate::environment::Environment;
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::num::IntErrorKind;
 
 /// Reads a time in the grammar of GNU `date`: `@SECONDS`, `2026-11-23 06:00:00 UTC`, `3 days ago`.
 ///
@@ -15,9 +16,8 @@ pub(crate) fn parse(text: &str, now: u64) -> anyhow::Result<u64> {
     let now = zoned(now, TimeZone::system())?;
     let parsed = parse_datetime::parse_datetime_at_date(now, text)
         .map_err(|error| anyhow!("could not parse '{}': {error}", text.escape_debug()))?;
-    u64::try_from(parsed.unix_epoch_second())
-        .ok()
-        .with_context(|| format!("'{}' is before 1970", text.escape_debug()))
+    // Commits hold no sign: libostree stores a time before 1970 as the number with the same bits, and so do we.
+    Ok(parsed.unix_epoch_second().cast_unsigned())
 }
 
 /// Returns the time of a commit that is given none: `SOURCE_DATE_EPOCH`, else now.
@@ -25,12 +25,17 @@ pub(crate) fn of_new_commit(environment: &Environment) -> anyhow::Result<u64> {
     let Some(epoch) = &environment.source_date_epoch else {
         return Ok(environment.now());
     };
-    // No date is shown for a number that does not fit, and stock refuses it as well.
-    let seconds = epoch.to_str().and_then(|digits| digits.parse::<i64>().ok());
-    match seconds.map(u64::try_from) {
-        Some(Ok(seconds)) => Ok(seconds),
+    // In the words that scripts look for. No date is shown for a number that does not fit.
+    match epoch.to_str().map(str::parse::<i64>) {
+        Some(Ok(seconds)) if seconds >= 0 => Ok(seconds.cast_unsigned()),
+        Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => {
+            bail!(
+                "Parsing SOURCE_DATE_EPOCH: Numerical result out of range: '{}'",
+                epoch.display()
+            )
+        }
         _ => bail!(
-            "SOURCE_DATE_EPOCH is not a number of seconds: '{}'",
+            "Failed to convert SOURCE_DATE_EPOCH: '{}' is no number of seconds",
             epoch.display()
         ),
     }
@@ -86,7 +91,10 @@ mod tests {
         ] {
             assert_eq!(parse(text, now).unwrap(), seconds, "{text}");
         }
-        for bad in ["garbage", "@x", "@-1", "1960-01-01 UTC"] {
+        for (text, seconds) in [("@-1", -1_i64), ("1960-01-01 UTC", -315_619_200)] {
+            assert_eq!(parse(text, now).unwrap(), seconds.cast_unsigned(), "{text}");
+        }
+        for bad in ["garbage", "@x"] {
             assert!(parse(bad, now).is_err(), "{bad}");
         }
     }

@@ -1,7 +1,7 @@
 //! Names of files and directories within a dirtree.
 
-use super::{MAX_FILE_NAME, refused};
-use crate::error::Result;
+use super::{MAX_FILE_NAME, refused, shown};
+use crate::error::{FormatError, Result};
 
 /// Checks the name of a file or directory within a dirtree and returns it as text: UTF-8, 1 to 255 bytes,
 /// not `.` or `..`, without `/` and NUL.
@@ -9,13 +9,18 @@ use crate::error::Result;
 /// libostree also takes the empty name and long ones; neither can be checked out.
 ///
 /// # Errors
-/// [`FormatError::Name`](crate::FormatError::Name) with the rule that it breaks.
+/// [`FormatError::SlashInFileName`], or [`FormatError::Name`] with the rule that it breaks.
 pub fn check_file_name(name: &[u8]) -> Result<&str> {
+    if name.contains(&b'/') {
+        return Err(FormatError::SlashInFileName(shown(&String::from_utf8_lossy(
+            name,
+        ))));
+    }
     let rule = match name {
         b"" => "empty",
         b"." | b".." => "stands for a directory itself or its parent",
         _ if name.len() > MAX_FILE_NAME => "longer than 255 bytes",
-        _ if name.iter().any(|b| matches!(b, b'/' | 0)) => "contains '/' or NUL",
+        _ if name.contains(&0) => "contains NUL",
         _ => match std::str::from_utf8(name) {
             Ok(text) => return Ok(text),
             Err(_) => "not UTF-8",

@@ -25,16 +25,21 @@ pub const MAX_FILE_NAME: usize = 255;
 
 /// Returns the error for a name, shortened and with its control characters escaped.
 pub(crate) fn refused(kind: &'static str, name: &str, rule: &'static str) -> FormatError {
+    FormatError::Name {
+        kind,
+        name: shown(name),
+        rule,
+    }
+}
+
+/// Returns a name for a message: control characters escaped, and not without end.
+pub(crate) fn shown(name: &str) -> String {
     const SHOWN: usize = 80;
     let mut shown: String = name.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if name.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
-    FormatError::Name {
-        kind,
-        name: shown,
-        rule,
-    }
+    shown
 }
 
 /// Gives a checked text type what every name has: `as_str`, `Display`, `Debug`, `FromStr`, `TryFrom<String>`.

@@ -175,6 +175,28 @@ impl CommitBuilder {
         }
     }
 
+    /// Writes the commit of a tree that an [outcome](CommitOutcome) brought into the repository once more, with the parent
+    /// that the builder has now. `None` where nothing changed since the parent and that is to be skipped.
+    ///
+    /// # Errors
+    /// What reading and writing objects returns.
+    pub fn build_again(
+        &self,
+        transaction: &Transaction<'_>,
+        outcome: &CommitOutcome,
+    ) -> Result<Option<Checksum>> {
+        let tree = WrittenTree {
+            tree: outcome.root_tree,
+            meta: outcome.root_meta,
+            dirtrees: 0,
+        };
+        if self.skip_if_unchanged && self.parent_has(transaction.repo(), &tree)? {
+            return Ok(None);
+        }
+        let bytes = self.commit_of(transaction, &tree)?.to_bytes();
+        transaction.write_metadata(ObjectType::Commit, &bytes).map(Some)
+    }
+
     fn make(&self, transaction: &Transaction<'_>, consumed: &mut Option<Consumed>) -> Result<CommitOutcome> {
         let repo = transaction.repo();
         let before = transaction.stats();

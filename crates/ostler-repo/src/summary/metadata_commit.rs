@@ -2,7 +2,7 @@
 //! by collection get it as they get any other ref.
 //!
 //! It holds an empty directory, and as metadata the keys of the summary that are not OSTree's own, with the
-//! bindings. Where these are what the newest such commit says, none is added.
+//! bindings. As in stock, each update of the summary adds one, whether there is news or not.
 
 use super::{SummaryOptions, added_metadata, summary_at_hand};
 use crate::bindings::{COLLECTION_BINDING, REF_BINDING};
@@ -15,8 +15,7 @@ use ostler_format::{Checksum, Commit, DirMeta, DirTree, ObjectType, RefName, Ref
 /// The ref.
 const METADATA_REF: &str = "ostree-metadata";
 
-/// Commits the repository's own metadata, if the repository has a collection and the metadata is not that of the
-/// last such commit. To be done before the summary is made, which lists the ref. Returns the new commit.
+/// Commits the repository's own metadata, if the repository has a collection. To be done before the summary is made, which lists the ref. Returns the new commit.
 ///
 /// # Errors
 /// As [`Repo::begin`] and [`Transaction::commit`](crate::Transaction::commit).
@@ -30,11 +29,6 @@ pub fn commit_metadata(repo: &Repo, options: &SummaryOptions) -> Result<Option<C
     let mut metadata = added_metadata(options, &summary_at_hand(repo)?);
     metadata.insert(COLLECTION_BINDING, Value::Str(collection.as_str().to_owned()));
     metadata.insert(REF_BINDING, Value::strings([METADATA_REF]));
-    if let Some(parent) = &parent
-        && repo.load_commit(parent)?.metadata == metadata
-    {
-        return Ok(None);
-    }
     let mut transaction = repo.begin()?;
     let directory = DirMeta {
         uid: 0,

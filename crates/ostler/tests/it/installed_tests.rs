@@ -243,14 +243,8 @@ scripts! {
     alone archives_of_files "test-libarchive.sh" 18;
     alone exports "test-export.sh" 5;
     alone ownership_in_bare_repositories "test-basic-root.sh" 1;
-    alone times_of_commits "test-commit-timestamp.sh" 2, words: &[&[
-        ("Failed to convert SOURCE_DATE_EPOCH", "SOURCE_DATE_EPOCH is not a number of seconds"),
-        ("Parsing SOURCE_DATE_EPOCH: Numerical result out of range", "SOURCE_DATE_EPOCH is not a number of seconds"),
-    ]];
-    alone damage "test-corruption.sh" 9, words: &[&[
-        ("dirtree: Invalid / in filename ../afile", "dirtree: invalid file name"),
-        ("Invalid / in filename ../afile", "invalid file name"),
-    ]];
+    alone times_of_commits "test-commit-timestamp.sh" 2;
+    alone damage "test-corruption.sh" 9;
     alone commands_of_others "test-cli-extensions.sh" 2;
     alone help "test-help.sh" 1;
     alone checks_of_bindings "test-fsck-collections.sh" 11;
@@ -258,18 +252,12 @@ scripts! {
     alone repositories_of_collections "test-init-collections.sh" 1;
     alone depth_of_local_pulls "test-local-pull-depth.sh" 3;
     alone local_pulls "test-local-pull.sh" 8;
-    alone local_pulls_of_hostile_trees "test-pull-untrusted.sh" 1, words: &[&[
-        ("Invalid / in filename ../afile", "invalid file name"),
-    ]];
-    // Of two commits to one branch at the same time one fails: here each has its own.
-    alone many_at_once "test-concurrency.py" 2, words: &[&[
-        ("'-b', tdir, '--tree=dir='+tdir", "'-b', tdir + os.urandom(4).hex(), '--tree=dir='+tdir"),
-    ]];
+    alone local_pulls_of_hostile_trees "test-pull-untrusted.sh" 1;
+    alone many_at_once "test-concurrency.py" 2;
     alone resets "test-reset-nonlinear.sh" 1;
     alone summaries_made_by_themselves "test-auto-summary.sh" 4;
     alone refs "test-refs.sh" 7;
-    // Without news about the repository there is no commit about it.
-    alone summaries "test-summary-update.sh" 2, words: &[&[("^5$", "^4$")]];
+    alone summaries "test-summary-update.sh" 2;
 
     with_stock archive_repositories "test-archivez.sh" 13;
     with_stock builds_of_a_system "test-demo-buildsystem.sh" 1;
@@ -286,7 +274,7 @@ scripts! {
     ]];
     with_stock parent_repositories "test-parent.sh" 2, without: "nothing";
     with_stock partial_commits "test-oldstyle-partial.sh" 1;
-    with_stock prune "test-prune.sh" 17, words: &[&[("November 05 1955", "November 05 1975")]];
+    with_stock prune "test-prune.sh" 17;
     with_stock prune_of_collections "test-prune-collections.sh" 2;
     with_stock pull_depth "test-pull-depth.sh" 3;
     with_stock pull_gone_on_with "test-pull-resume.sh" 1;

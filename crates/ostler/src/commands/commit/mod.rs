@@ -12,16 +12,20 @@ use crate::sizes::format_size;
 use crate::switch;
 use anyhow::{Context as _, bail};
 use labels::Labels;
+use ostler_format::gvariant::VarDict;
 use ostler_format::{Checksum, Refspec};
 use ostler_repo::commit::{
     CommitBuilder, CommitOutcome, Consumed, LinkedFiles, StatOverrides, TreeRules, parse_skip_list,
 };
 use ostler_repo::refs::{Expected, RefEdit};
-use ostler_repo::{Repo, Transaction, TransactionOptions};
+use ostler_repo::{LockKind, Repo, RepoError, Transaction, TransactionOptions};
 use serde::Serialize;
 use sources::Tree;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// How often a commit is made anew because the branch moved meanwhile.
+const ATTEMPTS: u32 = 100;
 
 /// The arguments of `commit`.
 #[derive(Debug, clap::Args)]
@@ -207,27 +211,29 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         Some(rev) => Some(repo.resolve_rev(rev)?),
     };
     labels::refuse_policy(&repo, args)?;
-    let builder = builder(context, args, &repo, parent)?;
+    let mut builder = builder(context, args, &repo, parent)?;
     let detached = metadata::detached(args)?;
-    let mut transaction = repo.begin_with(TransactionOptions {
-        allow_split_xattrs: context.environment().write_split_xattrs,
-    })?;
-    let (outcome, consumed) = build(context, args, &builder, &transaction)?;
+    // Held until the end, so that no prune takes the tree if the commit has to be made again.
+    let kept = repo.lock(LockKind::Shared)?;
+    let transaction = begin(context, &repo)?;
+    let (mut outcome, consumed) = build(context, args, &builder, &transaction)?;
     if outcome.is_new {
-        if let Some(detached) = &detached {
-            transaction.write_detached(&outcome.checksum, detached)?;
-        }
-        if let Some(branch) = branch {
-            let expected = head.map_or(Expected::Absent, Expected::Is);
-            transaction.edit_ref(RefEdit::set(branch, expected, outcome.checksum));
-        }
-        if let Err(error) = transaction.commit() {
+        let tip = Tip {
+            branch: branch.as_ref(),
+            detached: detached.as_ref(),
+            follows: args.parent.is_none(),
+        };
+        let moved = tip.move_to(&mut outcome, transaction, head, &mut builder, || {
+            begin(context, &repo)
+        });
+        if let Err(error) = moved {
             consumed.map_or(Ok(()), Consumed::give_back)?;
             return Err(error.into());
         }
     } else {
         transaction.abort()?;
     }
+    kept.release()?;
     if let Some(consumed) = consumed {
         for path in consumed.remove()? {
             let path = path.display();
@@ -237,6 +243,58 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         }
     }
     print(context, args, &outcome)
+}
+
+fn begin<'r>(context: &Context, repo: &'r Repo) -> ostler_repo::Result<Transaction<'r>> {
+    repo.begin_with(TransactionOptions {
+        allow_split_xattrs: context.environment().write_split_xattrs,
+    })
+}
+
+/// What becomes of a commit that is written.
+struct Tip<'a> {
+    branch: Option<&'a Refspec>,
+    detached: Option<&'a VarDict>,
+    /// Whether the commit gets another parent if somebody else moves the branch meanwhile.
+    follows: bool,
+}
+
+impl Tip<'_> {
+    /// Commits the transaction and moves the branch from `head`. Where it moved meanwhile, a commit of the same tree follows
+    /// what is there now, in another transaction: neither of two that commit at once is lost.
+    fn move_to<'r>(
+        &self,
+        outcome: &mut CommitOutcome,
+        mut transaction: Transaction<'r>,
+        mut head: Option<Checksum>,
+        builder: &mut CommitBuilder,
+        begin: impl Fn() -> ostler_repo::Result<Transaction<'r>>,
+    ) -> ostler_repo::Result<()> {
+        for attempt in 1.. {
+            if let Some(detached) = self.detached {
+                transaction.write_detached(&outcome.checksum, detached)?;
+            }
+            if let Some(branch) = self.branch {
+                let expected = head.map_or(Expected::Absent, Expected::Is);
+                transaction.edit_ref(RefEdit::set(branch.clone(), expected, outcome.checksum));
+            }
+            head = match transaction.commit() {
+                Err(RepoError::Conflict { found, .. }) if self.follows && attempt < ATTEMPTS => found,
+                ended => return ended.map(drop),
+            };
+            builder.parent = head;
+            transaction = begin()?;
+            match (builder.build_again(&transaction, outcome)?, head) {
+                (None, Some(parent)) => {
+                    outcome.is_new = false;
+                    outcome.checksum = parent;
+                    return transaction.abort();
+                }
+                (again, _) => outcome.checksum = again.unwrap_or(outcome.checksum),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads the sources and writes the commit, and shows on a terminal how far it is.
