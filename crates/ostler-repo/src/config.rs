@@ -216,12 +216,18 @@ impl Config {
 
     /// Returns the remotes that the file configures, in order.
     pub fn remotes(&self) -> Vec<RemoteName> {
+        self.written_remotes()
+            .filter_map(|name| RemoteName::new(name).ok())
+            .collect()
+    }
+
+    /// Returns the names of remotes as written, in order, also those that nothing else takes.
+    pub(crate) fn written_remotes(&self) -> impl Iterator<Item = &str> {
         self.file
             .groups()
             .into_iter()
             .filter_map(|group| group.strip_prefix("remote \"")?.strip_suffix('"'))
-            .filter_map(|name| RemoteName::new(name).ok())
-            .collect()
+            .filter(|name| !name.is_empty())
     }
 
     /// Returns one setting of a remote.

@@ -34,6 +34,20 @@ enum Kind {
     },
 }
 
+impl Line {
+    fn is_blank(&self) -> bool {
+        self.raw.trim_ascii().is_empty()
+    }
+
+    fn is_header(&self) -> bool {
+        matches!(self.kind, Kind::Group(_))
+    }
+
+    fn is_header_of(&self, group: &str) -> bool {
+        matches!(&self.kind, Kind::Group(name) if name == group)
+    }
+}
+
 impl KeyFile {
     /// Reads a key file.
     ///
@@ -230,16 +244,24 @@ impl KeyFile {
         self.lines.len() != before
     }
 
-    /// Removes a group with its keys and the comments between them; returns whether it was there.
+    /// Removes a group with its keys, the comments between and right behind them, and the empty lines that follow;
+    /// returns whether it was there. Comments after an empty line or right before the next group are not its own.
     pub fn remove_group(&mut self, group: &str) -> bool {
         let before = self.lines.len();
-        let mut inside = false;
-        self.lines.retain(|line| {
-            if let Kind::Group(name) = &line.kind {
-                inside = name == group;
+        let mut kept: Vec<Line> = Vec::with_capacity(before);
+        let mut left = before;
+        for section in self.lines.chunk_by(|_, next| !next.is_header()) {
+            left -= section.len();
+            let doomed = section.first().is_some_and(|line| line.is_header_of(group));
+            let own = if doomed { own_lines(section, left == 0) } else { 0 };
+            kept.extend(section.iter().skip(own).cloned());
+            if own > 0 && left == 0 && own == section.len() {
+                while kept.last().is_some_and(Line::is_blank) {
+                    kept.pop();
+                }
             }
-            !inside
-        });
+        }
+        self.lines = kept;
         self.lines.len() != before
     }
 
@@ -281,8 +303,7 @@ impl KeyFile {
 
     /// Adds a group at the end, after an empty line, and returns where its first key goes.
     fn add_group(&mut self, group: &str) -> usize {
-        let blank = |line: &Line| line.raw.trim_ascii().is_empty();
-        if self.lines.last().is_some_and(|line| !blank(line)) {
+        if self.lines.last().is_some_and(|line| !line.is_blank()) {
             self.lines.push(Line {
                 raw: b"\n".to_vec(),
                 kind: Kind::Other,
@@ -302,6 +323,21 @@ impl KeyFile {
             last.raw.push(b'\n');
         }
     }
+}
+
+/// Returns how many lines at the start of a group's section, whose header is its first, go with the group.
+fn own_lines(section: &[Line], is_last: bool) -> usize {
+    let to_last_key = section
+        .iter()
+        .rposition(|line| line.kind != Kind::Other)
+        .map_or(0, |index| index + 1);
+    let behind = || section.iter().skip(to_last_key);
+    let comments = behind().take_while(|line| !line.is_blank()).count();
+    let blank = behind().skip(comments).take_while(|line| line.is_blank()).count();
+    if blank == 0 && !is_last {
+        return to_last_key;
+    }
+    to_last_key + comments + blank
 }
 
 fn line_kind(raw: &[u8]) -> Result<Kind, &'static str> {
@@ -449,6 +485,28 @@ mod tests {
         assert_eq!(String::from_utf8(file.to_bytes()).unwrap(), expected);
         assert!(file.remove_group("remote \"a\""));
         assert_eq!(file.groups(), ["core", "new"]);
+    }
+
+    #[test]
+    fn a_group_takes_only_its_own_comments_along() {
+        for (before, after) in [
+            ("[k]\nx=1\n\n[a]\nk=v\n", "[k]\nx=1\n"),
+            ("[k]\nx=1\n\n[a]\nk=v\n\n[b]\n", "[k]\nx=1\n\n[b]\n"),
+            (
+                "# top\n[a]\n# in\nk=v\n# end\n\n# of b\n[b]\n",
+                "# top\n# of b\n[b]\n",
+            ),
+            ("[a]\nk=v\n# of b\n[b]\n", "# of b\n[b]\n"),
+            ("[k]\n\n[a]\nk=v\n\n# last\n", "[k]\n\n# last\n"),
+            ("[k]\n\n[a]\nk=v\n# its own", "[k]\n"),
+            ("[a]\nk=1\n[b]\n[a]\nl=1\n", "[b]\n"),
+            ("[a]\n", ""),
+        ] {
+            let mut file = KeyFile::parse(before.as_bytes()).unwrap();
+            assert!(file.remove_group("a"), "{before:?}");
+            assert_eq!(String::from_utf8(file.to_bytes()).unwrap(), after, "{before:?}");
+            assert!(!file.remove_group("a"), "{before:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod prune;
 mod publish;
 mod pull_local;
 mod refs;
+mod remote;
 mod reset;
 mod rev_parse;
 mod show;
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     RevParse(rev_parse::Args),
     /// List, create and delete refs
     Refs(refs::Args),
+    /// Change and list the remotes that a repository pulls from
+    Remote(remote::Args),
     /// Point a ref at another commit
     Reset(reset::Args),
     /// Bring commits to where clients pull them
@@ -98,6 +101,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Log(args) => log::run(context, &args),
         Command::RevParse(args) => rev_parse::run(context, &args),
         Command::Refs(args) => refs::run(context, &args),
+        Command::Remote(args) => remote::run(context, &args),
         Command::Reset(args) => reset::run(context, &args),
         Command::Publish(args) => publish::run(context, &args),
         Command::Config(args) => config::run(context, &args),

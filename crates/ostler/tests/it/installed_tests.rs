@@ -27,7 +27,7 @@ const CONCURRENCY: &str = "test-concurrency.py";
 
 /// Sends what we lack to stock, and the rest to us.
 const DISPATCHER: &str = r#"#!/bin/sh
-stock=no command= value=no
+stock=no command= sub= value=no
 for word do
     if [ $value = yes ]; then value=no; continue; fi
     case $word in
@@ -36,9 +36,10 @@ for word do
         --repo) value=yes ;;
         @STOCK@) stock=yes ;;
         -*) ;;
-        *) [ -n "$command" ] || command=$word ;;
+        *) if [ -z "$command" ]; then command=$word; elif [ -z "$sub" ]; then sub=$word; fi ;;
     esac
 done
+[ "$command" != remote ] || command="remote-$sub"
 case $command in
     @COMMANDS@) ;;
     *) stock=yes ;;
@@ -50,7 +51,7 @@ echo "$command" >> @LOG@
 exec @OURS@ "$@"
 "#;
 
-/// The commands that are ours.
+/// The commands that are ours; those of `remote` with a `-` between.
 const COMMANDS: &[&str] = &[
     "cat",
     "checkout",
@@ -68,6 +69,10 @@ const COMMANDS: &[&str] = &[
     "prune",
     "pull-local",
     "refs",
+    "remote-add",
+    "remote-delete",
+    "remote-list",
+    "remote-show-url",
     "reset",
     "rev-parse",
     "show",
@@ -241,6 +246,7 @@ macro_rules! scripts {
 
 scripts! {
     alone archives_of_files "test-libarchive.sh" 18;
+    alone configuration "test-config.sh" 3;
     alone exports "test-export.sh" 5;
     alone ownership_in_bare_repositories "test-basic-root.sh" 1;
     alone times_of_commits "test-commit-timestamp.sh" 2;
@@ -254,6 +260,7 @@ scripts! {
     alone local_pulls "test-local-pull.sh" 8;
     alone local_pulls_of_hostile_trees "test-pull-untrusted.sh" 1;
     alone many_at_once "test-concurrency.py" 2;
+    alone remotes "test-remote-add.sh" 16;
     alone resets "test-reset-nonlinear.sh" 1;
     alone summaries_made_by_themselves "test-auto-summary.sh" 4;
     alone refs "test-refs.sh" 7;
@@ -261,7 +268,6 @@ scripts! {
 
     with_stock archive_repositories "test-archivez.sh" 13;
     with_stock builds_of_a_system "test-demo-buildsystem.sh" 1;
-    with_stock configuration "test-config.sh" 3;
     with_stock deltas "test-delta.sh" 13;
     with_stock everything_in_bare "test-basic.sh" 90, words: &[RELABEL];
     with_stock everything_in_bare_user "test-basic-user.sh" 96;

@@ -25,6 +25,7 @@ mod pull_local;
 mod reading;
 mod readme;
 mod refs_faults;
+mod remotes;
 mod usage;
 mod usb;
 mod words;

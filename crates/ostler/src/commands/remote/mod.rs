@@ -1,0 +1,133 @@
+//! `remote`: changes and shows the remotes that the configuration of a repository names; no network, no keys.
+
+mod add;
+
+use crate::context::Context;
+use crate::ui::printable;
+use anyhow::{Context as _, anyhow, bail};
+use ostler_format::RemoteName;
+use ostler_repo::Repo;
+use serde::Serialize;
+
+/// The arguments of `remote`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ostler --repo=client remote add origin https://example.org/repo os/stable
+  ostler --repo=client remote list --show-urls
+  ostler --repo=client remote show-url origin
+  ostler --repo=client remote delete origin")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    operation: Operation,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Operation {
+    /// Add a remote
+    Add(Box<add::Args>),
+    /// Delete a remote and its keyring; its refs stay
+    #[command(after_help = "\
+Examples:
+  ostler --repo=client remote delete origin
+  ostler --repo=client refs --delete origin:")]
+    Delete {
+        /// Do nothing if there is no such remote
+        #[arg(long)]
+        if_exists: bool,
+        /// Name of the remote
+        name: String,
+    },
+    /// List the remotes, also those of parent repositories
+    #[command(after_help = "\
+Examples:
+  ostler --repo=client remote list
+  ostler --repo=client --json remote list")]
+    List {
+        /// Print the URLs, too
+        #[arg(short = 'u', long)]
+        show_urls: bool,
+    },
+    /// Print the URL of a remote
+    #[command(after_help = "\
+Examples:
+  ostler --repo=client remote show-url origin")]
+    ShowUrl {
+        /// Name of the remote
+        name: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    url: Option<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    match &args.operation {
+        Operation::Add(args) => add::run(context, args),
+        Operation::Delete { if_exists, name } => delete(context, name, *if_exists),
+        Operation::List { show_urls } => list(context, *show_urls),
+        Operation::ShowUrl { name } => show_url(context, name),
+    }
+}
+
+/// Reads the name of a remote to change.
+fn named(name: &str) -> anyhow::Result<RemoteName> {
+    RemoteName::new(name).with_context(|| format!("Invalid remote name {}", printable(name)))
+}
+
+fn not_found(name: &str) -> anyhow::Error {
+    anyhow!("Remote \"{}\" not found", printable(name))
+}
+
+fn delete(context: &Context, name: &str, if_exists: bool) -> anyhow::Result<()> {
+    let repo = context.open()?;
+    if !repo.delete_remote(&named(name)?)? && !if_exists {
+        return Err(not_found(name));
+    }
+    Ok(())
+}
+
+/// Prints a line a remote; as with stock, the first that has no URL ends the list of URLs.
+fn list(context: &Context, show_urls: bool) -> anyhow::Result<()> {
+    let repo = context.open()?;
+    let names = repo.remote_names();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    for name in names {
+        if context.ui().json() {
+            let url = repo.remote_url(name)?;
+            context.ui().object(&Entry { name, url })?;
+        } else if show_urls {
+            let url = url_of(&repo, name)?;
+            context
+                .ui()
+                .line(format_args!("{:width$}  {}", printable(name), printable(&url)))?;
+        } else {
+            context.ui().line(printable(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn show_url(context: &Context, name: &str) -> anyhow::Result<()> {
+    let repo = context.open()?;
+    let url = if name.starts_with("file://") {
+        name.to_owned()
+    } else if repo.remote_names().contains(name) {
+        url_of(&repo, name)?
+    } else {
+        return Err(not_found(name));
+    };
+    let text = printable(&url).into_owned();
+    context.ui().either(&Entry { name, url: Some(url) }, text)
+}
+
+fn url_of(repo: &Repo, name: &str) -> anyhow::Result<String> {
+    match repo.remote_url(name)? {
+        Some(url) => Ok(url),
+        None => bail!("No \"url\" option in remote \"{}\"", printable(name)),
+    }
+}
