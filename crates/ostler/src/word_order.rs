@@ -22,7 +22,7 @@ pub(crate) fn command_of(arguments: &[OsString]) -> Option<&OsStr> {
     None
 }
 
-/// Moves options of the command that stand before its name behind it, and a `--` between `config` and its operation
+/// Moves options of the command that stand before its name (with `remote`, that of its operation) behind it, and a `--` between `config` and its operation
 /// behind that.
 pub(crate) fn normalized(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut rest = arguments.into_iter().collect::<Vec<_>>().into_iter();
@@ -37,25 +37,51 @@ pub(crate) fn normalized(arguments: impl IntoIterator<Item = OsString>) -> Vec<O
         let bytes = argument.as_encoded_bytes();
         if !bytes.starts_with(b"-") {
             let is_config = argument == "config";
+            let is_remote = argument == "remote";
             ordered.push(argument);
+            if is_remote {
+                of_remote(&mut rest, &mut ordered, &mut moved);
+            }
             ordered.append(&mut moved);
             if is_config {
                 of_config(&mut rest, &mut ordered);
             }
             break;
         }
-        if argument == "--repo" {
-            ordered.push(argument);
-            ordered.extend(rest.next());
-        } else if bytes.starts_with(b"--repo=") || EVERYWHERE.iter().any(|option| argument == *option) {
-            ordered.push(argument);
-        } else {
-            moved.push(argument);
-        }
+        place(argument, &mut rest, &mut ordered, &mut moved);
     }
     ordered.extend(moved);
     ordered.extend(rest);
     ordered
+}
+
+/// Puts an option that stands before the command where it belongs.
+fn place(
+    option: OsString,
+    rest: &mut IntoIter<OsString>,
+    ordered: &mut Vec<OsString>,
+    moved: &mut Vec<OsString>,
+) {
+    let bytes = option.as_encoded_bytes();
+    if option == "--repo" {
+        ordered.push(option);
+        ordered.extend(rest.next());
+    } else if bytes.starts_with(b"--repo=") || EVERYWHERE.iter().any(|known| option == *known) {
+        ordered.push(option);
+    } else {
+        moved.push(option);
+    }
+}
+
+/// Reads on to the operation of `remote`, and gathers its options that stand before it.
+fn of_remote(rest: &mut IntoIter<OsString>, ordered: &mut Vec<OsString>, moved: &mut Vec<OsString>) {
+    while let Some(argument) = rest.next() {
+        if argument == "--" || !argument.as_encoded_bytes().starts_with(b"-") {
+            ordered.push(argument);
+            return;
+        }
+        place(argument, rest, ordered, moved);
+    }
 }
 
 /// Puts a `--` that stands before the operation of `config` behind it.
@@ -101,6 +127,12 @@ mod tests {
             ("ostree config set -- a.b -1", "ostree config set -- a.b -1"),
             ("ostree config get a.b", "ostree config get a.b"),
             ("ostree config --", "ostree config --"),
+            (
+                "ostree --force remote --set=k=v --repo=R add a u -v",
+                "ostree remote --repo=R add --force --set=k=v a u -v",
+            ),
+            ("ostree remote --help", "ostree remote --help"),
+            ("ostree remote -u -- list", "ostree remote -- -u list"),
             ("ostree", "ostree"),
             ("", ""),
         ] {

@@ -97,6 +97,9 @@ fn remotes_are_added_with_the_bytes_of_stock() {
         "add bad-collection --collection-id=example-id u",
         "add --set=k= 9._a-b u",
         "add é u",
+        "add --custom-backend=cb backed",
+        "add --custom-backend=cb --no-sign-verify --set=k=v backed2",
+        "--no-gpg-verify --set=k=v add early u",
         "list",
     ]);
 }

@@ -52,8 +52,9 @@ pub(super) struct Args {
     collection_id: Option<String>,
     /// Name of the remote
     name: String,
-    /// Where it is: a URL, or metalink=URL, or mirrorlist=URL
-    url: String,
+    /// Where it is: a URL, or metalink=URL, or mirrorlist=URL; needless with --custom-backend
+    #[arg(required_unless_present = "custom_backend")]
+    url: Option<String>,
     /// Branches to pull where a pull names none
     #[arg(value_name = "BRANCH")]
     branches: Vec<String>,
@@ -88,10 +89,16 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
 
 /// Puts the settings together.
 fn settings<'a>(args: &'a Args, keys: &'a Keys<'a>) -> anyhow::Result<Vec<(&'a str, RemoteValue<'a>)>> {
-    let mut settings = vec![match args.url.strip_prefix("metalink=") {
-        Some(metalink) => ("metalink", RemoteValue::Text(metalink)),
-        None => ("url", RemoteValue::Text(&args.url)),
-    }];
+    let mut settings = Vec::new();
+    if let Some(url) = &args.url {
+        settings.push(match url.strip_prefix("metalink=") {
+            Some(metalink) => ("metalink", RemoteValue::Text(metalink)),
+            None => ("url", RemoteValue::Text(url)),
+        });
+    }
+    if !args.branches.is_empty() {
+        settings.push(("branches", RemoteValue::List(&args.branches)));
+    }
     let mut add = |key, value| settings.push((key, RemoteValue::Text(value)));
     if let Some(url) = &args.contenturl {
         add("contenturl", url);
@@ -119,9 +126,6 @@ fn settings<'a>(args: &'a Args, keys: &'a Keys<'a>) -> anyhow::Result<Vec<(&'a s
     }
     if let Some(id) = &args.collection_id {
         add("collection-id", id);
-    }
-    if !args.branches.is_empty() {
-        settings.insert(1, ("branches", RemoteValue::List(&args.branches)));
     }
     Ok(settings)
 }
