@@ -137,14 +137,7 @@ impl Check<'_> {
 
     /// Reads all commits of the repository, and notes which are partial.
     pub(super) fn read_commits(&self, mut seen: Seen, report: &mut FsckReport) -> Result<Commits> {
-        let mut all = BTreeSet::new();
-        self.repo.for_each_object(false, |name| {
-            if name.kind == ObjectType::Commit {
-                all.insert(name.checksum);
-            }
-            Ok(())
-        })?;
-        for checksum in &all {
+        for checksum in &self.repo.list_commits(self.options.threads)? {
             self.look_at(checksum, BTreeSet::from([*checksum]), &mut seen, report)?;
             if self.is_over() {
                 return Ok(seen.sound);

@@ -27,6 +27,9 @@ use std::io::{self, Chain, Cursor, Read};
 /// How many bytes of a large `.filez` are read to begin with; nearly every header fits.
 const FIRST_READ: u64 = 64 << 10;
 
+/// More than most files have when compressed, in bytes.
+const SMALL_ARCHIVED: usize = 32 << 10;
+
 /// The attribute of bare-user repositories.
 pub(crate) const OSTREEMETA: &str = "user.ostreemeta";
 
@@ -171,16 +174,13 @@ impl ContentReader {
 
     /// Reads a `.filez` that is in memory, strictly.
     pub(crate) fn of_archive_bytes(name: ObjectName, stored: Vec<u8>) -> Result<Self> {
+        Self::of_whole_archive(name, stored.into(), Checking::Strict)
+    }
+
+    fn of_whole_archive(name: ObjectName, stored: Buffer, checking: Checking) -> Result<Self> {
         let start = archive_payload_start(&name, &stored)?;
         let stored_size = stored.len() as u64;
-        Self::of_parts(
-            name,
-            stored.into(),
-            start,
-            Rest(None),
-            stored_size,
-            Checking::Strict,
-        )
+        Self::of_parts(name, stored, start, Rest(None), stored_size, checking)
     }
 
     fn of_parts(
@@ -301,6 +301,11 @@ impl LooseStore<'_> {
     pub(crate) fn content(&self, checksum: &Checksum, checking: Checking) -> Result<Option<ContentReader>> {
         let name = ObjectName::new(*checksum, ObjectType::File);
         if self.mode.is_archive() {
+            let mut stored = buffers::empty();
+            stored.reserve(SMALL_ARCHIVED);
+            if self.read_small(&name, &mut stored)? {
+                return ContentReader::of_whole_archive(name, stored, checking).map(Some);
+            }
             return match self.open_file(&name)? {
                 None => Ok(None),
                 Some((file, stat)) => ContentReader::of_archive(name, file, stat.size, checking).map(Some),

@@ -126,7 +126,8 @@ impl<'a> LooseStore<'a> {
 
     /// Returns the bytes of a metadata object, or of anything else that is stored as it is and small.
     pub(crate) fn read_metadata(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
-        if let Some(bytes) = self.read_small(name)? {
+        let mut bytes = Vec::with_capacity(SMALL);
+        if self.read_small(name, &mut bytes)? {
             return Ok(Some(bytes));
         }
         let Some((mut file, stat)) = self.open_file(name)? else {
@@ -146,21 +147,18 @@ impl<'a> LooseStore<'a> {
             .map_err(|error| self.io_error("read", name, error))
     }
 
-    /// Returns the bytes of an object's file if one read that does not fill the buffer brings some: that is all there is,
-    /// and there was no need to ask for the size. Whatever else the name stands for is left to a closer look.
-    fn read_small(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
+    /// Reads an object's file into the room of an empty buffer. If that brings bytes and leaves room, they are all there
+    /// are, and there was no need to ask for the size: `true`. Whatever else the name stands for is left to a closer look.
+    pub(super) fn read_small(&self, name: &ObjectName, bytes: &mut Vec<u8>) -> Result<bool> {
         let Some(dir) = self.directory_of(name)? else {
-            return Ok(None);
+            return Ok(false);
         };
         let file = file_name(name, self.mode);
         let Ok(fd) = rustix::fs::openat(dir, file.as_str(), OPEN, Mode::empty()) else {
-            return Ok(None);
+            return Ok(false);
         };
-        let mut bytes = Vec::with_capacity(SMALL);
-        match rustix::io::read(&fd, rustix::buffer::spare_capacity(&mut bytes)) {
-            Ok(1..SMALL) => Ok(Some(bytes)),
-            Ok(_) | Err(_) => Ok(None),
-        }
+        let read = rustix::io::read(&fd, rustix::buffer::spare_capacity(bytes));
+        Ok(read.is_ok() && !bytes.is_empty() && bytes.len() < bytes.capacity())
     }
 
     /// Returns the error for a system call that failed on the object's file.

@@ -22,6 +22,7 @@ pub use content::ContentReader;
 
 use crate::error::{RepoError, Result};
 use crate::fs::FileStat;
+use crate::parallel::spread;
 use crate::repo::Repo;
 use content::Checking;
 use loose::LooseStore;
@@ -29,6 +30,7 @@ use ostler_format::gvariant::VarDict;
 use ostler_format::{Checksum, Commit, DirMeta, DirTree, FormatError, ObjectName, ObjectType};
 use std::fs::File;
 use std::io;
+use std::sync::atomic::AtomicBool;
 
 impl Repo {
     /// Returns how to read this repository's own objects.
@@ -214,6 +216,31 @@ impl Repo {
                 RepoError::io("list", self.objects().path_of(directory.as_str()))(error)
             }
         })
+    }
+
+    /// Returns the commits of this repository itself, sorted.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub(crate) fn list_commits(&self, threads: usize) -> Result<Vec<Checksum>> {
+        let prefixes: Vec<u8> = (0..=u8::MAX).collect();
+        let list = |commits: &mut Vec<Checksum>, prefix: &u8| {
+            self.for_each_object_in(*prefix, false, |name| {
+                commits.extend((name.kind == ObjectType::Commit).then_some(name.checksum));
+                Ok(())
+            })
+        };
+        let states = spread(
+            &prefixes,
+            threads,
+            &AtomicBool::new(false),
+            Vec::new,
+            list,
+            |_| {},
+        )?;
+        let mut commits = states.concat();
+        commits.sort_unstable();
+        Ok(commits)
     }
 
     /// Returns the names of all objects as [`for_each_object`](Self::for_each_object) visits them, sorted.
