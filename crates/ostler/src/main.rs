@@ -36,15 +36,18 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let program = Program::of(arguments.first().map(OsString::as_os_str));
     let environment = Environment::read();
-    if let Err(error) = external::run(program, &arguments) {
-        let ui = Ui::new(false, environment.no_color);
-        return exit::conclude(program, &ui, Err(error));
-    }
-    descriptors::make_room();
     let cli = match cli::parse(program, arguments.clone()) {
         Ok(cli) => cli,
-        Err(error) => return cli::report(program, &arguments, &error),
+        Err(unknown) => {
+            // What is no command of ours may be a program of its own.
+            if let Err(error) = external::run(program, &arguments) {
+                let ui = Ui::new(false, environment.no_color);
+                return exit::conclude(program, &ui, Err(error));
+            }
+            return cli::report(program, &arguments, &unknown);
+        }
     };
+    descriptors::make_room();
     let ui = Ui::new(cli.global.json, environment.no_color);
     let context = Context::new(program, environment, ui, cli.global);
     let result = commands::run(&context, cli.command).and_then(|()| context.ui().flush());

@@ -15,9 +15,9 @@ use super::{CheckoutOptions, HardLinks};
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind, FileStat, Linked};
 use crate::objects::ContentReader;
+use crate::objects::prefixes::{LooseName, PrefixDirs, directory_name, file_name, prefix_of};
 use crate::repo::{DIR_MODE, Repo};
 use ostler_format::{Checksum, FileHeader, ObjectName, ObjectType, PERMISSION_BITS, RepoMode};
-use std::path::Path;
 use std::sync::OnceLock;
 
 /// Where the copies are.
@@ -30,7 +30,7 @@ const UNFINISHED: u32 = 0o600;
 pub(super) struct Cache<'a> {
     repo: &'a Repo,
     tmp: &'a Dir,
-    root: OnceLock<Dir>,
+    dirs: OnceLock<PrefixDirs>,
 }
 
 impl<'a> Cache<'a> {
@@ -42,14 +42,25 @@ impl<'a> Cache<'a> {
             && repo.mode() == RepoMode::Archive
             && repo.config().enable_uncompressed_cache();
         let tmp = repo.tmp().ok().filter(|_| wanted)?;
-        let root = OnceLock::new();
-        Some(Self { repo, tmp, root })
+        let dirs = OnceLock::new();
+        Some(Self { repo, tmp, dirs })
     }
 
-    /// Returns the directory that paths of copies start at. It is made for the first of them.
-    pub(super) fn root(&self) -> Result<&Dir> {
-        if let Some(root) = self.root.get() {
-            return Ok(root);
+    /// Returns the directory of a file's copy and its name there. Directories are made when first asked for.
+    pub(super) fn place_of(&self, checksum: &Checksum) -> Result<(&Dir, LooseName)> {
+        let prefix = prefix_of(checksum);
+        let dirs = self.dirs()?;
+        let dir = dirs.ensure(prefix).map_err(|error| {
+            let path = dirs.root().path_of(directory_name(prefix).as_str());
+            RepoError::io("make", path)(error)
+        })?;
+        let name = ObjectName::new(*checksum, ObjectType::File);
+        Ok((dir, file_name(&name, RepoMode::Bare)))
+    }
+
+    fn dirs(&self) -> Result<&PrefixDirs> {
+        if let Some(dirs) = self.dirs.get() {
+            return Ok(dirs);
         }
         let failed = || RepoError::io("open", self.repo.root().path_of(DIRECTORY));
         let _made = self
@@ -58,30 +69,21 @@ impl<'a> Cache<'a> {
             .ensure_dir(DIRECTORY, DIR_MODE)
             .map_err(failed())?;
         let root = self.repo.root().open_dir(DIRECTORY).map_err(failed())?;
-        Ok(self.root.get_or_init(|| root))
+        Ok(self.dirs.get_or_init(|| PrefixDirs::new(root)))
     }
 
-    /// Returns the path of a file's copy.
-    pub(super) fn path_of(checksum: &Checksum) -> String {
-        ObjectName::new(*checksum, ObjectType::File)
-            .loose_path(RepoMode::Bare)
-            .as_str()
-            .to_owned()
-    }
-
-    /// Looks at a file's copy, and makes it where it is missing. Returns nothing where there is one that is not
-    /// like the object.
+    /// Looks at a file's copy in the [place](Self::place_of) for it, and makes it where it is missing. Returns nothing where
+    /// there is one that is not like the object.
     pub(super) fn provide(
         &self,
         file: &Placed<'_>,
-        path: &str,
+        (dir, path): (&Dir, &str),
         mut reader: ContentReader,
     ) -> Result<Option<FileStat>> {
-        let root = self.root()?;
-        let failed = |doing: &'static str| RepoError::io(doing, root.path_of(path));
+        let failed = |doing: &'static str| RepoError::io(doing, dir.path_of(path));
         let header = reader.header().clone();
         let size = reader.size();
-        if let Some(found) = root.stat(path).map_err(failed("look at"))? {
+        if let Some(found) = dir.stat(path).map_err(failed("look at"))? {
             return Ok(fits(&found, &header, size).then_some(found));
         }
         let temp = self.tmp.temp_file(UNFINISHED).map_err(failed("make"))?;
@@ -90,12 +92,9 @@ impl<'a> Cache<'a> {
         if self.repo.config().fsync() {
             temp.sync().map_err(failed("sync"))?;
         }
-        if let Some(parent) = Path::new(path).parent() {
-            let _made = root.ensure_dir(parent, DIR_MODE).map_err(failed("make"))?;
-        }
         // Another checkout may have been faster: its copy is as good.
-        let (Linked::New | Linked::Exists) = root.link_temp(temp, path).map_err(failed("make"))?;
-        let found = root.stat(path).map_err(failed("look at"))?;
+        let (Linked::New | Linked::Exists) = dir.link_temp(temp, path).map_err(failed("make"))?;
+        let found = dir.stat(path).map_err(failed("look at"))?;
         Ok(found.filter(|found| fits(found, &header, size)))
     }
 }

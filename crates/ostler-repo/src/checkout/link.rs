@@ -1,6 +1,5 @@
 //! Hard links of a checkout: to objects that are stored just as they are wanted, or to their uncompressed copies.
 
-use super::cache::Cache;
 use super::existing::{is_object, is_shown_alike};
 use super::file::{Placed, Worker};
 use super::options::{HardLinks, OWNER_READS, Overwrite};
@@ -56,19 +55,12 @@ impl Worker<'_> {
         if reader.header().is_symlink() || self.options.always_copied(reader.header(), reader.size()) {
             return Ok(false);
         }
-        let path = Cache::path_of(file.checksum);
-        let Some(stat) = cache.provide(file, &path, reader)? else {
+        let (dir, name) = cache.place_of(file.checksum)?;
+        let path = name.as_str();
+        let Some(stat) = cache.provide(file, (dir, path), reader)? else {
             return Ok(false);
         };
-        let dir = cache.root()?;
-        let linked = self.link_or_copy(
-            file,
-            &Source {
-                dir,
-                path: &path,
-                stat,
-            },
-        )?;
+        let linked = self.link_or_copy(file, &Source { dir, path, stat })?;
         if !linked {
             // On another file system no other link will succeed, and copies of copies help nobody.
             self.cache = None;
