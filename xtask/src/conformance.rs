@@ -17,7 +17,29 @@ const INSTALLED: &str = "/usr/libexec/installed-tests/libostree";
 const STOCK: &str = "/usr/bin/ostree";
 
 /// The scripts that have to pass, every point of them.
-const REQUIRED: &[&str] = &[];
+const REQUIRED: &[&str] = &[
+    "test-auto-summary.sh",
+    "test-basic-root.sh",
+    "test-cli-extensions.sh",
+    "test-commit-timestamp.sh",
+    "test-concurrency.py",
+    "test-config.sh",
+    "test-corruption.sh",
+    "test-export.sh",
+    "test-fsck-collections.sh",
+    "test-fsck-delete.sh",
+    "test-help.sh",
+    "test-init-collections.sh",
+    "test-libarchive.sh",
+    "test-local-pull-depth.sh",
+    "test-local-pull.sh",
+    "test-prune-collections.sh",
+    "test-pull-untrusted.sh",
+    "test-refs.sh",
+    "test-remote-add.sh",
+    "test-reset-nonlinear.sh",
+    "test-summary-update.sh",
+];
 
 /// What became of one script.
 struct Outcome {
