@@ -1,8 +1,8 @@
 //! What a publisher brings, until it is settled: objects and files below `tmp/`, out of everybody's sight.
 //!
 //! ```text
-//! tmp/ostler-incoming-<boot id>-XXXXXX/        objects, without prefix directories; other files under `files/`
-//! tmp/ostler-incoming-<boot id>-XXXXXX-lock    held by the publisher; whoever can take it may go on with both
+//! tmp/ostler-incoming-<boot id>-<random>/      objects, without prefix directories; other files under `files/`
+//! tmp/ostler-incoming-<boot id>-<random>-lock    held by the publisher; whoever can take it may go on with both
 //! ```
 //! It is a [staging directory](crate::staging) under a name of its own: what was linked from a source is not hashed yet,
 //! and libostree would take whatever it finds in one of its own for whole. A directory whose publisher has died is

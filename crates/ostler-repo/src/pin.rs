@@ -1,8 +1,8 @@
 //! A pin: hard links that keep objects of a repository while they are sent somewhere, whatever a prune does.
 //!
 //! ```text
-//! tmp/ostler-pin-XXXXXX/        links, without prefix directories; other files under `files/`
-//! tmp/ostler-pin-XXXXXX-lock    held as long as the pin is in use; whoever can take it may remove both
+//! tmp/ostler-pin-<random>/      links, without prefix directories; other files under `files/`
+//! tmp/ostler-pin-<random>-lock    held as long as the pin is in use; whoever can take it may remove both
 //! ```
 //! Made under the shared lock, used without it. Dying leaves the directory, which [`remove_stale`] removes (as any tool
 //! does when it is older than `core.tmp-expiry-secs`).

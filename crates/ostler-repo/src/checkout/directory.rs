@@ -2,11 +2,12 @@
 
 use super::CheckoutOptions;
 use crate::error::{RepoError, Result};
+use crate::fs::set_time_to_epoch;
 use crate::fs::{Dir, Linked};
 use crate::objects::store::BARE_USER_ONLY_BITS;
 use crate::xattrs;
 use ostler_format::{DirMeta, PERMISSION_BITS};
-use rustix::fs::{Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::AsFd;
@@ -102,7 +103,8 @@ impl Place {
         };
         rustix::fs::fchmod(&self.dir, Mode::from_raw_mode(self.meta.mode & bits))?;
         if options.sets_times() {
-            set_times(&self.dir)?;
+            // As directories of all checkouts.
+            set_time_to_epoch(&self.dir)?;
         }
         Ok(())
     }
@@ -135,19 +137,4 @@ fn leads_on(error: &io::Error) -> bool {
 pub(super) fn set_owner(file: &impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     Ok(rustix::fs::fchown(file, Some(uid), Some(gid))?)
-}
-
-/// Sets the modification time that directories of all checkouts have: the epoch.
-fn set_times(file: &impl AsFd) -> io::Result<()> {
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        },
-    };
-    Ok(rustix::fs::futimens(file, &times)?)
 }

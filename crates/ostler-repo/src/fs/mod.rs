@@ -428,6 +428,24 @@ fn stat_of(fd: BorrowedFd<'_>, path: &Path, flags: AtFlags) -> io::Result<FileSt
     })
 }
 
+/// Sets the modification time of a file to the epoch, and leaves that of the last access.
+///
+/// # Errors
+/// What the system answers.
+pub(crate) fn set_time_to_epoch(file: &impl AsFd) -> io::Result<()> {
+    let times = sys::Timestamps {
+        last_access: sys::Timespec {
+            tv_sec: 0,
+            tv_nsec: sys::UTIME_OMIT,
+        },
+        last_modification: sys::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        },
+    };
+    Ok(sys::futimens(file, &times)?)
+}
+
 fn permissions(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & 0o7777)
 }

@@ -16,12 +16,12 @@ use super::content::OSTREEMETA;
 use crate::buffers;
 use crate::compress::{deflate_whole, read_some};
 use crate::error::{RepoError, Result};
-use crate::fs::{Dir, FileStat, TempFile};
+use crate::fs::{Dir, FileStat, TempFile, set_time_to_epoch};
 use crate::xattrs;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use ostler_format::{Checksum, FileHeader, Hasher, RepoMode};
-use rustix::fs::{AtFlags, Gid, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{AtFlags, Gid, Uid};
 use rustix::io::Errno;
 use std::io::{self, Read, Write};
 
@@ -279,19 +279,7 @@ impl ObjectFiles {
         };
         temp.set_mode(bits)
             .map_err(self.failed("set the mode of an object in"))?;
-        let times = Timestamps {
-            last_access: Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_OMIT,
-            },
-            last_modification: Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
-        };
-        rustix::fs::futimens(temp, &times)
-            .map_err(io::Error::from)
-            .map_err(self.failed("set the time of an object in"))
+        set_time_to_epoch(temp).map_err(self.failed("set the time of an object in"))
     }
 
     fn dress_bare(&self, temp: &TempFile, header: &FileHeader) -> Result<()> {

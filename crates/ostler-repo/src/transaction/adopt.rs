@@ -6,12 +6,13 @@
 
 use super::{Transaction, hash_content};
 use crate::error::{RepoError, Result};
+use crate::fs::set_time_to_epoch;
 use crate::fs::{Dir, FileStat, Linked};
+use crate::pin::is_link_refusal;
 use ostler_format::{Checksum, FileHeader, ObjectName, ObjectType};
-use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Seek as _};
+use std::io::Seek as _;
 
 /// What became of a file that was to be an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,15 +63,7 @@ impl Transaction<'_> {
             return Ok(Adopted::Known(checksum));
         }
         let linked = match self.staging.link_from(&object, dir, name) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::CrossesDevices
-                        | io::ErrorKind::TooManyLinks
-                        | io::ErrorKind::PermissionDenied
-                        | io::ErrorKind::Unsupported
-                ) =>
-            {
+            Err(error) if is_link_refusal(&error) => {
                 return Ok(Adopted::Impossible);
             }
             linked => linked.map_err(failed("link"))?,
@@ -83,19 +76,7 @@ impl Transaction<'_> {
                 self.staging.remove(&object)?;
                 return Ok(Adopted::Changed);
             }
-            let times = Timestamps {
-                last_access: Timespec {
-                    tv_sec: 0,
-                    tv_nsec: UTIME_OMIT,
-                },
-                last_modification: Timespec {
-                    tv_sec: 0,
-                    tv_nsec: 0,
-                },
-            };
-            rustix::fs::futimens(&*file, &times)
-                .map_err(io::Error::from)
-                .map_err(failed("set the time of"))?;
+            set_time_to_epoch(&*file).map_err(failed("set the time of"))?;
         }
         let new = self.note(linked, &object)?;
         self.count_content(new, before.size);

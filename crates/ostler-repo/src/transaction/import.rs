@@ -14,6 +14,7 @@ use crate::objects::content::Checking;
 use crate::objects::prefixes::file_name;
 use crate::objects::store::{BARE_USER_ONLY_BITS, OWNER_READS, read_whole};
 use crate::objects::{ContentReader, missing};
+use crate::pin::is_link_refusal;
 use crate::repo::Repo;
 use ostler_format::{Checksum, ObjectName, ObjectType, PERMISSION_BITS, RepoMode};
 use std::io::{self, Read, Seek as _};
@@ -209,17 +210,7 @@ impl Transaction<'_> {
             }
             // Another file system, too many links, files of others under `protected_hardlinks`, or a file
             // system without links.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::CrossesDevices
-                        | io::ErrorKind::TooManyLinks
-                        | io::ErrorKind::PermissionDenied
-                        | io::ErrorKind::Unsupported
-                ) =>
-            {
-                Ok(None)
-            }
+            Err(error) if is_link_refusal(&error) => Ok(None),
             Err(error) => Err(RepoError::io("link", store.path_of(name))(error)),
         }
     }

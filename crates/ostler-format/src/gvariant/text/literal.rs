@@ -8,7 +8,7 @@ use super::{Parsed, TextError, fail};
 
 /// Returns the text of a string literal.
 ///
-/// Escapes: `\a \b \f \n \r \t \v`, `\uXXXX`, `\UXXXXXXXX`, a backslash before a line end (both vanish),
+/// Escapes: `\a \b \f \n \r \t \v`, `\u` with 4 hex digits, `\U` with 8, a backslash before a line end (both vanish),
 /// and before anything else that itself.
 pub(super) fn string(token: Token<'_>) -> Parsed<String> {
     let mut literal = Literal::open(token, 0);
