@@ -33,6 +33,7 @@ pub mod pull_local;
 pub mod refs;
 mod remotes;
 mod repo;
+mod retired;
 mod rev;
 mod settle;
 pub mod staging;
@@ -67,6 +68,7 @@ pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local, p
 pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
 pub use remotes::{Existing, RemoteValue};
 pub use repo::{OpenOptions, Repo};
+pub use retired::Retired;
 pub use settle::SettleStats;
 pub use staging::Staging;
 pub use summary::{

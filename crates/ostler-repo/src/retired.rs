@@ -1,0 +1,313 @@
+//! What nothing refers to any more, and since when: the list that a sweep goes by.
+//!
+//! ```text
+//! extensions/ostler/retired.json    {"commits": {"<checksum>": <time>}, "files": {"<path>": <time>}}
+//! ```
+//! Times are seconds since the epoch, UTC. A commit stands for itself and all that it alone needs; a file is one beside
+//! the objects, or the directory of a static delta. Unknown fields are passed over; anything else that is not so makes
+//! the whole list worthless: it is then reported, and nothing counts as retired.
+//!
+//! An entry says that nothing has led to the commit since that time, as far as those who change refs know. Who makes refs
+//! lead there again removes the entry ([`Retired::revive_commit`]); who retires it twice does not move its time.
+//! An entry is no reason to remove anything by itself: who removes looks again, alone in the repository.
+//!
+//! The list is changed as an [`Edit`] of the flip that changes the refs, or of one of its own.
+
+use crate::error::{RepoError, Result};
+use crate::flip::{Edit, Expect};
+use crate::repo::Repo;
+use ostler_format::Checksum;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Directories whose files can be retired. All else in a repository has an owner that knows best.
+const HOLDERS: [&str; 4] = [
+    "deltas/",
+    "delta-indexes/",
+    "summaries/",
+    "extensions/ostler/summaries/",
+];
+
+/// What nothing refers to any more, each with the time since when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retired {
+    commits: BTreeMap<Checksum, u64>,
+    files: BTreeMap<String, u64>,
+}
+
+/// The file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Record {
+    #[serde(default)]
+    commits: BTreeMap<String, u64>,
+    #[serde(default)]
+    files: BTreeMap<String, u64>,
+}
+
+impl Retired {
+    /// The path of the list, relative to the repository.
+    pub const PATH: &'static str = "extensions/ostler/retired.json";
+    /// The largest list that is read, in bytes: some million entries.
+    pub const LIMIT: u64 = 128 << 20;
+
+    /// Reads the bytes of the list, of which there may be none. One that is damaged is told to `report`, and then nothing
+    /// is retired: everything on it stays until it is retired anew.
+    pub fn read(bytes: Option<&[u8]>, report: impl FnOnce(&RepoError)) -> Self {
+        match bytes.map(Self::parse) {
+            None => Self::default(),
+            Some(Ok(retired)) => retired,
+            Some(Err(error)) => {
+                report(&error);
+                Self::default()
+            }
+        }
+    }
+
+    /// Reads the bytes of the list.
+    ///
+    /// # Errors
+    /// [`RepoError::Corrupt`] for what is not such a list, or holds a name that is no checksum, or a path that leads elsewhere
+    /// than to what can be retired.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let corrupt = |detail: String| RepoError::Corrupt {
+            what: Self::PATH.to_owned(),
+            detail,
+        };
+        // An array would pass for a record whose fields are all absent.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(corrupt("it is an array".into()));
+        }
+        let record: Record = serde_json::from_slice(bytes).map_err(|fault| corrupt(fault.to_string()))?;
+        let mut retired = Self::default();
+        for (hex, time) in record.commits {
+            let commit = Checksum::from_hex(&hex).map_err(|fault| corrupt(fault.to_string()))?;
+            retired.commits.insert(commit, time);
+        }
+        for (path, time) in record.files {
+            if !can_be_retired(&path) {
+                let detail = format!("'{}' is no file that can be retired", path.escape_debug());
+                return Err(corrupt(detail));
+            }
+            retired.files.insert(path, time);
+        }
+        Ok(retired)
+    }
+
+    /// Returns the edit that makes this the list; an empty one is no file.
+    ///
+    /// # Errors
+    /// If the list cannot be serialised.
+    pub fn edit(&self) -> Result<Edit> {
+        Ok(Edit {
+            path: Self::PATH.to_owned(),
+            expect: Expect::Any,
+            new: if self.is_empty() {
+                None
+            } else {
+                Some(self.to_bytes()?)
+            },
+        })
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        let commits = (self.commits.iter()).map(|(commit, time)| (commit.to_string(), *time));
+        let record = Record {
+            commits: commits.collect(),
+            files: self.files.clone(),
+        };
+        serde_json::to_vec_pretty(&record)
+            .map_err(|fault| RepoError::invalid("list of what is retired", fault.to_string()))
+    }
+
+    /// Returns whether nothing is retired.
+    pub fn is_empty(&self) -> bool {
+        self.commits.is_empty() && self.files.is_empty()
+    }
+
+    /// Returns the retired commits, each with the time since when.
+    pub fn commits(&self) -> impl Iterator<Item = (&Checksum, u64)> {
+        self.commits.iter().map(|(commit, time)| (commit, *time))
+    }
+
+    /// Returns the retired files and directories, each with the time since when.
+    pub fn files(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.files.iter().map(|(path, time)| (path.as_str(), *time))
+    }
+
+    /// Returns whether a commit is retired.
+    pub fn has_commit(&self, commit: &Checksum) -> bool {
+        self.commits.contains_key(commit)
+    }
+
+    /// Notes that nothing leads to a commit any more; one that is on the list keeps its time.
+    pub fn retire_commit(&mut self, commit: Checksum, now: u64) {
+        self.commits.entry(commit).or_insert(now);
+    }
+
+    /// Takes a commit off the list: something leads to it, or it is gone. Returns whether it was there.
+    pub fn revive_commit(&mut self, commit: &Checksum) -> bool {
+        self.commits.remove(commit).is_some()
+    }
+
+    /// Notes that nothing needs a file any more; one that is on the list keeps its time. Returns whether it is such as can
+    /// be retired; what is not is left off the list.
+    pub fn retire_file(&mut self, path: &str, now: u64) -> bool {
+        if !can_be_retired(path) {
+            return false;
+        }
+        self.files.entry(path.to_owned()).or_insert(now);
+        true
+    }
+
+    /// Takes a file off the list: something needs it, or it is gone. Returns whether it was there.
+    pub fn revive_file(&mut self, path: &str) -> bool {
+        self.files.remove(path).is_some()
+    }
+
+    /// Returns what was retired at least `grace` seconds before `now`. A time that lies ahead, from a clock that was wrong,
+    /// has not passed.
+    #[must_use]
+    pub fn expired(&self, now: u64, grace: u64) -> Self {
+        let passed = |time: u64| time.checked_add(grace).is_some_and(|end| end <= now);
+        Self {
+            commits: (self.commits.iter().filter(|(_, time)| passed(**time)))
+                .map(|(commit, time)| (*commit, *time))
+                .collect(),
+            files: (self.files.iter().filter(|(_, time)| passed(**time)))
+                .map(|(path, time)| (path.clone(), *time))
+                .collect(),
+        }
+    }
+}
+
+impl Repo {
+    /// Reads the list of what is retired; one that is damaged is told to `report`, and then nothing is.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn retired(&self, report: impl FnOnce(&RepoError)) -> Result<Retired> {
+        let bytes = self
+            .root()
+            .read_if_exists(Retired::PATH, Retired::LIMIT)
+            .map_err(RepoError::io("read", self.root().path_of(Retired::PATH)))?;
+        Ok(Retired::read(bytes.as_deref(), report))
+    }
+}
+
+/// Returns whether a path leads to what may be on the list: a relative one without detours, in a directory of such files.
+fn can_be_retired(path: &str) -> bool {
+    let inside = HOLDERS
+        .iter()
+        .any(|holder| path.strip_prefix(holder).is_some_and(|rest| !rest.is_empty()));
+    inside && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(byte: u8) -> Checksum {
+        Checksum::from_bytes([byte; 32])
+    }
+
+    fn sample() -> Retired {
+        let mut retired = Retired::default();
+        retired.retire_commit(commit(1), 100);
+        retired.retire_commit(commit(2), 200);
+        assert!(retired.retire_file("deltas/ab/cdef", 150));
+        retired
+    }
+
+    #[test]
+    fn list_is_read_as_it_was_written() {
+        let edit = sample().edit().unwrap();
+        assert_eq!(edit.path, "extensions/ostler/retired.json");
+        assert_eq!(Retired::parse(&edit.new.unwrap()).unwrap(), sample());
+        assert_eq!(Retired::default().edit().unwrap().new, None);
+    }
+
+    #[test]
+    fn unknown_fields_are_passed_over() {
+        let text = format!(r#"{{"commits": {{"{}": 5}}, "later": [1]}}"#, commit(1));
+        let retired = Retired::parse(text.as_bytes()).unwrap();
+        assert_eq!(retired.commits().collect::<Vec<_>>(), [(&commit(1), 5)]);
+    }
+
+    #[test]
+    fn damaged_list_is_reported_and_nothing_is_retired() {
+        let upper = commit(0xab).to_string().to_uppercase();
+        for text in [
+            String::new(),
+            "{".into(),
+            "[]".into(),
+            r#"{"commits": {"12": 5}}"#.into(),
+            format!(r#"{{"commits": {{"{upper}": 5}}}}"#),
+            format!(r#"{{"commits": {{"{}": -5}}}}"#, commit(1)),
+            format!(r#"{{"commits": {{"{}": "5"}}}}"#, commit(1)),
+            r#"{"files": {"refs/heads/a": 5}}"#.into(),
+            r#"{"files": {"deltas/../refs/heads/a": 5}}"#.into(),
+            r#"{"files": {"deltas//a": 5}}"#.into(),
+            r#"{"files": {"deltas/": 5}}"#.into(),
+            r#"{"files": {"/deltas/a": 5}}"#.into(),
+            r#"{"files": {"extensions/ostler/lock": 5}}"#.into(),
+        ] {
+            let mut told = false;
+            let retired = Retired::read(Some(text.as_bytes()), |_| told = true);
+            assert!(told, "{text}");
+            assert!(retired.is_empty(), "{text}");
+        }
+        assert!(Retired::read(None, |error| panic!("{error}")).is_empty());
+    }
+
+    #[test]
+    fn time_of_an_entry_stays_until_something_needs_it_again() {
+        let mut retired = sample();
+        retired.retire_commit(commit(1), 300);
+        retired.retire_file("deltas/ab/cdef", 300);
+        assert_eq!(retired, sample());
+        assert!(retired.revive_commit(&commit(1)));
+        assert!(!retired.has_commit(&commit(1)));
+        retired.retire_commit(commit(1), 300);
+        assert_eq!(retired.commits().next(), Some((&commit(1), 300)));
+        assert!(retired.revive_file("deltas/ab/cdef"));
+        assert_eq!(retired.files().count(), 0);
+    }
+
+    #[test]
+    fn entry_expires_when_its_grace_is_over_and_not_before() {
+        let retired = sample();
+        assert!(retired.expired(109, 10).is_empty());
+        assert_eq!(retired.expired(110, 10).commits().count(), 1);
+        assert_eq!(retired.expired(160, 10).files().count(), 1);
+        assert_eq!(retired.expired(1000, 10), retired);
+        assert_eq!(retired.expired(200, 0), retired);
+        assert!(
+            retired.expired(99, 0).is_empty(),
+            "retired by a clock that was ahead"
+        );
+        assert!(retired.expired(u64::MAX, u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn files_of_others_cannot_be_retired() {
+        let mut retired = Retired::default();
+        assert!(!retired.retire_file("refs/heads/a", 1));
+        assert!(!retired.retire_file("deltas/../config", 1));
+        assert!(retired.is_empty());
+    }
+
+    #[test]
+    fn list_of_a_repository_is_empty_where_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let repo = Repo::create(dir.path(), ostler_format::RepoMode::Archive, None).unwrap();
+        let read = || repo.retired(|error| panic!("{error}")).unwrap();
+        assert!(read().is_empty());
+        let lease = repo.lease_flip().unwrap();
+        repo.flip(&[sample().edit().unwrap()]).unwrap();
+        assert_eq!(read(), sample());
+        repo.flip(&[Retired::default().edit().unwrap()]).unwrap();
+        drop(lease);
+        assert!(read().is_empty());
+        assert!(!dir.path().join(Retired::PATH).exists());
+    }
+}
