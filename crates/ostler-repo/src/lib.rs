@@ -58,7 +58,7 @@ pub use flip::{FlipLease, Recovery};
 pub use fsck::{FsckFinding, FsckOptions, FsckPhase, FsckReport, FsckReporter};
 pub use incoming::Incoming;
 pub use keyfile::KeyFile;
-pub use lock::{FileLock, Holder, LockGuard, LockKind, LockWait, Observer};
+pub use lock::{FileLock, Holder, LockGuard, LockKind, LockUser, LockUsers, LockWait, Observer, Waiter};
 pub use objects::ContentReader;
 pub use objects::archive::{ArchiveStream, verify_archived};
 pub use partial::Partial;

@@ -65,8 +65,18 @@ impl Context {
 
     /// Opens the same repository, and without `durable` so that nothing in it is synced.
     pub(crate) fn open_synced(&self, durable: bool) -> anyhow::Result<Repo> {
+        self.open_synced_at(&self.path()?, durable)
+    }
+
+    /// Opens the same repository to look at it: what a crash cut short is left as it is, and nothing is waited for.
+    pub(crate) fn open_untouched(&self) -> anyhow::Result<Repo> {
+        Ok(Repo::open_with(&self.path()?, self.open_options(true))?)
+    }
+
+    /// Returns the path of the repository that the command is about.
+    fn path(&self) -> anyhow::Result<PathBuf> {
         if let Some(path) = self.named() {
-            return self.open_synced_at(&path, durable);
+            return Ok(path);
         }
         let system = match &self.environment.sysroot {
             Some(sysroot) => sysroot.join("ostree/repo"),
@@ -75,7 +85,7 @@ impl Context {
         if !system.join("objects").is_dir() {
             return Err(NoRepository.into());
         }
-        self.open_synced_at(&system, durable)
+        Ok(system)
     }
 
     /// Returns how repositories are opened; without `durable` so that nothing in them is synced.
@@ -92,7 +102,10 @@ impl Context {
             let (path, mode) = (path.display(), repo.mode());
             self.ui.note(&format!("repository {path}, mode {mode}"));
         }
-        repo.set_observer(Arc::new(Waiting(Arc::clone(&self.ui))));
+        repo.set_observer(Arc::new(Waiting {
+            ui: Arc::clone(&self.ui),
+            environment: self.environment.clone(),
+        }));
         self.complete_flip(&repo)?;
         Ok(repo)
     }
@@ -135,7 +148,10 @@ impl Context {
 }
 
 /// Tells the user what a repository waits for.
-struct Waiting(Arc<Ui>);
+struct Waiting {
+    ui: Arc<Ui>,
+    environment: Environment,
+}
 
 impl Observer for Waiting {
     fn waiting_for_lock(&self, wait: &LockWait) {
@@ -148,10 +164,14 @@ impl Observer for Waiting {
         let limit = wait.limit.map_or_else(String::new, |limit| {
             format!(", giving up after {} s", limit.as_secs())
         });
-        self.0.note(&format!(
+        self.ui.note(&format!(
             "waiting for the {} lock on {}, held by {holders}{limit}",
             wait.kind,
             wait.path.display(),
         ));
+    }
+
+    fn now(&self) -> Option<u64> {
+        Some(self.environment.now())
     }
 }

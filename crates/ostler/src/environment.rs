@@ -1,12 +1,13 @@
 //! The one place that reads the environment and the clock.
 
 use anyhow::Context as _;
+use rustix::process::{Resource, getrlimit};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The variables that mean something to us, as they were when the process started.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     /// `OSTREE_REPO`: the repository where no `--repo` is given.
     pub(crate) repo: Option<PathBuf>,
@@ -28,6 +29,8 @@ pub(crate) struct Environment {
     terminal: Option<OsString>,
     /// `TMPDIR`.
     temporary: Option<PathBuf>,
+    /// How many files a process may have open.
+    pub(crate) open_files: Option<u64>,
 }
 
 impl Environment {
@@ -49,6 +52,7 @@ impl Environment {
             editors: ["OSTREE_EDITOR", "VISUAL", "EDITOR"].map(text),
             terminal: set("TERM").filter(|terminal| terminal != "dumb"),
             temporary: set("TMPDIR").map(PathBuf::from),
+            open_files: getrlimit(Resource::Nofile).current,
         }
     }
 

@@ -5,12 +5,16 @@
 //! | 0 | done |
 //! | 1 | failed |
 //! | 2 | bad usage (as `ostree`: 1, as the stock command) |
+//! | 126 | a program that was to run cannot be run |
+//! | 127 | a program that was to run is not there |
 //! | 130 | interrupted |
 //! | 141 | whoever read standard output went away; nothing is printed |
 
 use crate::hints;
 use crate::program::Program;
 use crate::ui::{ClosedOutput, Ui};
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::process::ExitCode;
 
 /// An exit status.
@@ -23,6 +27,10 @@ pub(crate) enum Status {
     Failed = 1,
     /// The arguments make no sense.
     Usage = 2,
+    /// A program that was to run cannot be run.
+    NotExecutable = 126,
+    /// A program that was to run is not there.
+    NotFound = 127,
     /// SIGINT or SIGTERM.
     Interrupted = 130,
     /// Standard output is a pipe that nobody reads any more.
@@ -39,6 +47,25 @@ pub(crate) struct UsageError(pub(crate) String);
 #[error("interrupted")]
 pub(crate) struct Interrupted;
 
+/// A program that was to take our place could not.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot run {}", program.display())]
+pub(crate) struct Unstarted {
+    program: OsString,
+    #[source]
+    source: io::Error,
+}
+
+impl Unstarted {
+    /// Names the program and what the system answered.
+    pub(crate) fn new(program: &OsStr, source: io::Error) -> Self {
+        Self {
+            program: program.to_owned(),
+            source,
+        }
+    }
+}
+
 /// Returns a usage error with `text`.
 pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
     UsageError(text.into()).into()
@@ -53,6 +80,11 @@ impl Status {
             Self::Interrupted
         } else if error.is::<UsageError>() {
             Self::Usage
+        } else if let Some(unstarted) = error.downcast_ref::<Unstarted>() {
+            match unstarted.source.kind() {
+                io::ErrorKind::NotFound => Self::NotFound,
+                _ => Self::NotExecutable,
+            }
         } else {
             Self::Failed
         }

@@ -5,7 +5,7 @@
 
 use super::Recovery;
 use crate::error::{RepoError, Result};
-use crate::lock::{FileLock, LockGuard, LockKind};
+use crate::lock::{FileLock, LockGuard, LockKind, LockUsers, users_of};
 use crate::repo::Repo;
 
 /// The file that publishers lock, relative to the repository, and the directory that it lies in.
@@ -68,6 +68,14 @@ impl Repo {
         };
         let _turn = self.lock_refs()?;
         self.recover_flip()
+    }
+
+    /// Returns who holds the flip lock, as far as this user may see. Takes no lock.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn flip_lock_users(&self) -> Result<LockUsers> {
+        users_of(self.root(), FLIP_LOCK)
     }
 
     fn make_holder(&self) -> Result<()> {

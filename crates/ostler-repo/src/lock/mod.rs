@@ -17,15 +17,20 @@
 
 mod file;
 mod holders;
+mod note;
 mod record;
+mod status;
 
 pub use file::FileLock;
-pub use holders::Holder;
+pub use holders::{Holder, LockUser, LockUsers, Waiter};
+pub(crate) use status::users_of;
 
 use crate::error::{RepoError, Result};
 use crate::fs::Dir;
 use crate::repo::Repo;
+use note::Use;
 use record::{Request, State};
+use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
@@ -75,6 +80,12 @@ pub struct LockWait {
 pub trait Observer: Send + Sync {
     /// A lock has not been free for a second or more. Called again at growing intervals.
     fn waiting_for_lock(&self, _wait: &LockWait) {}
+
+    /// Returns the time, in seconds since the epoch, for others who ask since when a lock is held; `None` where that
+    /// is to remain unknown.
+    fn now(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The lock of one [`Repo`].
@@ -108,14 +119,14 @@ impl Counters {
     }
 
     /// Counts one guard more, if the kernel agrees.
-    fn try_push(&mut self, root: &Dir, kind: LockKind) -> std::io::Result<bool> {
+    fn try_push(&mut self, root: &Dir, kind: LockKind, now: Option<u64>) -> std::io::Result<bool> {
         let before = self.state();
         *self.count(kind) += 1;
         let after = self.state();
         let taken = if before == after {
             Ok(true)
         } else {
-            self.apply(root, after)
+            self.apply(root, after, now)
         };
         if !matches!(taken, Ok(true)) {
             *self.count(kind) -= 1;
@@ -123,22 +134,45 @@ impl Counters {
         taken
     }
 
-    fn pop(&mut self, root: &Dir, kind: LockKind) -> std::io::Result<()> {
+    fn pop(&mut self, root: &Dir, kind: LockKind, now: Option<u64>) -> std::io::Result<()> {
         let before = self.state();
         *self.count(kind) -= 1;
         let after = self.state();
         if before != after {
-            self.apply(root, after)?;
+            self.apply(root, after, now)?;
         }
         Ok(())
     }
 
-    fn apply(&mut self, root: &Dir, state: State) -> std::io::Result<bool> {
+    fn apply(&mut self, root: &Dir, state: State, now: Option<u64>) -> std::io::Result<bool> {
         let file = match &mut self.file {
             Some(file) => file,
             empty => empty.insert(root.open_or_create(LOCK_FILE, LOCK_MODE)?),
         };
-        record::try_set(file, state)
+        let taken = record::try_set(file, state)?;
+        if taken {
+            let now_used = match state {
+                State::Unlocked => Use::Nothing,
+                State::Locked(_) => Use::Held,
+            };
+            note::write(file, now_used, now);
+        }
+        Ok(taken)
+    }
+
+    /// Says to others that somebody waits here.
+    fn wait(&self, kind: LockKind, now: Option<u64>) {
+        if let Some(file) = &self.file {
+            note::write(file, Use::Waits(kind), now);
+        }
+    }
+
+    /// Says to others that nobody waits here any more.
+    fn give_up(&self, now: Option<u64>) {
+        if let Some(file) = &self.file {
+            let now = now.filter(|_| self.state() == State::Unlocked);
+            note::write(file, Use::Nothing, now);
+        }
     }
 }
 
@@ -177,7 +211,7 @@ impl LockGuard<'_> {
             Some(repo) => repo
                 .lock
                 .counters()
-                .pop(repo.root(), self.kind)
+                .pop(repo.root(), self.kind, repo.now())
                 .map_err(RepoError::io("unlock", repo.root().path_of(LOCK_FILE))),
         }
     }
@@ -232,16 +266,27 @@ impl Repo {
             limit,
             observer: observer.as_deref(),
         };
+        let waits = Cell::new(false);
         // The counters are not held while waiting: other threads may come and go meanwhile.
-        request.wait(
-            || self.push(kind),
+        let taken = request.wait(
+            || {
+                let taken = self.push(kind)?;
+                if !taken && !waits.replace(true) {
+                    self.lock.counters().wait(kind, self.now());
+                }
+                Ok(taken)
+            },
             || {
                 let counters = self.lock.counters();
                 let upgrade = kind == LockKind::Exclusive && counters.shared > 0;
                 let identity = counters.file.as_ref().and_then(record::identity);
                 record::Waiting { identity, upgrade }
             },
-        )?;
+        );
+        if taken.is_err() {
+            self.lock.counters().give_up(self.now());
+        }
+        taken?;
         Ok(LockGuard {
             repo: Some(self),
             kind,
@@ -249,7 +294,11 @@ impl Repo {
     }
 
     fn push(&self, kind: LockKind) -> std::io::Result<bool> {
-        self.lock.counters().try_push(self.root(), kind)
+        self.lock.counters().try_push(self.root(), kind, self.now())
+    }
+
+    fn now(&self) -> Option<u64> {
+        self.observer()?.now()
     }
 
     fn takes_locks(&self) -> bool {

@@ -100,7 +100,7 @@ pub(super) fn identity(file: &File) -> Option<Identity> {
     let stat = FileStat::of(file).ok()?;
     Some(Identity {
         inode: stat.ino,
-        own_descriptor: file.as_raw_fd(),
+        own_descriptor: Some(file.as_raw_fd()),
     })
 }
 

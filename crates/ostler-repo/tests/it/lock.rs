@@ -132,7 +132,7 @@ fn a_wait_is_told_and_ends_when_the_holder_does() {
     assert!(wait.waited >= Duration::from_secs(1));
     assert_eq!(wait.holders.len(), 1, "{wait:?}");
     assert_eq!(
-        (wait.holders[0].pid, wait.holders[0].kind),
+        (wait.holders[0].user.pid, wait.holders[0].kind),
         (pid, LockKind::Shared)
     );
 }

@@ -13,6 +13,7 @@ mod export;
 mod find_remotes;
 mod fsck;
 mod init;
+mod lock;
 mod log;
 mod ls;
 mod man;
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     Publish(publish::Args),
     /// Read and change the configuration of a repository
     Config(config::Args),
+    /// Run a program with the repository locked, or tell who holds the lock
+    Lock(lock::Args),
     /// Check the repository for damage
     Fsck(fsck::Args),
     /// Remove what nothing needs
@@ -105,6 +108,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Reset(args) => reset::run(context, &args),
         Command::Publish(args) => publish::run(context, &args),
         Command::Config(args) => config::run(context, &args),
+        Command::Lock(args) => lock::run(context, &args),
         Command::Fsck(args) => fsck::run(context, &args),
         Command::Prune(args) => prune::run(context, &args),
         Command::PullLocal(args) => pull_local::run(context, &args),

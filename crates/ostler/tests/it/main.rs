@@ -9,6 +9,7 @@ mod demo;
 mod fixture;
 mod installed_tests;
 mod interop;
+mod lock;
 mod maintaining;
 mod os_tree;
 mod output;
