@@ -398,8 +398,13 @@ fn try_lock(tmp: &Dir, name: &str) -> Result<Option<(FileLock, Dir)>> {
 
 /// Returns the time in seconds, as the file system of `tmp/` has it.
 fn now(tmp: &Dir) -> io::Result<i64> {
+    Ok(time_of(tmp)?.0)
+}
+
+/// Returns the time, as the file system of a directory that we may write to has it.
+pub(crate) fn time_of(tmp: &Dir) -> io::Result<(i64, u32)> {
     let fresh = tmp.temp_file(0o600)?;
-    Ok(FileStat::of(&fresh)?.mtime.0)
+    Ok(FileStat::of(&fresh)?.mtime)
 }
 
 /// Returns the age of a file in seconds; files of the future have none.

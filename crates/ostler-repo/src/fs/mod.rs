@@ -30,6 +30,19 @@ const NAMES_BUFFER: usize = 64 << 10;
 /// The numbers by which the kernel knows ext4 (and its predecessors), XFS and btrfs.
 const ORDERED: [i128; 3] = [0xEF53, 0x5846_5342, 0x9123_683E];
 
+/// The numbers of those file systems of this machine on which the time of a directory tells each change at once: those, and
+/// tmpfs, overlayfs, F2FS, ZFS and bcachefs.
+const LOCAL: [i128; 8] = [
+    ORDERED[0],
+    ORDERED[1],
+    ORDERED[2],
+    0x0102_1994,
+    0x794C_7630,
+    0xF2F5_2010,
+    0x2FC1_2FC1,
+    0xCA45_1A4E,
+];
+
 /// An open directory. Cloning shares the descriptor.
 #[derive(Debug, Clone)]
 pub struct Dir {
@@ -81,6 +94,8 @@ pub struct FileStat {
     pub dev: u64,
     /// The modification time: seconds since the epoch, and nanoseconds.
     pub mtime: (i64, u32),
+    /// The time of the last change of anything about it, likewise.
+    pub ctime: (i64, u32),
 }
 
 /// Whether a name was made or was there already.
@@ -353,6 +368,15 @@ impl Dir {
         Ok(ORDERED.contains(&kind))
     }
 
+    /// Returns whether the time of a directory on this file system is known to tell whether a name in it has come or gone.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub(crate) fn tells_changes(&self) -> io::Result<bool> {
+        let kind = i128::from(sys::fstatfs(self.as_fd())?.f_type);
+        Ok(LOCAL.contains(&kind))
+    }
+
     /// Opens the directory that holds `relative`, beneath this one, and returns the name in it.
     fn parent_of<'a>(&self, relative: &'a Path) -> io::Result<(Holder<'_>, &'a OsStr)> {
         let Some(name) = relative.file_name() else {
@@ -425,6 +449,7 @@ fn stat_of(fd: BorrowedFd<'_>, path: &Path, flags: AtFlags) -> io::Result<FileSt
         ino: found.stx_ino,
         dev: sys::makedev(found.stx_dev_major, found.stx_dev_minor),
         mtime: (found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec),
+        ctime: (found.stx_ctime.tv_sec, found.stx_ctime.tv_nsec),
     })
 }
 

@@ -2,7 +2,11 @@
 //!
 //! 33 bytes and a bit for each object: sorted lists by prefix, and a bitmap beside each list. Several threads may
 //! mark at the same time; whoever marks an object first is told so, which is how each tree is read once.
+//!
+//! The lists can be brought up to date: directories that have not changed since they were listed are not listed again
+//! (see [`super::seen`]), marks of objects that are still there stay.
 
+use super::seen::{Clock, Seen};
 use crate::error::{RepoError, Result};
 use crate::objects::prefixes::prefix_of;
 use crate::parallel::spread;
@@ -14,12 +18,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(super) struct Inventory {
     /// By the first byte of their checksums.
     buckets: Vec<Bucket>,
+    commits_only: bool,
+    threads: usize,
 }
 
-#[derive(Default)]
 struct Bucket {
     objects: Vec<ObjectName>,
     marks: Vec<AtomicU64>,
+    /// What the directory was like before it was listed.
+    seen: Seen,
 }
 
 /// What marking an object found.
@@ -35,26 +42,38 @@ pub(super) enum Marked {
 
 impl Inventory {
     /// Lists the objects of `repo` itself, of commits alone where nothing else is asked for.
-    pub(super) fn list(repo: &Repo, commits_only: bool, threads: usize) -> Result<Self> {
+    pub(super) fn list(repo: &Repo, commits_only: bool, threads: usize, clock: Clock) -> Result<Self> {
         let prefixes: Vec<u8> = (0..=u8::MAX).collect();
-        let never = AtomicBool::new(false);
-        let list = |listed: &mut Vec<(u8, Bucket)>, prefix: &u8| {
-            let mut objects = Vec::new();
-            repo.for_each_object_in(*prefix, false, |name| {
-                if !commits_only || name.kind == ObjectType::Commit {
-                    objects.push(name);
-                }
-                Ok(())
-            })?;
-            listed.push((*prefix, Bucket::new(objects)));
-            Ok::<_, RepoError>(())
-        };
-        let states = spread(&prefixes, threads, &never, Vec::new, list, |_| {})?;
-        let mut listed: Vec<(u8, Bucket)> = states.into_iter().flatten().collect();
-        listed.sort_unstable_by_key(|(prefix, _)| *prefix);
+        let listed = list(repo, &prefixes, commits_only, threads, clock)?;
         Ok(Self {
             buckets: listed.into_iter().map(|(_, bucket)| bucket).collect(),
+            commits_only,
+            threads,
         })
+    }
+
+    /// Lists again what may have changed since, and returns the objects that have come. Marks stay.
+    pub(super) fn refresh(&mut self, repo: &Repo) -> Result<Vec<ObjectName>> {
+        let mut changed = Vec::new();
+        for (prefix, bucket) in (0..=u8::MAX).zip(&self.buckets) {
+            if !bucket.seen.still_holds(repo, prefix)? {
+                changed.push(prefix);
+            }
+        }
+        let listed = list(repo, &changed, self.commits_only, self.threads, Clock::unknown())?;
+        let mut come = Vec::new();
+        for (prefix, bucket) in listed {
+            if let Some(slot) = self.buckets.get_mut(usize::from(prefix)) {
+                come.extend(bucket.take_marks_of(slot));
+                *slot = bucket;
+            }
+        }
+        Ok(come)
+    }
+
+    /// Returns how many objects are not marked.
+    pub(super) fn unmarked_count(&self) -> usize {
+        self.buckets.iter().map(Bucket::unmarked_count).sum()
     }
 
     /// Returns how many objects there are.
@@ -101,15 +120,65 @@ impl Inventory {
     }
 }
 
+/// Lists directories on several threads; sorted by prefix.
+fn list(
+    repo: &Repo,
+    prefixes: &[u8],
+    commits_only: bool,
+    threads: usize,
+    clock: Clock,
+) -> Result<Vec<(u8, Bucket)>> {
+    let never = AtomicBool::new(false);
+    let list = |listed: &mut Vec<(u8, Bucket)>, prefix: &u8| {
+        let seen = clock.look(repo, *prefix)?;
+        let mut objects = Vec::new();
+        repo.for_each_object_in(*prefix, false, |name| {
+            if !commits_only || name.kind == ObjectType::Commit {
+                objects.push(name);
+            }
+            Ok(())
+        })?;
+        listed.push((*prefix, Bucket::new(objects, seen)));
+        Ok::<_, RepoError>(())
+    };
+    let states = spread(prefixes, threads, &never, Vec::new, list, |_| {})?;
+    let mut listed: Vec<(u8, Bucket)> = states.into_iter().flatten().collect();
+    listed.sort_unstable_by_key(|(prefix, _)| *prefix);
+    Ok(listed)
+}
+
 impl Bucket {
-    fn new(mut objects: Vec<ObjectName>) -> Self {
+    fn new(mut objects: Vec<ObjectName>, seen: Seen) -> Self {
         objects.sort_unstable();
         objects.dedup();
         objects.shrink_to_fit();
         let marks = std::iter::repeat_with(AtomicU64::default)
             .take(objects.len().div_ceil(64))
             .collect();
-        Self { objects, marks }
+        Self { objects, marks, seen }
+    }
+
+    /// Marks what is marked in an earlier list of the same directory, and returns what that does not have.
+    fn take_marks_of(&self, earlier: &Self) -> Vec<ObjectName> {
+        let mut come = Vec::new();
+        for name in &self.objects {
+            match earlier.objects.binary_search(name) {
+                Ok(index) if earlier.is_marked(index) => {
+                    self.mark(name);
+                }
+                Ok(_) => {}
+                Err(_) => come.push(*name),
+            }
+        }
+        come
+    }
+
+    fn unmarked_count(&self) -> usize {
+        let marked = self
+            .marks
+            .iter()
+            .map(|word| word.load(Ordering::Relaxed).count_ones());
+        self.objects.len().saturating_sub(marked.sum::<u32>() as usize)
     }
 
     fn mark(&self, name: &ObjectName) -> Marked {
@@ -148,7 +217,7 @@ mod tests {
                 ObjectName::new(Checksum::from_bytes(bytes), ObjectType::File)
             })
             .collect();
-        let bucket = Bucket::new([names.clone(), names[..50].to_vec()].concat());
+        let bucket = Bucket::new([names.clone(), names[..50].to_vec()].concat(), Seen::default());
         assert_eq!(bucket.objects.len(), 200);
         for name in &names[..100] {
             assert_eq!(bucket.mark(name), Marked::First);
@@ -158,5 +227,13 @@ mod tests {
         }
         let marked = (0..200).filter(|index| bucket.is_marked(*index));
         assert_eq!(marked.count(), 100);
+        assert_eq!(bucket.unmarked_count(), 100);
+
+        // Some have gone, some have come.
+        let later = Bucket::new(names[50..].to_vec(), Seen::default());
+        assert_eq!(later.take_marks_of(&bucket), []);
+        assert_eq!(later.unmarked_count(), 100);
+        let earlier = Bucket::new(names[..50].to_vec(), Seen::default());
+        assert_eq!(bucket.take_marks_of(&earlier).len(), 150);
     }
 }

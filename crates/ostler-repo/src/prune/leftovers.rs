@@ -21,16 +21,29 @@ pub(super) fn remove_marks(repo: &Repo, removed: &[Checksum]) -> Result<()> {
     for commit in removed {
         repo.clear_partial(commit)?;
     }
-    let marked = repo.partial_commits()?;
-    if marked.is_empty() || is_anything_staged(repo)? {
-        return Ok(());
-    }
-    for commit in marked {
-        if !repo.has_object(&ObjectName::new(commit, ObjectType::Commit))? {
-            repo.clear_partial(&commit)?;
-        }
+    for commit in stale_marks(repo)? {
+        repo.clear_partial(&commit)?;
     }
     Ok(())
+}
+
+/// Returns whether there are marks of commits that are not there, and of no pull that may go on.
+pub(super) fn has_stale_marks(repo: &Repo) -> Result<bool> {
+    Ok(!stale_marks(repo)?.is_empty())
+}
+
+fn stale_marks(repo: &Repo) -> Result<Vec<Checksum>> {
+    let marked = repo.partial_commits()?;
+    if marked.is_empty() || is_anything_staged(repo)? {
+        return Ok(Vec::new());
+    }
+    let mut stale = Vec::new();
+    for commit in marked {
+        if !repo.has_object(&ObjectName::new(commit, ObjectType::Commit))? {
+            stale.push(commit);
+        }
+    }
+    Ok(stale)
 }
 
 /// Removes the summaries of remotes that neither this repository nor a parent knows.

@@ -2,6 +2,9 @@
 //!
 //! Trees are read level by level by several threads, each tree once however many commits share it. Those of commits
 //! that are not marked as partial come first and must be whole; of the others, what is missing is passed over.
+//!
+//! A tree that is marked counts as read, with marks on all that it names, in later passes too: whoever marks ends the work
+//! by an error if it could not read one, and the marks are worthless then.
 
 use super::inventory::{Inventory, Marked};
 use super::roots::Root;
@@ -32,12 +35,7 @@ pub(super) fn mark(repo: &Repo, inventory: &Inventory, roots: &[Root], options: 
     if options.commits_only {
         return Ok(());
     }
-    let marker = Marker {
-        repo,
-        inventory,
-        threads: options.threads,
-        others: Mutex::default(),
-    };
+    let marker = Marker::new(repo, inventory, options);
     for partial in [false, true] {
         let roots = || roots.iter().filter(|root| root.partial == partial);
         match marker.reach(roots(), partial) {
@@ -45,12 +43,39 @@ pub(super) fn mark(repo: &Repo, inventory: &Inventory, roots: &[Root], options: 
             done => done?,
         }
     }
-    for link in inventory.of_kind(ObjectType::PayloadLink) {
-        if sweep::is_payload_link_needed(repo, inventory, link)? {
-            inventory.mark(link);
+    marker.mark_links()
+}
+
+/// Marks objects that are to stay whatever needs them, and what trees among them need, as far as that is there.
+pub(super) fn mark_objects(
+    repo: &Repo,
+    inventory: &Inventory,
+    objects: &[ObjectName],
+    options: &PruneOptions,
+) -> Result<()> {
+    let marker = Marker::new(repo, inventory, options);
+    let mut level = Vec::new();
+    for name in objects {
+        match name.kind {
+            ObjectType::DirTree => level.extend(marker.enter(&name.checksum).then_some(name.checksum)),
+            _ => {
+                inventory.mark(name);
+            }
         }
     }
-    Ok(())
+    marker.descend(level, true)?;
+    marker.mark_links()
+}
+
+impl<'a> Marker<'a> {
+    fn new(repo: &'a Repo, inventory: &'a Inventory, options: &PruneOptions) -> Self {
+        Self {
+            repo,
+            inventory,
+            threads: options.threads,
+            others: Mutex::default(),
+        }
+    }
 }
 
 impl Marker<'_> {
@@ -64,10 +89,27 @@ impl Marker<'_> {
                 level.push(root.tree);
             }
         }
+        self.descend(level, tolerant)
+    }
+
+    /// Reads trees, and all below them that have not been read.
+    fn descend(&self, mut level: Vec<Checksum>, tolerant: bool) -> Result<()> {
         let never = AtomicBool::new(false);
         while !level.is_empty() {
             let read = |below: &mut Vec<Checksum>, tree: &Checksum| self.read(tree, tolerant, below);
             level = spread(&level, self.threads, &never, Vec::new, read, |_| {})?.concat();
+        }
+        Ok(())
+    }
+
+    /// Marks the links by payload to objects that are marked.
+    fn mark_links(&self) -> Result<()> {
+        for link in self.inventory.of_kind(ObjectType::PayloadLink) {
+            if !self.inventory.is_marked(link)
+                && sweep::is_payload_link_needed(self.repo, self.inventory, link)?
+            {
+                self.inventory.mark(link);
+            }
         }
         Ok(())
     }

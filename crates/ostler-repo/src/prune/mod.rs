@@ -1,8 +1,10 @@
 //! Removing what nothing needs.
 //!
-//! What is reachable is found out first and under the exclusive lock, which is held to the end: nobody adds objects
-//! meanwhile, or refs to them. Nothing is removed unless every object that has to stay could be told; a tree that is
-//! missing from a commit not marked as partial ends the prune before it began.
+//! What is reachable is found out first, and without any lock: others go on adding objects and moving refs meanwhile. Then the
+//! exclusive lock is taken, what has changed since is looked at (see [`survey`]), and what nothing needs is removed. Where
+//! nothing is to be removed the lock is not taken at all. Nothing is removed unless every object that has to stay could be
+//! told; a tree that is missing from a commit not marked as partial ends the prune before it began. If somebody removes
+//! things while the first look is taken, or it fails for another reason, all of it is done under the lock.
 //!
 //! Order of effects, and what a crash between them leaves:
 //! 1. `core.tombstone-commits` is set, where a commit is deleted by name: only that.
@@ -11,9 +13,10 @@
 //! 4. The directories of the commits are synced, where one was deleted by name, and where the file system may bring
 //!    later removals to disk before earlier ones; then go the marks that those were partial.
 //! 5. Dirtrees and dirmetas, then content: less of the same.
-//! 6. Cached summaries of remotes that are no more, and what the dead left in `tmp/`.
+//! 6. The lock is let go. Cached summaries of remotes that are no more, and what the dead left in `tmp/`, go.
 //!
-//! So at every instant a commit that is there is as whole as it was, and pruning again does the rest. Stock removes
+//! So at every instant a commit that is there is as whole as it was, and pruning again does the rest: a reader who takes no
+//! lock and holds a commit that goes finds it gone first, and then of its objects fewer and fewer. Stock removes
 //! objects in the order of a hash table, and the mark of a partial commit before the commit.
 //!
 //! What is on the list of objects that stock goes by (see [`Repo::for_each_object`]) can go, and nothing else:
@@ -23,8 +26,13 @@ mod deltas;
 mod inventory;
 mod leftovers;
 mod mark;
+mod pins;
 mod roots;
+mod seen;
+mod survey;
 mod sweep;
+
+pub use sweep::Tally;
 
 use crate::error::{RepoError, Result};
 use crate::lock::LockKind;
@@ -32,7 +40,10 @@ use crate::repo::Repo;
 use crate::staging::clean_tmp;
 use inventory::Inventory;
 use ostler_format::{Checksum, ObjectName, ObjectType};
+use seen::Clock;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+use survey::Survey;
 
 /// What to remove.
 #[derive(Debug, Clone)]
@@ -105,6 +116,15 @@ pub struct PruneStats {
     pub freed_bytes: u64,
 }
 
+/// What a prune did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PruneReport {
+    /// In numbers.
+    pub stats: PruneStats,
+    /// For how long everybody else was kept out; `None` if nobody was.
+    pub alone: Option<Duration>,
+}
+
 impl Default for PruneOptions {
     fn default() -> Self {
         Self {
@@ -145,30 +165,73 @@ impl RefRetention {
 /// partial, [`RepoError::NotFound`] for one to delete that is not there, [`RepoError::Corrupt`] and
 /// [`RepoError::Invalid`] for refs that cannot be read: nothing is removed then. [`RepoError::Locked`],
 /// [`RepoError::ReadOnly`], [`RepoError::Io`].
-pub fn prune(repo: &Repo, options: &PruneOptions) -> Result<PruneStats> {
+pub fn prune(repo: &Repo, options: &PruneOptions) -> Result<PruneReport> {
     repo.require_writable()?;
-    let lock = repo.lock(if options.dry_run {
-        LockKind::Shared
-    } else {
-        LockKind::Exclusive
-    })?;
-    if !options.dry_run {
-        // What a flip that was cut short is yet to name must not go.
-        repo.recover_flip()?;
+    if options.dry_run {
+        return look(repo, options);
     }
+    let early = Survey::take_early(repo, options).ok();
+    let idle = match &early {
+        Some(survey) => survey.is_idle(repo, options)?,
+        None => false,
+    };
+    let report = match early {
+        Some(survey) if idle => PruneReport {
+            stats: stats(&survey.inventory, Tally::default(), options),
+            alone: None,
+        },
+        early => prune_alone(repo, options, early)?,
+    };
+    leftovers::remove_cached_summaries(repo)?;
+    clean_tmp(repo)?;
+    Ok(report)
+}
+
+/// Tells what would be removed.
+fn look(repo: &Repo, options: &PruneOptions) -> Result<PruneReport> {
+    let lock = repo.lock(LockKind::Shared)?;
+    let survey = Survey::take(repo, options, Clock::unknown())?;
+    let tally = sweep::measure(repo, &survey.inventory, options)?;
+    lock.release()?;
+    Ok(PruneReport {
+        stats: stats(&survey.inventory, tally, options),
+        alone: None,
+    })
+}
+
+/// Removes what nothing needs, while nobody else works in the repository.
+fn prune_alone(repo: &Repo, options: &PruneOptions, early: Option<Survey>) -> Result<PruneReport> {
+    let lock = repo.lock(LockKind::Exclusive)?;
+    let since = Instant::now();
+    // What a flip that was cut short is yet to name must not go.
+    repo.recover_flip()?;
     if let Some(commit) = options.deleted_commit() {
         check_deletion(repo, commit)?;
     }
-    let inventory = Inventory::list(repo, options.commits_only, options.threads)?;
-    let roots = roots::collect(repo, &inventory, options)?;
-    mark::mark(repo, &inventory, &roots, options)?;
-    let stats = if options.dry_run {
-        sweep::measure(repo, &inventory, options)?
-    } else {
-        remove(repo, &inventory, options)?
+    let survey = match early {
+        Some(mut survey) => {
+            survey.bring_up_to_date(repo, options)?;
+            survey
+        }
+        None => Survey::take(repo, options, Clock::unknown())?,
     };
+    let tally = remove(repo, &survey, options)?;
     lock.release()?;
-    Ok(stats)
+    Ok(PruneReport {
+        stats: stats(&survey.inventory, tally, options),
+        alone: Some(since.elapsed()),
+    })
+}
+
+fn stats(inventory: &Inventory, tally: Tally, options: &PruneOptions) -> PruneStats {
+    let deleted = options
+        .deleted_commit()
+        .is_some_and(|commit| inventory.holds(&ObjectName::new(*commit, ObjectType::Commit)));
+    PruneStats {
+        objects: (inventory.len() as u64).saturating_sub(u64::from(deleted)),
+        removed: tally.objects,
+        freed_bytes: tally.bytes,
+    }
 }
 
 /// Refuses to delete a commit that a ref names, or that is not there.
@@ -185,7 +248,7 @@ fn check_deletion(repo: &Repo, commit: &Checksum) -> Result<()> {
     Err(RepoError::not_found(format!("object {object}")))
 }
 
-fn remove(repo: &Repo, inventory: &Inventory, options: &PruneOptions) -> Result<PruneStats> {
+fn remove(repo: &Repo, survey: &Survey, options: &PruneOptions) -> Result<Tally> {
     let deleted = options.deleted_commit();
     let tombstones = repo.config().tombstone_commits() || deleted.is_some();
     if deleted.is_some() && !repo.config().tombstone_commits() {
@@ -198,11 +261,8 @@ fn remove(repo: &Repo, inventory: &Inventory, options: &PruneOptions) -> Result<
     if let Some(Deletion::Deltas(commit)) = &options.delete {
         deltas::remove(repo, |target| Ok(target == commit))?;
     }
-    deltas::remove(repo, |target| is_going(repo, inventory, target))?;
-    let stats = sweep::sweep(repo, inventory, tombstones, options)?;
-    leftovers::remove_cached_summaries(repo)?;
-    clean_tmp(repo)?;
-    Ok(stats)
+    deltas::remove(repo, |target| is_going(repo, &survey.inventory, target))?;
+    sweep::sweep(repo, &survey.inventory, tombstones, survey.measured, options)
 }
 
 /// Returns whether a commit is being removed, or is not there.

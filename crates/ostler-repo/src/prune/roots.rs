@@ -1,6 +1,7 @@
 //! Which commits are to stay.
 //!
-//! Every ref counts: the repository's own, aliases among them, those of remotes, those of mirrored collections. Where
+//! Every ref counts: the repository's own, aliases among them, those of remotes, those of mirrored collections, and those that
+//! pinned generations had. Where
 //! several refs lead to one commit, what keeps most of its history wins. History ends silently where a commit is not
 //! there, as in repositories that were pulled in part; a ref may name a commit that is not there.
 //!
@@ -8,12 +9,12 @@
 //! directories in `refs/` that are named like nothing we know, nothing is pruned.
 
 use super::inventory::Inventory;
-use super::{Depth, PruneOptions, Retention};
+use super::{Depth, PruneOptions, RefRetention, Retention, pins};
 use crate::error::{RepoError, Result};
 use crate::fs::FileKind;
 use crate::refs::RefKey;
 use crate::repo::Repo;
-use ostler_format::{Checksum, CollectionId, ObjectType, RemoteName};
+use ostler_format::{Checksum, CollectionId, ObjectName, ObjectType, RemoteName};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A commit that stays, and its tree.
@@ -35,37 +36,55 @@ enum Reach {
     Younger(u64),
 }
 
+/// What was read of commits. A commit never changes, so that this holds for as long as it is there.
+pub(super) type Facts = HashMap<Checksum, Fact>;
+
+/// What is read of a commit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fact {
+    pub(super) tree: Checksum,
+    pub(super) meta: Checksum,
+    pub(super) parent: Option<Checksum>,
+    pub(super) timestamp: u64,
+}
+
 /// Collects commits.
 struct Collector<'a> {
     repo: &'a Repo,
+    inventory: &'a Inventory,
     /// The commit that is being deleted: as good as gone.
     without: Option<Checksum>,
     partial: HashSet<Checksum>,
     roots: Vec<Root>,
-    known: HashMap<Checksum, Known>,
+    facts: &'a mut Facts,
+    walked: HashMap<Checksum, Walked>,
 }
 
-/// What is known of a commit that is there.
-#[derive(Clone, Copy)]
-struct Known {
-    root: Root,
-    parent: Option<Checksum>,
-    timestamp: u64,
+/// How a commit was come by.
+#[derive(Clone, Copy, Default)]
+struct Walked {
     kept: bool,
-    /// How many of its parents were followed, if any were; `Some(None)` is all.
+    /// How many of its parents were followed, if any were.
     followed: Option<Depth>,
     /// Whether its parents were followed by their age.
     aged: bool,
 }
 
-/// Returns the commits that stay.
-pub(super) fn collect(repo: &Repo, inventory: &Inventory, options: &PruneOptions) -> Result<Vec<Root>> {
+/// Returns the commits that stay. What is read of commits is added to `facts`, and not read again where it is there.
+pub(super) fn collect(
+    repo: &Repo,
+    inventory: &Inventory,
+    options: &PruneOptions,
+    facts: &mut Facts,
+) -> Result<Vec<Root>> {
     let mut collector = Collector {
         repo,
+        inventory,
         without: options.deleted_commit().copied(),
         partial: partial_commits(repo)?,
         roots: Vec::new(),
-        known: HashMap::new(),
+        facts,
+        walked: HashMap::new(),
     };
     match &options.retention {
         Retention::Commits { depth } => {
@@ -74,21 +93,99 @@ pub(super) fn collect(repo: &Repo, inventory: &Inventory, options: &PruneOptions
             }
         }
         Retention::Refs(retention) => {
-            for (key, commit) in roots_of(repo)? {
-                let name = match &key {
-                    RefKey::Refspec(refspec) => Some(refspec.to_string()),
-                    RefKey::Collection(_) => None,
-                };
-                let reach = match (retention.depth_of(name.as_deref()), retention.younger_than) {
-                    (Some(depth), _) => Reach::Depth(depth),
-                    (None, Some(time)) => Reach::Younger(time),
-                    (None, None) => Reach::Depth(retention.depth),
-                };
-                collector.follow(commit, reach)?;
+            for tip in tips_of(repo)? {
+                collector.follow(tip.commit, Reach::of(retention, tip.name.as_deref()))?;
             }
         }
     }
     Ok(collector.roots)
+}
+
+/// Returns commits that stay for another reason than a ref, with what is missing of them no error.
+pub(super) fn spared<'c>(
+    repo: &Repo,
+    commits: impl IntoIterator<Item = &'c Checksum>,
+    facts: &mut Facts,
+) -> Result<Vec<Root>> {
+    let mut roots = Vec::new();
+    for commit in commits {
+        if let Some(fact) = fact_of(repo, commit, facts)? {
+            roots.push(fact.root(*commit, true));
+        }
+    }
+    Ok(roots)
+}
+
+/// Returns what a commit says, or `None` where there is none.
+pub(super) fn fact_of(repo: &Repo, commit: &Checksum, facts: &mut Facts) -> Result<Option<Fact>> {
+    if let Some(fact) = facts.get(commit) {
+        return Ok(Some(*fact));
+    }
+    let loaded = match repo.load_commit(commit) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        loaded => loaded?,
+    };
+    let fact = Fact {
+        tree: loaded.root_tree,
+        meta: loaded.root_meta,
+        parent: loaded.parent,
+        timestamp: loaded.timestamp,
+    };
+    facts.insert(*commit, fact);
+    Ok(Some(fact))
+}
+
+impl Fact {
+    fn root(&self, commit: Checksum, partial: bool) -> Root {
+        Root {
+            commit,
+            tree: self.tree,
+            meta: self.meta,
+            partial,
+        }
+    }
+}
+
+impl Reach {
+    /// Returns how far the history of a ref of this name is kept.
+    fn of(retention: &RefRetention, name: Option<&str>) -> Self {
+        match (retention.depth_of(name), retention.younger_than) {
+            (Some(depth), _) => Self::Depth(depth),
+            (None, Some(time)) => Self::Younger(time),
+            (None, None) => Self::Depth(retention.depth),
+        }
+    }
+}
+
+/// What keeps a commit.
+pub(super) struct Tip {
+    /// The name of the ref as listed, by which a depth can be set: refs of mirrored collections have none.
+    pub(super) name: Option<String>,
+    /// What it is, for people.
+    pub(super) described: String,
+    /// The commit.
+    pub(super) commit: Checksum,
+}
+
+/// Returns all refs, and those of pinned generations.
+pub(super) fn tips_of(repo: &Repo) -> Result<Vec<Tip>> {
+    let refs = roots_of(repo)?.into_iter().map(|(key, commit)| Tip {
+        described: describe(&key),
+        name: match key {
+            RefKey::Refspec(refspec) => Some(refspec.to_string()),
+            RefKey::Collection(_) => None,
+        },
+        commit,
+    });
+    let mut tips: Vec<Tip> = refs.collect();
+    for pinned in pins::refs(repo)? {
+        tips.push(Tip {
+            described: format!("'{}' of the pinned generation {}", pinned.name, pinned.generation),
+            name: Some(pinned.name),
+            commit: pinned.commit,
+        });
+    }
+    Ok(tips)
 }
 
 /// Returns all refs, and fails where that may not be all of them.
@@ -141,57 +238,46 @@ impl Collector<'_> {
     fn follow(&mut self, tip: Checksum, mut reach: Reach) -> Result<()> {
         let mut next = Some(tip);
         while let Some(commit) = next.take() {
-            let Some(mut known) = self.look_at(&commit)? else {
+            let Some(fact) = self.look_at(&commit)? else {
                 break;
             };
-            if matches!(reach, Reach::Younger(time) if known.timestamp < time) && commit != tip {
+            if matches!(reach, Reach::Younger(time) if fact.timestamp < time) && commit != tip {
                 break;
             }
-            if !known.kept {
-                known.kept = true;
-                self.roots.push(known.root);
+            let walked = self.walked.entry(commit).or_default();
+            if !std::mem::replace(&mut walked.kept, true) {
+                let partial = self.partial.contains(&commit);
+                self.roots.push(fact.root(commit, partial));
             }
-            if known.follow(&mut reach) {
-                next = known.parent;
+            if walked.follow(&mut reach, fact.timestamp) {
+                next = fact.parent;
             }
-            self.known.insert(commit, known);
         }
         Ok(())
     }
 
-    /// Returns what is known of a commit, or `None` where there is none.
-    fn look_at(&self, commit: &Checksum) -> Result<Option<Known>> {
-        if let Some(known) = self.known.get(commit) {
-            return Ok(Some(*known));
-        }
+    /// Returns what a commit says, or `None` where there is none.
+    fn look_at(&mut self, commit: &Checksum) -> Result<Option<Fact>> {
         if self.without.as_ref() == Some(commit) {
             return Ok(None);
         }
-        let loaded = match self.repo.load_commit(commit) {
-            Err(error) if error.is_not_found() => return Ok(None),
-            loaded => loaded?,
-        };
-        Ok(Some(Known {
-            root: Root {
-                commit: *commit,
-                tree: loaded.root_tree,
-                meta: loaded.root_meta,
-                partial: self.partial.contains(commit),
-            },
-            parent: loaded.parent,
-            timestamp: loaded.timestamp,
-            kept: false,
-            followed: None,
-            aged: false,
-        }))
+        // One that was read before may have gone since.
+        let here = self
+            .inventory
+            .holds(&ObjectName::new(*commit, ObjectType::Commit));
+        if !here && !self.walked.contains_key(commit) {
+            self.facts.remove(commit);
+        }
+        fact_of(self.repo, commit, self.facts)
     }
 }
 
-impl Known {
-    /// Notes that the parents are being followed, and returns whether they are to be: `reach` is then theirs.
-    fn follow(&mut self, reach: &mut Reach) -> bool {
+impl Walked {
+    /// Notes that the parents of a commit of this time are being followed, and returns whether they are to be: `reach` is
+    /// then theirs.
+    fn follow(&mut self, reach: &mut Reach, timestamp: u64) -> bool {
         match reach {
-            Reach::Younger(time) => self.timestamp >= *time && !std::mem::replace(&mut self.aged, true),
+            Reach::Younger(time) => timestamp >= *time && !std::mem::replace(&mut self.aged, true),
             Reach::Depth(left) => {
                 if self.followed.is_some_and(|before| before >= *left) {
                     return false;
@@ -212,16 +298,19 @@ impl Known {
 
 /// Returns the refs that name a commit, in the words of stock.
 pub(super) fn refs_to(repo: &Repo, commit: &Checksum) -> Result<BTreeSet<String>> {
-    let named = |key: &RefKey| match key {
+    let tips = tips_of(repo)?.into_iter();
+    Ok(tips
+        .filter(|tip| tip.commit == *commit)
+        .map(|tip| tip.described)
+        .collect())
+}
+
+fn describe(key: &RefKey) -> String {
+    match key {
         RefKey::Refspec(refspec) => format!("'{refspec}'"),
         RefKey::Collection(name) => match &name.collection {
             Some(collection) => format!("({collection}, {})", name.name),
             None => format!("'{}'", name.name),
         },
-    };
-    Ok(roots_of(repo)?
-        .iter()
-        .filter(|(_, found)| found == commit)
-        .map(|(key, _)| named(key))
-        .collect())
+    }
 }

@@ -3,7 +3,7 @@
 //! Commits go one after the other, the rest by several threads, each in a prefix directory of its own.
 
 use super::inventory::Inventory;
-use super::{PruneOptions, PruneStats, leftovers};
+use super::{PruneOptions, leftovers};
 use crate::error::{RepoError, Result};
 use crate::fs::FileKind;
 use crate::objects::prefixes::{file_name, prefix_of};
@@ -14,11 +14,13 @@ use ostler_format::{Checksum, ObjectName, ObjectType};
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
-/// What was removed, or measured.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    objects: u64,
-    bytes: u64,
+/// Objects that were removed, or measured, and the bytes of their files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub objects: u64,
+    /// The bytes of their files.
+    pub bytes: u64,
 }
 
 /// The types of objects that go together, in this order, when the commits are gone.
@@ -36,31 +38,35 @@ const ALL: &[ObjectType] = &[
     ObjectType::PayloadLink,
 ];
 
-/// Tells what [`sweep`] would remove.
-pub(super) fn measure(repo: &Repo, inventory: &Inventory, options: &PruneOptions) -> Result<PruneStats> {
-    let tally = each(inventory, ALL, options.threads, |name| {
+/// Returns how much [`sweep`] would remove.
+pub(super) fn measure(repo: &Repo, inventory: &Inventory, options: &PruneOptions) -> Result<Tally> {
+    each(inventory, ALL, options.threads, |name| {
         Ok(size_of(repo, name)?.unwrap_or_default())
-    })?;
-    Ok(stats(inventory, tally, options))
+    })
 }
 
-/// Removes what is not marked.
+/// Removes what is not marked. How much that is may be `measured` already.
 pub(super) fn sweep(
     repo: &Repo,
     inventory: &Inventory,
     tombstones: bool,
+    measured: Option<Tally>,
     options: &PruneOptions,
-) -> Result<PruneStats> {
-    let mut tally = sweep_commits(repo, inventory, tombstones, options.deleted_commit())?;
+) -> Result<Tally> {
+    let size = |name: &ObjectName| match measured {
+        Some(_) => Ok(0),
+        None => size_of(repo, name).map(Option::unwrap_or_default),
+    };
+    let mut tally = sweep_commits(repo, inventory, tombstones, options.deleted_commit(), size)?;
     for phase in PHASES {
         let removed = each(inventory, phase, options.threads, |name| {
-            let bytes = size_of(repo, name)?.unwrap_or_default();
+            let bytes = size(name)?;
             repo.loose().remove(name)?;
             Ok(bytes)
         })?;
         tally.add(removed);
     }
-    Ok(stats(inventory, tally, options))
+    Ok(measured.unwrap_or(tally))
 }
 
 /// Removes commits, and what belongs to them alone. One that was named is counted by nobody.
@@ -69,6 +75,7 @@ fn sweep_commits(
     inventory: &Inventory,
     tombstones: bool,
     deleted: Option<&Checksum>,
+    size: impl Fn(&ObjectName) -> Result<u64>,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut gone: Vec<Checksum> = Vec::new();
@@ -80,7 +87,7 @@ fn sweep_commits(
             if tombstones {
                 repo.write_tombstone(&name.checksum)?;
             }
-            let bytes = size_of(repo, name)?.unwrap_or_default();
+            let bytes = size(name)?;
             let metadata = ObjectName::new(name.checksum, ObjectType::CommitMeta);
             repo.loose().remove(&metadata)?;
             repo.loose().remove(name)?;
@@ -108,7 +115,7 @@ fn keeps_order(repo: &Repo) -> Result<bool> {
 }
 
 impl Tally {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.objects += other.objects;
         self.bytes += other.bytes;
     }
@@ -147,19 +154,8 @@ fn each(
     Ok(sum)
 }
 
-fn size_of(repo: &Repo, name: &ObjectName) -> Result<Option<u64>> {
+pub(super) fn size_of(repo: &Repo, name: &ObjectName) -> Result<Option<u64>> {
     Ok(repo.loose().stat(name)?.map(|stat| stat.size))
-}
-
-fn stats(inventory: &Inventory, tally: Tally, options: &PruneOptions) -> PruneStats {
-    let deleted = options
-        .deleted_commit()
-        .is_some_and(|commit| inventory.holds(&ObjectName::new(*commit, ObjectType::Commit)));
-    PruneStats {
-        objects: (inventory.len() as u64).saturating_sub(u64::from(deleted)),
-        removed: tally.objects,
-        freed_bytes: tally.bytes,
-    }
 }
 
 /// Returns whether a link to a content object by its payload is to stay: that object stays, and is as large as

@@ -42,7 +42,7 @@ fn any_number_of_threads_removes_the_same() {
         }
         let repo = fixture.open();
         let before = objects(&repo).len();
-        let stats = prune(&repo, &tips(threads)).unwrap();
+        let stats = prune(&repo, &tips(threads)).unwrap().stats;
         assert_eq!(stats.objects, before as u64);
         assert_eq!(stats.removed, (before - objects(&repo).len()) as u64);
         fixture.stock.fsck();
@@ -62,10 +62,10 @@ fn trees_as_deep_as_somebody_likes_are_kept_and_removed() {
     let name = RefName::new("deep").unwrap();
     repo.edit_refs(&[RefEdit::set(name.clone(), Expected::Absent, deep)])
         .unwrap();
-    assert_eq!(prune(&repo, &tips(2)).unwrap().removed, 0);
+    assert_eq!(prune(&repo, &tips(2)).unwrap().stats.removed, 0);
     repo.edit_refs(&[RefEdit::remove(name, Expected::Is(deep))])
         .unwrap();
-    let stats = prune(&repo, &tips(2)).unwrap();
+    let stats = prune(&repo, &tips(2)).unwrap().stats;
     assert_eq!(stats.removed, stats.objects);
     assert_eq!(objects(&repo), []);
 }
@@ -77,14 +77,19 @@ fn a_prune_needs_the_lock_alone_and_a_look_shares_it() {
     fixture.commit("main", "x");
     let (repo, other) = (fixture.open(), fixture.open());
     let shared = other.lock(LockKind::Shared).unwrap();
+    // Nothing is to be removed, so that nobody needs to be kept out.
+    assert_eq!(prune(&repo, &tips(2)).unwrap().alone, None);
+    shared.release().unwrap();
+    fixture.commit("main", "y");
+    let shared = other.lock(LockKind::Shared).unwrap();
     assert!(matches!(prune(&repo, &tips(2)), Err(RepoError::Locked { .. })));
     let look = PruneOptions {
         dry_run: true,
         ..tips(2)
     };
-    assert_eq!(prune(&repo, &look).unwrap().removed, 0);
+    assert_eq!(prune(&repo, &look).unwrap().stats.removed, 3);
     shared.release().unwrap();
-    prune(&repo, &tips(2)).unwrap();
+    assert!(prune(&repo, &tips(2)).unwrap().alone.is_some());
     // Nothing is held afterwards.
     let zero = Some(Duration::ZERO);
     other
@@ -105,7 +110,7 @@ fn a_deleted_commit_takes_what_is_its_own_alone() {
         delete: Some(Deletion::Commit(second)),
         ..PruneOptions::default()
     };
-    let stats = prune(&repo, &options).unwrap();
+    let stats = prune(&repo, &options).unwrap().stats;
     // Its tree and its file; it is not counted itself.
     assert_eq!((stats.objects, stats.removed), (9, 2));
     let repo = fixture.open();

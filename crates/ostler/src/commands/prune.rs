@@ -5,7 +5,7 @@ use crate::dates;
 use crate::exit;
 use crate::sizes::format_size;
 use anyhow::bail;
-use ostler_repo::prune::{Deletion, Depth, PruneOptions, PruneStats, RefRetention, Retention, prune};
+use ostler_repo::prune::{Deletion, Depth, PruneOptions, PruneReport, RefRetention, Retention, prune};
 use ostler_repo::refs::RefScope;
 use ostler_repo::{Repo, RepoError};
 use serde::Serialize;
@@ -67,6 +67,9 @@ struct Record {
     removed: u64,
     freed_bytes: u64,
     dry_run: bool,
+    /// For how long everybody else was kept out; absent if nobody was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock_held_seconds: Option<f64>,
 }
 
 /// Runs it.
@@ -85,8 +88,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         dry_run: args.no_prune,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let stats = prune(&repo, &options)?;
-    report(context, args, &stats)
+    let report = prune(&repo, &options)?;
+    print(context, args, &report)
 }
 
 fn deletion(repo: &Repo, args: &Args) -> anyhow::Result<Option<Deletion>> {
@@ -170,14 +173,15 @@ fn say_what_is_unknown(
     Ok(())
 }
 
-fn report(context: &Context, args: &Args, stats: &PruneStats) -> anyhow::Result<()> {
-    let ui = context.ui();
+fn print(context: &Context, args: &Args, report: &PruneReport) -> anyhow::Result<()> {
+    let (ui, stats) = (context.ui(), &report.stats);
     if ui.json() {
         return ui.object(&Record {
             objects: stats.objects,
             removed: stats.removed,
             freed_bytes: stats.freed_bytes,
             dry_run: args.no_prune,
+            lock_held_seconds: report.alone.map(|held| held.as_secs_f64()),
         });
     }
     let counted = if args.commit_only { " (commit only)" } else { "" };

@@ -4,6 +4,7 @@ mod beside;
 mod faults;
 mod history;
 mod locks;
+mod meanwhile;
 mod rules;
 
 use crate::programs::{Ended, OSTLER, ended};

@@ -1,0 +1,81 @@
+//! What is there, what stays, and bringing that up to date.
+//!
+//! A survey is taken without any lock, while others add objects and move refs, and brought up to date under the exclusive
+//! lock, when nobody does. What came between the two stays, whether anything needs it or not, with all that it
+//! needs: a commit without a ref that somebody is about to give one, a tree that a pull brought for a commit that was
+//! partial. What was marked stays marked, even where its ref has gone since: the next prune removes it.
+
+use super::inventory::Inventory;
+use super::roots::{self, Facts, Root};
+use super::seen::Clock;
+use super::sweep::{self, Tally};
+use super::{PruneOptions, deltas, leftovers, mark};
+use crate::error::Result;
+use crate::repo::Repo;
+use ostler_format::{ObjectName, ObjectType};
+
+/// The objects of a repository, those that stay marked.
+pub(super) struct Survey {
+    pub(super) inventory: Inventory,
+    pub(super) roots: Vec<Root>,
+    pub(super) facts: Facts,
+    /// The sizes of what is not marked, as long as that does not change.
+    pub(super) measured: Option<Tally>,
+}
+
+impl Survey {
+    /// Lists all objects and marks those that stay.
+    pub(super) fn take(repo: &Repo, options: &PruneOptions, clock: Clock) -> Result<Self> {
+        let inventory = Inventory::list(repo, options.commits_only, options.threads, clock)?;
+        let mut facts = Facts::new();
+        let roots = roots::collect(repo, &inventory, options, &mut facts)?;
+        mark::mark(repo, &inventory, &roots, options)?;
+        Ok(Self {
+            inventory,
+            roots,
+            facts,
+            measured: None,
+        })
+    }
+
+    /// Takes a survey that can be brought up to date, and looks at what is going to be removed, which makes removing it
+    /// faster where it has to be read from a disk.
+    pub(super) fn take_early(repo: &Repo, options: &PruneOptions) -> Result<Self> {
+        let mut survey = Self::take(repo, options, Clock::now(repo)?)?;
+        if options.deleted_commit().is_none() {
+            survey.measured = Some(sweep::measure(repo, &survey.inventory, options)?);
+        }
+        Ok(survey)
+    }
+
+    /// Brings the survey up to date. Nobody else adds or removes anything from now on.
+    pub(super) fn bring_up_to_date(&mut self, repo: &Repo, options: &PruneOptions) -> Result<()> {
+        let before = self.inventory.unmarked_count();
+        let mut come = self.inventory.refresh(repo)?;
+        come.retain(|name| !is_deleted(name, options));
+        self.roots = roots::collect(repo, &self.inventory, options, &mut self.facts)?;
+        mark::mark(repo, &self.inventory, &self.roots, options)?;
+        let commits = come.iter().filter(|name| name.kind == ObjectType::Commit);
+        let spared = roots::spared(repo, commits.map(|name| &name.checksum), &mut self.facts)?;
+        mark::mark(repo, &self.inventory, &spared, options)?;
+        mark::mark_objects(repo, &self.inventory, &come, options)?;
+        if !come.is_empty() || before != self.inventory.unmarked_count() {
+            self.measured = None;
+        }
+        Ok(())
+    }
+
+    /// Returns whether there is nothing to do for which others would have to be kept out.
+    pub(super) fn is_idle(&self, repo: &Repo, options: &PruneOptions) -> Result<bool> {
+        let going = |target: &_| super::is_going(repo, &self.inventory, target);
+        Ok(options.delete.is_none()
+            && self.inventory.unmarked_count() == 0
+            && !repo.flip_pending()?
+            && !leftovers::has_stale_marks(repo)?
+            && deltas::find(repo, going)?.is_empty())
+    }
+}
+
+fn is_deleted(name: &ObjectName, options: &PruneOptions) -> bool {
+    name.kind == ObjectType::Commit && options.deleted_commit() == Some(&name.checksum)
+}
