@@ -36,6 +36,7 @@ mod repo;
 mod retired;
 mod rev;
 mod settle;
+pub mod snapshot;
 pub mod staging;
 mod summary;
 mod transaction;
@@ -70,6 +71,7 @@ pub use remotes::{Existing, RemoteValue};
 pub use repo::{OpenOptions, Repo};
 pub use retired::Retired;
 pub use settle::SettleStats;
+pub use snapshot::{SnapshotOptions, SnapshotStats};
 pub use staging::Staging;
 pub use summary::{
     SummaryOptions, build_summary, commit_metadata, update_if_configured, update_summary, write_summary,

@@ -130,6 +130,6 @@ impl Repo {
     }
 }
 
-fn tombstone_of(commit: &Checksum) -> ObjectName {
+pub(crate) fn tombstone_of(commit: &Checksum) -> ObjectName {
     ObjectName::new(*commit, ObjectType::TombstoneCommit)
 }

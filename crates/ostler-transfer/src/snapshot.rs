@@ -44,7 +44,7 @@ impl Selection {
     }
 
     /// Names a pattern that none of the refs matches: most likely a typing error.
-    fn unmatched<'a>(&self, names: &(impl Iterator<Item = &'a str> + Clone)) -> Option<&str> {
+    pub fn unmatched<'a>(&self, names: &(impl Iterator<Item = &'a str> + Clone)) -> Option<&str> {
         self.patterns.iter().enumerate().find_map(|(index, pattern)| {
             let matched = names
                 .clone()

@@ -131,6 +131,22 @@ impl Dir {
         )?)
     }
 
+    /// Exchanges two names of the directory in one instant, whatever they stand for.
+    ///
+    /// # Errors
+    /// What the system answers: `EINVAL` from file systems that cannot do it.
+    pub fn exchange(&self, one: impl AsRef<Path>, other: impl AsRef<Path>) -> io::Result<()> {
+        let (holder, name) = self.parent_of(one.as_ref())?;
+        let (other_holder, other_name) = self.parent_of(other.as_ref())?;
+        Ok(sys::renameat_with(
+            holder.as_fd(),
+            name,
+            other_holder.as_fd(),
+            other_name,
+            RenameFlags::EXCHANGE,
+        )?)
+    }
+
     /// Writes a whole file and puts it in place of what has the name, in one instant, with exactly the
     /// permission bits `mode`. Durable: the bytes are on disk before the name is, and the name on return.
     ///

@@ -14,6 +14,7 @@ mod alias;
 mod change;
 mod edit;
 mod list;
+mod plant;
 mod point;
 
 pub use edit::RefsTurn;

@@ -25,6 +25,7 @@ mod remote;
 mod reset;
 mod rev_parse;
 mod show;
+mod snapshot;
 mod summary;
 
 pub(crate) use demo::Occupied;
@@ -78,6 +79,8 @@ pub(crate) enum Command {
     CreateUsb(create_usb::Args),
     /// Look for repositories that have certain refs
     FindRemotes(find_remotes::Args),
+    /// Make a whole copy of refs, by links
+    Snapshot(snapshot::Args),
     /// Update or print the summary
     Summary(summary::Args),
     /// Show a publish from end to end, and check it
@@ -114,6 +117,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::PullLocal(args) => pull_local::run(context, &args),
         Command::CreateUsb(args) => create_usb::run(context, &args),
         Command::FindRemotes(args) => find_remotes::run(context, &args),
+        Command::Snapshot(args) => snapshot::run(context, &args),
         Command::Summary(args) => summary::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

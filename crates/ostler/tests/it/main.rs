@@ -27,6 +27,7 @@ mod reading;
 mod readme;
 mod refs_faults;
 mod remotes;
+mod snapshot;
 mod usage;
 mod usb;
 mod words;

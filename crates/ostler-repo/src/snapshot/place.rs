@@ -1,0 +1,208 @@
+//! The place of a snapshot: the hidden directory in which it is made, and how it gets its name.
+
+use super::beside::MARK;
+use crate::error::{RepoError, Result};
+use crate::fs::{Dir, Linked};
+use crate::lock::{FileLock, LockKind};
+use crate::repo::Repo;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const PREFIX: &str = ".ostler-snapshot-";
+const LOCK_SUFFIX: &str = "-lock";
+
+/// What lies at the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Empty,
+    Snapshot,
+    Other,
+}
+
+/// Where a snapshot is to be.
+#[derive(Debug)]
+pub(super) struct Destination {
+    holder: Dir,
+    name: OsString,
+}
+
+impl Destination {
+    /// Opens the directory that holds it. A symbolic link stands for the directory that it leads to.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let real = match std::fs::canonicalize(path) {
+            Ok(real) => real,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => path.to_path_buf(),
+            Err(fault) => return Err(RepoError::io("look at", path)(fault)),
+        };
+        let Some(name) = real.file_name() else {
+            let what = format!("directory {}", path.display());
+            return Err(RepoError::invalid(what, "it has no name that could be exchanged"));
+        };
+        let holder = real.parent().filter(|holder| !holder.as_os_str().is_empty());
+        let holder = holder.unwrap_or(Path::new("."));
+        Ok(Self {
+            holder: Dir::open(holder).map_err(RepoError::io("open", holder))?,
+            name: name.to_owned(),
+        })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.holder.path_of(&self.name)
+    }
+
+    /// Removes what makers have left here that are gone.
+    pub(super) fn remove_stale(&self) -> Result<()> {
+        let holder = &self.holder;
+        for entry in holder.entries().map_err(RepoError::io("list", holder.path()))? {
+            let name = entry.name.to_string_lossy().into_owned();
+            if !name.starts_with(PREFIX) {
+                continue;
+            }
+            let name = name.trim_end_matches(LOCK_SUFFIX);
+            // The lock of what is gone is removed by taking it.
+            if let Some(lock) = FileLock::try_acquire(holder, lock_name(name))? {
+                remove_unused(holder, name, false)?;
+                drop(lock);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails where a snapshot may not be put.
+    pub(super) fn check(&self, replace: bool) -> Result<()> {
+        let what = match self.found()? {
+            Found::Nothing | Found::Empty => return Ok(()),
+            Found::Snapshot if replace => return Ok(()),
+            Found::Snapshot => format!("a snapshot at {}", self.path().display()),
+            Found::Other => format!("something that is no snapshot, at {},", self.path().display()),
+        };
+        Err(RepoError::AlreadyExists { what })
+    }
+
+    fn found(&self) -> Result<Found> {
+        let look = || {
+            if self.holder.stat(&self.name)?.is_none() {
+                return Ok(Found::Nothing);
+            }
+            let dir = self.holder.open_dir(&self.name)?;
+            Ok(if dir.entries()?.is_empty() {
+                Found::Empty
+            } else if dir.stat("objects")?.is_some() && dir.stat(MARK)?.is_some() {
+                Found::Snapshot
+            } else {
+                Found::Other
+            })
+        };
+        look().map_err(RepoError::io("look into", self.path()))
+    }
+}
+
+/// The directory in which a snapshot is made; removed when dropped.
+#[derive(Debug)]
+pub(super) struct Sibling {
+    holder: Dir,
+    name: String,
+    lock: Option<FileLock>,
+    placed: bool,
+}
+
+impl Sibling {
+    /// Makes it beside the destination.
+    pub(super) fn make(destination: &Destination) -> Result<Self> {
+        let holder = destination.holder.clone();
+        let failed = || RepoError::io("make a directory in", holder.path());
+        loop {
+            let name = holder.make_random_dir(PREFIX, 0o700).map_err(failed())?;
+            let lock = FileLock::try_acquire(&holder, lock_name(&name))?;
+            // Somebody who tidies up may take it for stale before we lock it; then we make another.
+            if let Some(lock) = lock
+                && holder.stat(&name).map_err(failed())?.is_some()
+            {
+                return Ok(Self {
+                    holder,
+                    name,
+                    lock: Some(lock),
+                    placed: false,
+                });
+            }
+        }
+    }
+
+    /// Returns where it lies.
+    pub(super) fn path(&self) -> PathBuf {
+        self.holder.path_of(&self.name)
+    }
+
+    /// Gives it the name of the destination, and the permissions of what was there or of the source. Returns where an
+    /// older snapshot lies that cannot be removed yet.
+    pub(super) fn put(mut self, destination: &Destination, source: &Repo) -> Result<Option<PathBuf>> {
+        let failed = || RepoError::io("put a snapshot at", destination.path());
+        let (holder, name) = (&self.holder, &destination.name);
+        let found = destination.found()?;
+        let like = match found {
+            Found::Nothing => source.root().stat_self(),
+            _ => holder.open_dir(name).and_then(|dir| dir.stat_self()),
+        };
+        let mode = like.map_err(failed())?.mode;
+        holder.set_mode(&self.name, mode).map_err(failed())?;
+        match found {
+            Found::Other => return destination.check(true).map(|()| None),
+            Found::Nothing => match Dir::rename_new(holder, &self.name, holder, name).map_err(failed())? {
+                Linked::New => {}
+                Linked::Exists => return destination.check(false).map(|()| None),
+            },
+            Found::Empty => Dir::rename_over(holder, &self.name, holder, name).map_err(failed())?,
+            Found::Snapshot => holder.exchange(&self.name, name).map_err(failed())?,
+        }
+        self.placed = true;
+        if source.config().fsync() {
+            holder.fsync().map_err(RepoError::io("sync", holder.path()))?;
+        }
+        if found == Found::Snapshot && !remove_unused(holder, &self.name, true)? {
+            return Ok(Some(self.path()));
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Sibling {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next snapshot.
+        if !self.placed {
+            drop(self.holder.remove_tree(&self.name));
+        }
+        drop(self.lock.take());
+    }
+}
+
+/// Removes a copy when nobody reads it below its shared lock; `false` where somebody does, and goes on doing so as long
+/// as we may wait.
+fn remove_unused(holder: &Dir, name: &str, wait: bool) -> Result<bool> {
+    let path = holder.path_of(name);
+    // What cannot be opened is not finished.
+    if let Ok(old) = Repo::open(&path) {
+        let lock = if wait {
+            match old.lock(LockKind::Exclusive) {
+                Err(RepoError::Locked { .. }) => None,
+                lock => Some(lock?),
+            }
+        } else {
+            old.try_lock(LockKind::Exclusive)?
+        };
+        let Some(lock) = lock else {
+            return Ok(false);
+        };
+        holder.remove_tree(name).map_err(RepoError::io("remove", &path))?;
+        // Its file is gone with the rest.
+        drop(lock);
+        return Ok(true);
+    }
+    holder.remove_tree(name).map_err(RepoError::io("remove", &path))?;
+    Ok(true)
+}
+
+fn lock_name(name: &str) -> String {
+    format!("{name}{LOCK_SUFFIX}")
+}
