@@ -1,11 +1,16 @@
 //! What nothing refers to any more, and since when: the list that a sweep goes by.
 //!
 //! ```text
-//! extensions/ostler/retired.json    {"commits": {"<checksum>": <time>}, "files": {"<path>": <time>}}
+//! extensions/ostler/retired.json
+//!     {"commits": {"<checksum>": <time>}, "files": {"<path>": <time>}, "ends": ["<checksum>", …]}
 //! ```
 //! Times are seconds since the epoch, UTC. A commit stands for itself and all that it alone needs; a file is one beside
 //! the objects, or the directory of a static delta. Unknown fields are passed over; anything else that is not so makes
 //! the whole list worthless: it is then reported, and nothing counts as retired.
+//!
+//! An end is a commit that stays while its parent is retired: a limit of depth or age cut the history there. Refs do
+//! not lead over that edge, although the commit names its parent; without the end they would, and the parent would
+//! be live again for whoever knows nothing of the limit.
 //!
 //! An entry says that nothing has led to the commit since that time, as far as those who change refs know. Who makes refs
 //! lead there again removes the entry ([`Retired::revive_commit`]); who retires it twice does not move its time.
@@ -18,7 +23,7 @@ use crate::flip::{Edit, Expect};
 use crate::repo::Repo;
 use ostler_format::Checksum;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Directories whose files can be retired. All else in a repository has an owner that knows best.
 const HOLDERS: [&str; 4] = [
@@ -33,6 +38,7 @@ const HOLDERS: [&str; 4] = [
 pub struct Retired {
     commits: BTreeMap<Checksum, u64>,
     files: BTreeMap<String, u64>,
+    ends: BTreeSet<Checksum>,
 }
 
 /// The file.
@@ -42,6 +48,8 @@ struct Record {
     commits: BTreeMap<String, u64>,
     #[serde(default)]
     files: BTreeMap<String, u64>,
+    #[serde(default)]
+    ends: Vec<String>,
 }
 
 impl Retired {
@@ -90,6 +98,10 @@ impl Retired {
             }
             retired.files.insert(path, time);
         }
+        for hex in record.ends {
+            let end = Checksum::from_hex(&hex).map_err(|fault| corrupt(fault.to_string()))?;
+            retired.ends.insert(end);
+        }
         Ok(retired)
     }
 
@@ -114,6 +126,7 @@ impl Retired {
         let record = Record {
             commits: commits.collect(),
             files: self.files.clone(),
+            ends: self.ends.iter().map(Checksum::to_string).collect(),
         };
         serde_json::to_vec_pretty(&record)
             .map_err(|fault| RepoError::invalid("list of what is retired", fault.to_string()))
@@ -121,7 +134,22 @@ impl Retired {
 
     /// Returns whether nothing is retired.
     pub fn is_empty(&self) -> bool {
-        self.commits.is_empty() && self.files.is_empty()
+        self.commits.is_empty() && self.files.is_empty() && self.ends.is_empty()
+    }
+
+    /// Returns whether the history of refs ends at a commit, whose parent is retired.
+    pub fn is_end(&self, commit: &Checksum) -> bool {
+        self.ends.contains(commit)
+    }
+
+    /// Sets where the history of refs ends although there is a parent.
+    pub fn set_ends(&mut self, ends: impl IntoIterator<Item = Checksum>) {
+        self.ends = ends.into_iter().collect();
+    }
+
+    /// Returns where the history of refs ends although there is a parent.
+    pub fn ends(&self) -> impl Iterator<Item = &Checksum> {
+        self.ends.iter()
     }
 
     /// Returns the retired commits, each with the time since when.
@@ -176,6 +204,7 @@ impl Retired {
             files: (self.files.iter().filter(|(_, time)| passed(**time)))
                 .map(|(path, time)| (path.clone(), *time))
                 .collect(),
+            ends: BTreeSet::new(),
         }
     }
 }
@@ -215,6 +244,7 @@ mod tests {
         retired.retire_commit(commit(1), 100);
         retired.retire_commit(commit(2), 200);
         assert!(retired.retire_file("deltas/ab/cdef", 150));
+        retired.set_ends([commit(3)]);
         retired
     }
 
@@ -243,6 +273,7 @@ mod tests {
             r#"{"commits": {"12": 5}}"#.into(),
             format!(r#"{{"commits": {{"{upper}": 5}}}}"#),
             format!(r#"{{"commits": {{"{}": -5}}}}"#, commit(1)),
+            r#"{"ends": ["12"]}"#.into(),
             format!(r#"{{"commits": {{"{}": "5"}}}}"#, commit(1)),
             r#"{"files": {"refs/heads/a": 5}}"#.into(),
             r#"{"files": {"deltas/../refs/heads/a": 5}}"#.into(),
@@ -279,8 +310,11 @@ mod tests {
         assert!(retired.expired(109, 10).is_empty());
         assert_eq!(retired.expired(110, 10).commits().count(), 1);
         assert_eq!(retired.expired(160, 10).files().count(), 1);
-        assert_eq!(retired.expired(1000, 10), retired);
-        assert_eq!(retired.expired(200, 0), retired);
+        for (now, grace) in [(1000, 10), (200, 0)] {
+            let expired = retired.expired(now, grace);
+            assert!(expired.commits().eq(retired.commits()));
+            assert!(expired.files().eq(retired.files()));
+        }
         assert!(
             retired.expired(99, 0).is_empty(),
             "retired by a clock that was ahead"

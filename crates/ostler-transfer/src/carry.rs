@@ -1,13 +1,14 @@
 //! Files beside the objects that are carried as they are: static deltas and their indexes, digest-named summaries.
 //!
-//! A delta is carried if the commit that it leads to is published. Order: parts, then the superblock that names
+//! A delta is carried if the target has the commit that it leads to, and the source's history as well. Order: parts, then the superblock that names
 //! them, then the index that names the superblock, so that a client never finds a name without what it names.
 
 use crate::error::Result;
 use crate::history::History;
 use crate::plan::CarriedFile;
-use crate::planner::Planner;
+use crate::planner::{Planner, Published};
 use crate::store::Store;
+use crate::summaries::{self, Named};
 use ostler_format::{Checksum, DeltaList, DeltaName, delta_index_path};
 use ostler_repo::fs::Dir;
 use std::collections::BTreeSet;
@@ -16,7 +17,11 @@ use std::collections::BTreeSet;
 const LIMIT: u64 = 128 << 20;
 
 /// Returns the files of all deltas that are new or have changed, in the order of putting.
-pub(crate) fn deltas(planner: &Planner<'_>, history: &History) -> Result<Vec<CarriedFile>> {
+pub(crate) fn deltas(
+    planner: &Planner<'_>,
+    history: &History,
+    published: &Published<'_>,
+) -> Result<Vec<CarriedFile>> {
     let root = planner.source.root();
     let mut files = Vec::new();
     let mut targets = BTreeSet::new();
@@ -26,7 +31,7 @@ pub(crate) fn deltas(planner: &Planner<'_>, history: &History) -> Result<Vec<Car
             let Some(delta) = DeltaName::from_path(&first, &second) else {
                 continue;
             };
-            if history.parent(&delta.to).is_some() || history.timestamp(&delta.to).is_some() {
+            if history.link(&delta.to).is_some() && published.has(&delta.to)? {
                 targets.insert(delta.to);
                 add_delta(planner, &dir, &mut files)?;
             }
@@ -39,20 +44,20 @@ pub(crate) fn deltas(planner: &Planner<'_>, history: &History) -> Result<Vec<Car
 }
 
 /// Returns the files that Flatpak's summary index names, as far as the target lacks them. Their names are digests.
-pub(crate) fn indexed(planner: &Planner<'_>) -> Result<Vec<CarriedFile>> {
+pub(crate) fn indexed(planner: &Planner<'_>, index: &[u8]) -> Result<Vec<CarriedFile>> {
     let root = planner.source.root();
     let there: BTreeSet<_> = planner
         .store
-        .list("summaries")?
+        .list(summaries::DIR)?
         .into_iter()
         .map(|entry| entry.name)
         .collect();
     let mut files = Vec::new();
-    for name in names(root, "summaries")?
-        .into_iter()
-        .filter(|name| !there.contains(name))
-    {
-        add(root, format!("summaries/{name}"), &mut files)?;
+    let own = names(root, summaries::DIR)?.into_iter();
+    for (name, needed) in Named::by(index).among(own) {
+        if needed && !there.contains(&name) {
+            add(root, format!("{}/{name}", summaries::DIR), &mut files)?;
+        }
     }
     Ok(files)
 }

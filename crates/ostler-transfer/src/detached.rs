@@ -1,14 +1,14 @@
 //! Detached metadata: signatures and other notes beside a commit, which may be added or changed long after the
 //! commit was published.
 //!
-//! Carried for every commit of the selected history. A signature that only the target has (a server may add its
+//! Carried for every commit of the selected history that the target has. A signature that only the target has (a server may add its
 //! own) stays: lists of signatures are united, the source's first.
 
 use crate::error::{Result, TransferError};
 use crate::history::History;
 use crate::inventory::detached_path;
 use crate::plan::DetachedUpdate;
-use crate::planner::Planner;
+use crate::planner::{Planner, Published};
 use crate::store::{Edit, Expect};
 use ostler_format::gvariant::{Value, VarDict};
 use ostler_format::{Checksum, ObjectName, ObjectType};
@@ -17,7 +17,11 @@ use ostler_format::{Checksum, ObjectName, ObjectType};
 const LIMIT: u64 = 128 << 20;
 
 /// Returns what to add or change at the target.
-pub(crate) fn updates(planner: &Planner<'_>, history: &History) -> Result<Vec<DetachedUpdate>> {
+pub(crate) fn updates(
+    planner: &Planner<'_>,
+    history: &History,
+    published: &Published<'_>,
+) -> Result<Vec<DetachedUpdate>> {
     let mut commits: Vec<_> = history.commits().copied().collect();
     commits.sort_unstable();
     let mut updates = Vec::new();
@@ -36,7 +40,7 @@ pub(crate) fn updates(planner: &Planner<'_>, history: &History) -> Result<Vec<De
             Some(there) if *there == wanted => continue,
             Some(there) => united(&wanted, there).map_err(TransferError::format(name))?,
         };
-        if old.as_ref() != Some(&new) {
+        if old.as_ref() != Some(&new) && published.has(&commit)? {
             updates.push(DetachedUpdate { commit, old, new });
         }
     }

@@ -4,6 +4,7 @@
 //! extensions/ostler/generations/latest           the number of the last one, decimal
 //! extensions/ostler/generations/00000042.json    the record
 //! extensions/ostler/generations/00000042.objects the objects that it added, see [`crate::added`]
+//! extensions/ostler/generations/00000042.pin     empty: what its refs lead to is never swept
 //! ```
 //! All are edits of the flip that they record. Nothing but history and speed is lost when they are deleted.
 
@@ -76,6 +77,26 @@ impl Generation {
             .map(|(key, commit)| (key.to_string(), commit.to_string()))
             .collect()
     }
+}
+
+/// Returns what the refs of pinned generations name. A generation is pinned by a file beside its record.
+pub(crate) fn pinned_refs(store: &dyn Store) -> Result<Vec<(String, Checksum)>> {
+    let mut refs = Vec::new();
+    for entry in store.list(DIR)? {
+        let number = entry.name.strip_suffix(".pin").and_then(|name| name.parse().ok());
+        let Some(number) = number else { continue };
+        let Some(bytes) = store.get(&record_path(number), RECORD_LIMIT)? else {
+            continue;
+        };
+        let path = || record_path(number).into();
+        let record: Generation = serde_json::from_slice(&bytes)
+            .map_err(|source| TransferError::Record { path: path(), source })?;
+        for (name, hex) in record.refs {
+            let commit = Checksum::from_hex(&hex).map_err(TransferError::format(record_path(number)))?;
+            refs.push((name, commit));
+        }
+    }
+    Ok(refs)
 }
 
 /// Returns the number of the last generation.

@@ -4,20 +4,20 @@
 //! those). A tip must be complete.
 
 use crate::error::{Damage, Result, TransferError};
-use crate::store::Store;
+use crate::store::{Store, object_path};
 use ostler_format::CollectionRef;
 use ostler_format::{Checksum, Commit, ObjectName, ObjectType};
 use ostler_repo::{Partial, Repo};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The largest commit that is read from a store, in bytes.
 const COMMIT_LIMIT: u64 = 128 << 20;
 
 /// What is kept of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Link {
-    parent: Option<Checksum>,
-    timestamp: u64,
+pub(crate) struct Link {
+    pub(crate) parent: Option<Checksum>,
+    pub(crate) timestamp: u64,
 }
 
 /// Commits of the source by their checksums.
@@ -92,6 +92,27 @@ impl History {
         })
     }
 
+    /// Returns commits of this history in an order in which parents stand before their children.
+    pub(crate) fn oldest_first(&self, commits: &HashSet<Checksum>) -> Vec<Checksum> {
+        let mut wanted: Vec<_> = commits.iter().copied().collect();
+        // The order is the same in every run.
+        wanted.sort_unstable();
+        let mut placed = HashSet::new();
+        let mut order = Vec::with_capacity(wanted.len());
+        for commit in wanted {
+            let parent = |commit: &Checksum| self.parent(commit).filter(|parent| commits.contains(parent));
+            let unplaced = |commit: &Checksum| !placed.contains(commit);
+            let mut chain: Vec<_> = std::iter::successors(Some(commit).filter(unplaced), |commit| {
+                parent(commit).filter(unplaced)
+            })
+            .collect();
+            chain.reverse();
+            placed.extend(chain.iter().copied());
+            order.extend(chain);
+        }
+        order
+    }
+
     /// Returns whether `ancestor` is `tip` or one of its ancestors. The last commit that the source has names a
     /// parent that it has not; that counts.
     pub(crate) fn contains(&self, tip: Checksum, ancestor: Checksum) -> bool {
@@ -104,6 +125,11 @@ impl History {
     /// Returns the parent that a commit names, whether the source has it or not.
     pub(crate) fn parent(&self, commit: &Checksum) -> Option<Checksum> {
         self.links.get(commit)?.parent
+    }
+
+    /// Returns what is known of a commit.
+    pub(crate) fn link(&self, commit: &Checksum) -> Option<Link> {
+        self.links.get(commit).copied()
     }
 
     /// Returns the time of a commit, in seconds since the epoch.
@@ -132,24 +158,15 @@ fn readable(source: &Repo, commit: &Checksum) -> Result<bool> {
     }
 }
 
-/// Returns the parent of a commit of a store; `None` if the store has not got the commit.
-pub(crate) fn parent_at(store: &dyn Store, commit: &Checksum) -> Result<Option<Checksum>> {
+/// Returns what a commit of a store says; `None` if the store has not got it.
+pub(crate) fn link_at(store: &dyn Store, commit: &Checksum) -> Result<Option<Link>> {
     let name = ObjectName::new(*commit, ObjectType::Commit);
-    let Some(bytes) = store.get(&crate::store::object_path(name), COMMIT_LIMIT)? else {
+    let Some(bytes) = store.get(&object_path(name), COMMIT_LIMIT)? else {
         return Ok(None);
     };
-    Ok(Commit::parse(&bytes).map_err(TransferError::format(name))?.parent)
-}
-
-/// Returns the time of a commit of a store; `None` if the store has not got the commit.
-pub(crate) fn timestamp_at(store: &dyn Store, commit: &Checksum) -> Result<Option<u64>> {
-    let name = ObjectName::new(*commit, ObjectType::Commit);
-    match store.get(&crate::store::object_path(name), COMMIT_LIMIT)? {
-        Some(bytes) => Ok(Some(
-            Commit::parse(&bytes)
-                .map_err(TransferError::format(name))?
-                .timestamp,
-        )),
-        None => Ok(None),
-    }
+    let commit = Commit::parse(&bytes).map_err(TransferError::format(name))?;
+    Ok(Some(Link {
+        parent: commit.parent,
+        timestamp: commit.timestamp,
+    }))
 }

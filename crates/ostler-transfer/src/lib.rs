@@ -13,6 +13,7 @@ mod generation;
 mod history;
 mod inventory;
 mod lists;
+mod live;
 mod pin;
 mod plan;
 mod planner;
@@ -20,8 +21,11 @@ mod policy;
 mod publish;
 mod refs;
 mod report;
+mod retention;
+mod retire;
 mod snapshot;
 mod store;
+mod summaries;
 mod summary;
 
 pub use error::{Damage, Refusal, Result, TransferError};
@@ -31,6 +35,8 @@ pub use plan::{Addition, CarriedFile, DetachedUpdate, Plan, RefUpdate, SummaryPl
 pub use policy::{Policy, SummaryPolicy};
 pub use publish::{Outcome, PublishOptions, publish};
 pub use report::{Again, Reporter, Silent};
+pub use retention::{Keep, Retention, Rule, parse_span};
+pub use retire::Retirement;
 pub use snapshot::{Selection, Snapshot};
 pub use store::{
     Body, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, Overwrite, Step, Store,

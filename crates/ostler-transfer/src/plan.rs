@@ -2,6 +2,8 @@
 //!
 //! Computed from a snapshot, an inventory and a policy; printed, compared and tested without any effect.
 
+use crate::retire::Retirement;
+use crate::summaries;
 use ostler_format::CollectionRef;
 use ostler_format::{Checksum, ObjectName, ObjectType};
 use serde::{Serialize, Serializer};
@@ -72,9 +74,13 @@ pub enum SummaryPlan {
 }
 
 impl SummaryPlan {
-    /// Returns whether Flatpak's index changes, so that the files that it names have to be there before.
-    pub(crate) fn carries_index(&self) -> bool {
-        matches!(self, Self::Copy { index, .. } if !index.is_empty())
+    /// Returns Flatpak's index if it changes, so that the files that it names have to be there before.
+    pub(crate) fn new_index(&self) -> Option<&[u8]> {
+        let Self::Copy { index, .. } = self else {
+            return None;
+        };
+        let found = index.iter().find(|(name, _)| *name == summaries::INDEX);
+        found.map(|(_, bytes)| bytes.as_slice())
     }
 }
 
@@ -93,8 +99,8 @@ pub struct Plan {
     pub healed: Vec<Checksum>,
     /// The summary.
     pub summary: SummaryPlan,
-    /// Commits of the target that no ref will name or lead to any more.
-    pub unreferenced: Vec<Checksum>,
+    /// Commits of the target that nothing leads to any more, and those that something leads to again.
+    pub retirement: Retirement,
     /// Objects of the published commits that the target has already.
     pub reused_objects: u64,
 }
@@ -108,6 +114,7 @@ impl Plan {
             && self.detached.is_empty()
             && self.healed.is_empty()
             && self.summary == SummaryPlan::Keep
+            && self.retirement.is_empty()
     }
 
     /// Returns the number of bytes of the source's files to be put.

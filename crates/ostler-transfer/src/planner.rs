@@ -7,15 +7,16 @@ use crate::error::{Damage, Result, TransferError};
 use crate::history::History;
 use crate::inventory::Inventory;
 use crate::lists::Lists;
+use crate::live::Rules;
 use crate::plan::{Addition, Plan, RefUpdate};
 use crate::policy::Policy;
+use crate::retire::Changes;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
-use crate::{carry, detached, refs, summary};
-use ostler_format::CollectionRef;
+use crate::{carry, detached, refs, retire, summary};
 use ostler_format::{Checksum, ObjectName, ObjectType};
 use ostler_repo::{Closure, ClosureDifference, NewObjects, Repo, RepoError};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What a plan is computed from.
 #[derive(Clone, Copy)]
@@ -29,6 +30,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) holes: &'a BTreeSet<ObjectName>,
     /// What commits of the source consist of, as far as known.
     pub(crate) lists: &'a Lists<'a>,
+    /// The time of the run.
+    pub(crate) now: u64,
 }
 
 /// What becomes of an object that a commit needs.
@@ -59,22 +62,46 @@ impl Planner<'_> {
         let (objects, reused_objects) = self.additions(&commits, &refs, &history)?;
         let refs_after = refs::after(&self.inventory.refs, &self.inventory.aliases, &refs);
         let summary = summary::plan(self, &refs_after, !refs.is_empty())?;
-        let mut files = carry::deltas(self, &history)?;
-        if summary.carries_index() {
-            files.extend(carry::indexed(self)?);
+        let published = Published {
+            planner: self,
+            sent: commits.iter().copied().collect(),
+        };
+        let mut files = carry::deltas(self, &history, &published)?;
+        if let Some(index) = summary.new_index() {
+            files.extend(carry::indexed(self, index)?);
         }
+        let changes = Changes {
+            history: &history,
+            refs: &refs,
+            refs_after: &refs_after,
+            sent: &commits,
+            index: summary.new_index(),
+            files: &files,
+        };
         Ok(Plan {
-            unreferenced: self.unreferenced(&refs, &refs_after, &history)?,
-            detached: detached::updates(self, &history)?,
-            healed: (history.commits().copied())
-                .filter(|commit| self.inventory.partial.contains(commit))
-                .collect(),
+            retirement: retire::plan(self, &changes)?,
+            detached: detached::updates(self, &history, &published)?,
+            healed: self.healed(&history),
             files,
             summary,
             refs,
             objects,
             reused_objects,
         })
+    }
+
+    /// Returns the rules for what the target keeps.
+    pub(crate) fn rules(&self) -> Rules<'_> {
+        Rules {
+            retention: &self.policy.retention,
+            selection: Some(&self.policy.selection),
+            now: self.now,
+        }
+    }
+
+    fn healed(&self, history: &History) -> Vec<Checksum> {
+        let partial = |commit: &&Checksum| self.inventory.partial.contains(commit);
+        history.commits().filter(partial).copied().collect()
     }
 
     /// Returns what is wrong with metadata objects of the source, which are not hashed before they are sent, and then
@@ -122,7 +149,7 @@ impl Planner<'_> {
             }
         }
         for (name, old) in &self.inventory.refs {
-            if self.policy.drops(name, self.snapshot) {
+            if self.policy.drops(name, self.snapshot, self.now) {
                 updates.push(RefUpdate {
                     name: name.clone(),
                     old: Some(*old),
@@ -135,22 +162,32 @@ impl Planner<'_> {
     }
 
     /// Returns the commits that the target lacks, oldest first: from each moved ref back to the first commit that
-    /// the target has.
+    /// the target has, or that it does not keep.
     fn commits_to_send(&self, refs: &[RefUpdate], history: &History) -> Result<Vec<Checksum>> {
-        let mut seen = HashSet::new();
-        let mut newest_first = Vec::new();
-        for tip in refs.iter().filter_map(|update| update.new) {
-            let mut chain = Vec::new();
-            for commit in history.from(tip) {
-                if !seen.insert(commit) || self.inventory.has_commit(self.store, &commit)? {
+        let rules = self.rules();
+        let mut wanted = HashSet::new();
+        for update in refs {
+            let Some(tip) = update.new else { continue };
+            let keep = rules.root(update.name.name.as_str(), tip).keep;
+            for (index, commit) in (0..).zip(history.from(tip)) {
+                let time = history.timestamp(&commit).unwrap_or_default();
+                if keep.is_some_and(|keep| !keep.keeps(index, time, self.now)) {
                     break;
                 }
-                chain.push(commit);
+                if wanted.contains(&commit) {
+                    // Another ref leads here as well, and may not lead as far.
+                    if rules.retention.is_unset() {
+                        break;
+                    }
+                    continue;
+                }
+                if self.inventory.has_commit(self.store, &commit)? {
+                    break;
+                }
+                wanted.insert(commit);
             }
-            chain.reverse();
-            newest_first.push(chain);
         }
-        Ok(newest_first.into_iter().flatten().collect())
+        Ok(history.oldest_first(&wanted))
     }
 
     /// Returns the objects to add, in the order of putting, and the number of objects that need not be sent.
@@ -252,61 +289,25 @@ impl Planner<'_> {
         }
         Ok(None)
     }
+}
 
-    /// Returns the commits of the target that nothing leads to after the plan is carried out, as far as the
-    /// target's own commit objects tell.
-    fn unreferenced(
-        &self,
-        refs: &[RefUpdate],
-        after: &BTreeMap<CollectionRef, Checksum>,
-        history: &History,
-    ) -> Result<Vec<Checksum>> {
-        let dropped = |update: &&RefUpdate| match (update.old, update.new) {
-            (Some(old), Some(new)) => !history.contains(new, old),
-            (Some(_), None) => true,
-            _ => false,
-        };
-        let dropped: Vec<_> = refs
-            .iter()
-            .filter(dropped)
-            .filter_map(|update| update.old)
-            .collect();
-        if dropped.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut kept = HashSet::new();
-        for tip in after.values() {
-            kept.extend(self.chain_at_target(*tip, history, &kept)?);
-        }
-        let mut gone = Vec::new();
-        for tip in dropped {
-            for commit in self.chain_at_target(tip, history, &kept)? {
-                if kept.insert(commit) {
-                    gone.push(commit);
-                }
-            }
-        }
-        Ok(gone)
-    }
+/// The commits that the target has when the plan is carried out.
+pub(crate) struct Published<'a> {
+    planner: &'a Planner<'a>,
+    sent: HashSet<Checksum>,
+}
 
-    /// Follows parents through the source's history and the target's commits, up to what is in `stop`.
-    fn chain_at_target(
-        &self,
-        tip: Checksum,
-        history: &History,
-        stop: &HashSet<Checksum>,
-    ) -> Result<Vec<Checksum>> {
-        let mut chain = Vec::new();
-        let mut next = Some(tip);
-        while let Some(commit) = next.filter(|commit| !stop.contains(commit)) {
-            chain.push(commit);
-            next = match history.parent(&commit) {
-                Some(parent) => Some(parent),
-                None => crate::history::parent_at(self.store, &commit)?,
-            };
-        }
-        Ok(chain)
+impl Published<'_> {
+    /// Returns whether a commit is among them. Those of the source's history that the target does not keep are not.
+    pub(crate) fn has(&self, commit: &Checksum) -> Result<bool> {
+        let Planner { store, inventory, .. } = *self.planner;
+        Ok(self.sent.contains(commit) || store_has(store, inventory, commit)?)
     }
+}
+
+fn store_has(store: &dyn Store, inventory: &Inventory, commit: &Checksum) -> Result<bool> {
+    let name = ObjectName::new(*commit, ObjectType::Commit);
+    Ok(!inventory.is_empty && store.look(&name)?.is_some())
 }
 
 /// Returns the objects of a difference and the holes, each once, each behind those that it refers to.

@@ -5,6 +5,7 @@ use crate::history::{self, History};
 use crate::plan::RefUpdate;
 use crate::planner::Planner;
 use crate::refs;
+use crate::retention::Retention;
 use crate::snapshot::{Selection, Snapshot};
 use ostler_format::Checksum;
 use ostler_format::CollectionRef;
@@ -24,6 +25,8 @@ pub struct Policy {
     pub allow_empty: bool,
     /// What becomes of the summary.
     pub summary: SummaryPolicy,
+    /// How much of the history of refs the target keeps.
+    pub retention: Retention,
     /// Read and hash everything that the target claims to have, and replace what is not whole.
     pub verify: bool,
 }
@@ -44,9 +47,11 @@ pub enum SummaryPolicy {
 }
 
 impl Policy {
-    /// Returns whether a ref of the target is to be removed.
-    pub(crate) fn drops(&self, name: &CollectionRef, snapshot: &Snapshot) -> bool {
-        self.delete_refs && !snapshot.all_names.contains(name) && self.selection.matches(name.name.as_str())
+    /// Returns whether a ref of the target is to be removed: its time is over, or the source dropped it.
+    pub(crate) fn drops(&self, name: &CollectionRef, snapshot: &Snapshot, now: u64) -> bool {
+        let selected = self.selection.matches(name.name.as_str());
+        self.retention.is_over(name.name.as_str(), now)
+            || (self.delete_refs && selected && !snapshot.all_names.contains(name))
     }
 
     /// Checks the updates; those that follow from an alias of the target are dropped from the list.
@@ -74,7 +79,7 @@ impl Policy {
             .inventory
             .refs
             .keys()
-            .any(|name| !self.drops(name, planner.snapshot));
+            .any(|name| !self.drops(name, planner.snapshot, planner.now));
         if updates.iter().any(|update| update.new.is_none())
             && !kept
             && planner.snapshot.refs.is_empty()
@@ -83,7 +88,7 @@ impl Policy {
             refusals.push(Refusal {
                 reference: "*".into(),
                 reason:
-                    "are all refs of the target, and the source has none: not removed without --allow-empty"
+                    "are all refs of the target, and nothing is published in their place: not removed without --allow-empty"
                         .into(),
                 yields_to_force: false,
             });
@@ -135,7 +140,7 @@ fn step_back(
     }
     let old_time = match history.timestamp(&old) {
         Some(time) => Some(time),
-        None => history::timestamp_at(planner.store, &old)?,
+        None => history::link_at(planner.store, &old)?.map(|link| link.timestamp),
     };
     match (old_time, history.timestamp(&new)) {
         (Some(old_time), Some(new_time)) if new_time < old_time => Ok(Some(format!(

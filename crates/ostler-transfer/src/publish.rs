@@ -119,7 +119,9 @@ impl<'a> Run<'a> {
             self.tidy_up()?;
         }
         let guard = self.source.lock(LockKind::Shared)?;
-        let snapshot = Snapshot::take(self.source, &self.options.policy.selection)?;
+        let mut snapshot = Snapshot::take(self.source, &self.options.policy.selection)?;
+        let retention = &self.options.policy.retention;
+        (snapshot.refs).retain(|name, _| !retention.is_over(name.name.as_str(), self.options.now));
         let mut holes = BTreeSet::new();
         let lists = Lists::new(self.source);
         let mut guard = Some(guard);
@@ -150,6 +152,10 @@ impl<'a> Run<'a> {
                 });
             }
             self.options.reporter.planned(&plan);
+            if let Some(damage) = &plan.retirement.damage {
+                let text = format!("{damage}; what was on it stays until it is dropped anew, or pruned");
+                self.options.reporter.note(&text);
+            }
             self.check_space(&plan)?;
             lists.record(snapshot.refs.len());
             match self.carry_out(&plan, &closure, &inventory, guard)? {
@@ -215,6 +221,7 @@ impl<'a> Run<'a> {
             policy,
             holes,
             lists,
+            now: self.options.now,
         }
         .plan()
     }
@@ -331,6 +338,7 @@ impl<'a> Run<'a> {
             expect: Expect::Any,
             new: None,
         }));
+        edits.extend(plan.retirement.edit.clone());
         edits.extend(ref_edits(&plan.refs));
         let (summary_edits, digest) =
             summary::edits(self.source, self.store, plan, &refs_after, self.options.now)?;

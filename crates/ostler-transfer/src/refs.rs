@@ -61,6 +61,25 @@ pub(crate) fn of_store(store: &dyn Store) -> Result<StoreRefs> {
     Ok(found)
 }
 
+/// Reads what the refs of a store name that it tracks of remotes. Those are not published, and keep what they lead to.
+pub(crate) fn of_remotes(store: &dyn Store) -> Result<Vec<Checksum>> {
+    let mut tips = Vec::new();
+    let mut pending = vec!["refs/remotes".to_owned()];
+    while let Some(dir) = pending.pop() {
+        for entry in store.list(&dir)? {
+            let path = format!("{dir}/{}", entry.name);
+            if entry.is_dir {
+                pending.push(path);
+            } else if let Some(bytes) = store.get(&path, REF_LIMIT)? {
+                // What is no ref is in nobody's way: copying tools leave such files.
+                let text = std::str::from_utf8(&bytes).ok();
+                tips.extend(text.and_then(|text| Checksum::from_hex(text.trim_end()).ok()));
+            }
+        }
+    }
+    Ok(tips)
+}
+
 /// Reads the refs below one directory; explicit stack, since depth is the target's to choose.
 fn collect(
     store: &dyn Store,

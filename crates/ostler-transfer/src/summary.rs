@@ -13,6 +13,7 @@ use crate::plan::{Plan, SummaryPlan};
 use crate::planner::Planner;
 use crate::policy::SummaryPolicy;
 use crate::store::{Edit, Expect, Store, object_path};
+use crate::summaries;
 use ostler_format::gvariant::VarDict;
 use ostler_format::{
     Checksum, CollectionRef, CommitEntry, DeltaList, ObjectName, ObjectType, Summary, SummaryHeader,
@@ -24,7 +25,7 @@ use std::collections::hash_map::Entry;
 const SUMMARY: &str = "summary";
 const SIGNATURE: &str = "summary.sig";
 /// Flatpak's index and its signature; the files that they name are carried beside the objects.
-const INDEX: [&str; 2] = ["summary.idx", "summary.idx.sig"];
+const INDEX: [&str; 2] = [summaries::INDEX, "summary.idx.sig"];
 
 /// The refs of a target, after the run.
 type Refs = BTreeMap<CollectionRef, Checksum>;

@@ -1,17 +1,19 @@
 //! A source with two refs and a second version of each, and how to publish it.
 
-use ostler_repo::Repo;
+use ostler_repo::{Repo, Retired};
 use ostler_testkit::oracle::assert_refs_complete;
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree;
 use ostler_transfer::{
-    MemoryStore, Outcome, Policy, PublishOptions, Reporter, Result, Silent, Store, publish,
+    Keep, MemoryStore, Outcome, Policy, PublishOptions, Reporter, Result, Retention, Silent, Store, publish,
 };
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// A source, made by stock ostree.
 pub(crate) struct Source {
@@ -82,17 +84,39 @@ pub(crate) fn run_holding(
     reporter: &dyn Reporter,
     held_bytes: u64,
 ) -> Result<Outcome> {
+    run_with(source, store, policy, |options| PublishOptions {
+        held_bytes,
+        reporter,
+        ..options
+    })
+}
+
+/// The time of a run where nothing else is said.
+pub(crate) const NOW: u64 = 1_700_000_000;
+
+/// Publishes everything at a time.
+pub(crate) fn run_at(source: &Source, store: &dyn Store, policy: &Policy, now: u64) -> Result<Outcome> {
+    run_with(source, store, policy, |options| PublishOptions { now, ..options })
+}
+
+/// Publishes everything with changed options.
+pub(crate) fn run_with<'a>(
+    source: &Source,
+    store: &dyn Store,
+    policy: &'a Policy,
+    change: impl FnOnce(PublishOptions<'a>) -> PublishOptions<'a>,
+) -> Result<Outcome> {
     let options = PublishOptions {
         policy,
         dry_run: false,
         jobs: NonZero::<usize>::MIN,
-        held_bytes,
-        now: 1_700_000_000,
+        held_bytes: 0,
+        now: NOW,
         who: "tester@example",
-        interrupted: &AtomicBool::new(false),
-        reporter,
+        interrupted: &NEVER,
+        reporter: &Silent,
     };
-    publish(&source.open(), store, &options)
+    publish(&source.open(), store, &change(options))
 }
 
 /// Returns the refs that a store has.
@@ -102,6 +126,29 @@ pub(crate) fn refs_of(store: &MemoryStore) -> BTreeMap<String, String> {
         Some((name, String::from_utf8(bytes).expect("a ref").trim().to_owned()))
     };
     store.files().into_iter().filter_map(file).collect()
+}
+
+/// Returns what a store lists as retired, by checksum, with the times.
+pub(crate) fn retired(store: &MemoryStore) -> BTreeMap<String, u64> {
+    let list = store.get(Retired::PATH, Retired::LIMIT).expect("a list");
+    let list = Retired::read(list.as_deref(), |error| panic!("{error}"));
+    list.commits()
+        .map(|(commit, time)| (commit.to_string(), time))
+        .collect()
+}
+
+/// Returns a policy that keeps so many commits of each ref.
+pub(crate) fn keep_last(last: u64) -> Policy {
+    Policy {
+        retention: Retention {
+            others: Some(Keep {
+                last,
+                ..Keep::default()
+            }),
+            ..Retention::default()
+        },
+        ..Policy::default()
+    }
 }
 
 /// Asserts that every ref of a store is complete (I1), by stock ostree's judgement.

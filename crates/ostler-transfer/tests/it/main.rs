@@ -12,3 +12,5 @@ mod fixture;
 mod links;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod retire;

@@ -2,6 +2,7 @@
 
 mod events;
 mod report;
+mod retention;
 
 use crate::context::Context;
 use crate::exit;
@@ -14,6 +15,7 @@ use ostler_repo::fs::Dir;
 use ostler_transfer::{
     DirStore, MemoryStore, Policy, PublishOptions, Selection, Store, SummaryPolicy, TransferError, publish,
 };
+use retention::RetentionArgs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,7 @@ Examples:
   ostler --repo=/srv/build publish /srv/public
   ostler --repo=/srv/build publish /srv/public 'os/*/stable' --dry-run
   ostler --repo=/srv/build publish /srv/public --delete-refs --summary=generate
+  ostler --repo=/srv/build publish /srv/public --depth=10
   ostler --repo=/srv/build publish /srv/public --verify
 
 Objects arrive first and are hashed; then all refs and the summary change at once. A run that is cut
@@ -43,6 +46,8 @@ pub(crate) struct Args {
     /// Let --delete-refs remove even the last ref
     #[arg(long, requires = "delete_refs")]
     allow_empty: bool,
+    #[command(flatten)]
+    retention: RetentionArgs,
     /// Accept updates that are not fast-forwards, or that go back in time
     #[arg(long)]
     force: bool,
@@ -104,6 +109,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         delete_refs: args.delete_refs,
         allow_empty: args.allow_empty,
         summary: args.summary.into(),
+        retention: args.retention.read(context)?,
         verify: args.verify,
     };
     let store = open_target(context, args)?;

@@ -23,7 +23,8 @@ struct Record<'a> {
     detached_metadata: Vec<String>,
     healed_commits: Vec<String>,
     summary: &'static str,
-    unreferenced_commits: Vec<String>,
+    retired_commits: Vec<String>,
+    revived_commits: Vec<String>,
     attempts: u32,
 }
 
@@ -59,11 +60,16 @@ fn record<'a>(destination: &Path, outcome: &'a Outcome, dry_run: bool) -> Record
             .iter()
             .map(|update| update.commit.to_string())
             .collect(),
-        healed_commits: plan.healed.iter().map(ToString::to_string).collect(),
+        healed_commits: names(&plan.healed),
         summary: summary_word(&plan.summary),
-        unreferenced_commits: plan.unreferenced.iter().map(ToString::to_string).collect(),
+        retired_commits: names(&plan.retirement.retired),
+        revived_commits: names(&plan.retirement.revived),
         attempts: outcome.attempts,
     }
+}
+
+fn names(commits: &[Checksum]) -> Vec<String> {
+    commits.iter().map(ToString::to_string).collect()
 }
 
 fn summary_word(summary: &SummaryPlan) -> &'static str {
@@ -125,8 +131,11 @@ fn plan(ui: &Ui, destination: &Path, plan: &Plan) -> anyhow::Result<()> {
     if plan.summary != SummaryPlan::Keep {
         ui.line(format_args!("  summary: {}", summary_word(&plan.summary)))?;
     }
-    for commit in &plan.unreferenced {
+    for commit in &plan.retirement.retired {
         ui.line(format_args!("  no longer referenced: commit {commit}"))?;
+    }
+    for commit in &plan.retirement.revived {
+        ui.line(format_args!("  referenced again: commit {commit}"))?;
     }
     Ok(())
 }

@@ -1,0 +1,206 @@
+//! What a publish leaves behind: commits that nothing leads to any more are retired, those that are led to again are not.
+//!
+//! The list of what is retired ([`Retired`]) changes in the flip that moves the refs. It costs nothing where no ref leaves
+//! anything behind and nothing is retired; the whole history of other refs is followed only where there is a commit
+//! to be retired, or to be taken off the list.
+
+use crate::error::Result;
+use crate::history::History;
+use crate::live::{Chains, Live, Rules};
+use crate::plan::RefUpdate;
+use crate::planner::Planner;
+use crate::store::{Edit, Expect};
+use crate::summaries;
+use ostler_format::{Checksum, CollectionRef};
+use ostler_repo::Retired;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// What becomes of the list of what is retired.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retirement {
+    /// Commits of the target that nothing leads to any more, as far as its own commits tell.
+    pub retired: Vec<Checksum>,
+    /// Commits that were retired and that something leads to again.
+    pub revived: Vec<Checksum>,
+    /// The edit of the flip that says so; `None` if nothing changes.
+    pub(crate) edit: Option<Edit>,
+    /// Why the list that was there is passed over, if it is damaged.
+    pub(crate) damage: Option<String>,
+}
+
+impl Retirement {
+    /// Returns whether the list stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.edit.is_none()
+    }
+}
+
+/// What a plan will do that matters for what stays.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Changes<'a> {
+    pub(crate) history: &'a History,
+    pub(crate) refs: &'a [RefUpdate],
+    pub(crate) refs_after: &'a BTreeMap<CollectionRef, Checksum>,
+    pub(crate) sent: &'a [Checksum],
+    /// Flipped into place: the index that says which digest-named summaries are needed.
+    pub(crate) index: Option<&'a [u8]>,
+    /// Paths of files that are put.
+    pub(crate) files: &'a [crate::plan::CarriedFile],
+}
+
+/// Computes what becomes of the list.
+pub(crate) fn plan(planner: &Planner<'_>, changes: &Changes<'_>) -> Result<Retirement> {
+    let bytes = planner.store.get(Retired::PATH, Retired::LIMIT)?;
+    let mut damage = None;
+    let before = Retired::read(bytes.as_deref(), |error| damage = Some(error.to_string()));
+    let mut list = before.clone();
+    let mut retirement = Retirement {
+        damage,
+        ..Retirement::default()
+    };
+    let mut work = Retiring {
+        planner,
+        changes,
+        rules: planner.rules(),
+        chains: Chains::new(
+            planner.store,
+            Some(changes.history),
+            changes.sent.iter().copied().collect(),
+        ),
+    };
+    if !planner.inventory.is_empty && work.concerns_commits(&list)? {
+        work.apply(&mut list, &mut retirement)?;
+    }
+    if let Some(index) = changes.index {
+        summaries::retire(planner.store, index, planner.now, &mut list)?;
+    }
+    for file in changes.files {
+        let held = file.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        list.revive_file(&file.path);
+        list.revive_file(held);
+    }
+    if list != before {
+        retirement.edit = Some(Edit {
+            expect: bytes.map_or(Expect::Absent, |bytes| Expect::Bytes(Checksum::of(&bytes))),
+            ..list.edit()?
+        });
+    }
+    Ok(retirement)
+}
+
+struct Retiring<'a> {
+    planner: &'a Planner<'a>,
+    changes: &'a Changes<'a>,
+    rules: Rules<'a>,
+    chains: Chains<'a>,
+}
+
+impl Retiring<'_> {
+    /// Returns whether a commit may have to be retired, or taken off the list: what decides that in full costs more.
+    fn concerns_commits(&mut self, list: &Retired) -> Result<bool> {
+        for update in self.changes.refs {
+            if self.leaves_behind(update) && update.old.is_some() {
+                return Ok(true);
+            }
+            if self.reaches_retired(update, list)? {
+                return Ok(true);
+            }
+        }
+        if self.rules.retention.is_unset() {
+            return Ok(false);
+        }
+        // What time alone, or another rule than the last time, puts behind the end of what is kept.
+        let named =
+            (self.changes.refs_after.iter()).map(|(name, tip)| self.rules.root(name.name.as_str(), *tip));
+        let listed = self.rules.listed_roots();
+        let limited: Vec<_> = named.chain(listed).filter(|root| root.keep.is_some()).collect();
+        let kept = Live::of(&limited, &mut self.chains, list, self.rules.now)?;
+        if kept.commits.iter().any(|commit| list.has_commit(commit)) {
+            return Ok(true);
+        }
+        for commit in &kept.beyond {
+            if !list.has_commit(commit)
+                && !kept.commits.contains(commit)
+                && self.chains.link(commit)?.is_some()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns whether a ref does not lead any more to where it led. Where what is kept is limited, that is looked at
+    /// closely.
+    fn leaves_behind(&self, update: &RefUpdate) -> bool {
+        match (update.old, update.new) {
+            (Some(old), Some(new)) => {
+                let kept = self.rules.root(update.name.name.as_str(), new).keep;
+                kept.is_some_and(|keep| !keep.forever) || !self.changes.history.contains(new, old)
+            }
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
+    /// Returns whether a ref newly leads to a retired commit: behind what is sent, up to what was there and live.
+    fn reaches_retired(&mut self, update: &RefUpdate, list: &Retired) -> Result<bool> {
+        let mut next = update.new;
+        while let Some(commit) = next {
+            if list.has_commit(&commit) {
+                return Ok(true);
+            }
+            if !self.chains.is_sent(&commit) {
+                return Ok(false);
+            }
+            next = self.chains.link(&commit)?.and_then(|link| link.parent);
+        }
+        Ok(false)
+    }
+
+    fn apply(&mut self, list: &mut Retired, retirement: &mut Retirement) -> Result<()> {
+        let roots = self.rules.roots(self.planner.store, self.changes.refs_after)?;
+        let live = Live::of(&roots, &mut self.chains, list, self.rules.now)?;
+        let dropped = (self.changes.refs.iter()).filter_map(|update| update.old);
+        let mut gone = BTreeSet::new();
+        for start in dropped.chain(live.beyond.iter().copied()) {
+            self.follow_dead(start, &live.commits, list, &mut gone)?;
+        }
+        let revived: Vec<_> = (list.commits().map(|(commit, _)| *commit))
+            .filter(|commit| live.commits.contains(commit))
+            .collect();
+        for commit in &gone {
+            list.retire_commit(*commit, self.rules.now);
+        }
+        for commit in &revived {
+            list.revive_commit(commit);
+        }
+        list.set_ends(live.ends(&mut self.chains, list)?);
+        retirement.retired = gone.into_iter().collect();
+        retirement.revived = revived;
+        Ok(())
+    }
+
+    /// Collects the commits from `start` back to the first one that is live, or on the list, or not at the target.
+    fn follow_dead(
+        &mut self,
+        start: Checksum,
+        live: &HashSet<Checksum>,
+        list: &Retired,
+        gone: &mut BTreeSet<Checksum>,
+    ) -> Result<()> {
+        let mut next = Some(start);
+        while let Some(commit) = next {
+            if live.contains(&commit) || list.has_commit(&commit) {
+                return Ok(());
+            }
+            let Some(link) = self.chains.link(&commit)? else {
+                return Ok(());
+            };
+            if !gone.insert(commit) {
+                return Ok(());
+            }
+            next = link.parent;
+        }
+        Ok(())
+    }
+}
