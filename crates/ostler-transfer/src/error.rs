@@ -40,6 +40,12 @@ pub enum TransferError {
         /// What it is instead.
         reason: String,
     },
+    /// The target and the source have no commit in common.
+    #[error("{target} has no commit of this repository: it is not a target of it")]
+    Unrelated {
+        /// The target.
+        target: String,
+    },
     /// There is not enough room at the target.
     #[error("{target} has room for {available} more bytes, {needed} are needed")]
     NoSpace {

@@ -46,8 +46,30 @@ impl Generation {
         let Some(number) = latest_number(store)? else {
             return Ok(None);
         };
+        Self::read(store, number)
+    }
+
+    /// Reads the record of a generation; `None` as for [`latest`](Self::latest).
+    ///
+    /// # Errors
+    /// Any failure of the store.
+    pub fn read(store: &dyn Store, number: u64) -> Result<Option<Self>> {
         let bytes = store.get(&record_path(number), RECORD_LIMIT)?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Returns the numbers of the generations that there are records of, sorted.
+    ///
+    /// # Errors
+    /// Any failure of the store.
+    pub fn numbers(store: &dyn Store) -> Result<Vec<u64>> {
+        let files = store.list(DIR)?;
+        let numbers = files
+            .iter()
+            .filter_map(|file| file.name.strip_suffix(".json")?.parse().ok());
+        let mut numbers: Vec<u64> = numbers.collect();
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     /// Returns the edits that add this record, and the list of what was added, to a flip.

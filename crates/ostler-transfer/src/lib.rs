@@ -6,6 +6,7 @@
 mod added;
 mod carry;
 mod check;
+mod counterpart;
 mod detached;
 mod error;
 mod execute;
@@ -28,6 +29,7 @@ mod store;
 mod summaries;
 mod summary;
 
+pub use counterpart::{Counterpart, DroppedRef};
 pub use error::{Damage, Refusal, Result, TransferError};
 pub use generation::Generation;
 pub use inventory::Inventory;

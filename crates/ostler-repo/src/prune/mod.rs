@@ -36,6 +36,7 @@ pub use sweep::Tally;
 
 use crate::error::{RepoError, Result};
 use crate::lock::LockKind;
+use crate::refs::RefKey;
 use crate::repo::Repo;
 use crate::staging::clean_tmp;
 use inventory::Inventory;
@@ -70,6 +71,18 @@ pub enum Retention {
     },
     /// Those that refs lead to.
     Refs(RefRetention),
+    /// Those that refs lead to, less what another repository has dropped.
+    Matching(Matching),
+}
+
+/// Going by another repository, to which this one is published. Of each ref stay the commits that the other has, and those
+/// that are newer than the first of them: they were not published yet. Of a ref of which the other has no commit, all stay.
+#[derive(Debug, Clone, Default)]
+pub struct Matching {
+    /// The commits that the other repository has.
+    pub held: BTreeSet<Checksum>,
+    /// Refs that count as gone.
+    pub without: BTreeSet<RefKey>,
 }
 
 /// How much of a history: a commit with so many parents, or with all of them, which is most.

@@ -97,6 +97,14 @@ pub(super) fn collect(
                 collector.follow(tip.commit, Reach::of(retention, tip.name.as_deref()))?;
             }
         }
+        Retention::Matching(matching) => {
+            let without: BTreeSet<_> = matching.without.iter().map(describe).collect();
+            for tip in tips_of(repo)? {
+                if !without.contains(&tip.described) {
+                    collector.follow_matching(tip.commit, &matching.held)?;
+                }
+            }
+        }
     }
     Ok(collector.roots)
 }
@@ -244,16 +252,41 @@ impl Collector<'_> {
             if matches!(reach, Reach::Younger(time) if fact.timestamp < time) && commit != tip {
                 break;
             }
+            self.keep(commit, &fact);
             let walked = self.walked.entry(commit).or_default();
-            if !std::mem::replace(&mut walked.kept, true) {
-                let partial = self.partial.contains(&commit);
-                self.roots.push(fact.root(commit, partial));
-            }
             if walked.follow(&mut reach, fact.timestamp) {
                 next = fact.parent;
             }
         }
         Ok(())
+    }
+
+    /// Keeps the commits of a history that are held elsewhere, and those before the first of them; all, if none is.
+    fn follow_matching(&mut self, tip: Checksum, held: &BTreeSet<Checksum>) -> Result<()> {
+        let mut chain = Vec::new();
+        let mut next = Some(tip);
+        while let Some(commit) = next.take() {
+            if let Some(fact) = self.look_at(&commit)? {
+                chain.push((commit, fact));
+                next = fact.parent;
+            }
+        }
+        let first = chain.iter().position(|(commit, _)| held.contains(commit));
+        for (index, (commit, fact)) in chain.iter().enumerate() {
+            if first.is_none_or(|first| index < first) || held.contains(commit) {
+                self.keep(*commit, fact);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a commit.
+    fn keep(&mut self, commit: Checksum, fact: &Fact) {
+        let walked = self.walked.entry(commit).or_default();
+        if !std::mem::replace(&mut walked.kept, true) {
+            let partial = self.partial.contains(&commit);
+            self.roots.push(fact.root(commit, partial));
+        }
     }
 
     /// Returns what a commit says, or `None` where there is none.

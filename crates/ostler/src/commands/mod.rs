@@ -6,6 +6,7 @@ mod checksum;
 mod commit;
 mod completions;
 mod config;
+mod counterpart;
 mod create_usb;
 mod demo;
 mod diff;

@@ -1,5 +1,6 @@
 //! `prune`: removes commits that are not to stay, and what nothing needs then.
 
+use super::counterpart::{self, Match};
 use crate::context::Context;
 use crate::dates;
 use crate::exit;
@@ -11,6 +12,7 @@ use ostler_repo::{Repo, RepoError};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::thread;
 
 /// The arguments of `prune`.
@@ -23,7 +25,11 @@ Examples:
   ostler --repo=/srv/repo prune
   ostler --repo=/srv/repo prune --refs-only --depth=5 --no-prune
   ostler --repo=/srv/repo prune --keep-younger-than='30 days ago' --retain-branch-depth=os/stable=-1
-  ostler --repo=/srv/repo prune --delete-commit=COMMIT")]
+  ostler --repo=/srv/repo prune --delete-commit=COMMIT
+  ostler --repo=/srv/build prune --match=/srv/public --no-prune
+
+With --match, of each ref stay the commits that DEST has and those that are newer than the first of them; of a
+ref of which DEST has no commit, the whole history stays.")]
 pub(crate) struct Args {
     /// Remove nothing, only say what would be
     #[arg(long)]
@@ -55,6 +61,13 @@ pub(crate) struct Args {
     /// Keep the history of all other branches (may be repeated; implies --refs-only)
     #[arg(long, value_name = "BRANCH")]
     only_branch: Vec<String>,
+    /// Keep of each ref what DEST has, to which this repository is published, and what was not published yet (implies
+    /// --refs-only)
+    #[arg(long = "match", value_name = "DEST", conflicts_with_all = ["depth", "delete_commit", "keep_younger_than", "retain_branch_depth", "only_branch"])]
+    matching: Option<PathBuf>,
+    /// With --match: delete the refs that DEST had and has no more, unless they were changed here since
+    #[arg(long, requires = "matching")]
+    delete_refs: bool,
     /// Remove commits alone, and look at nothing else
     #[arg(long)]
     commit_only: bool,
@@ -105,6 +118,14 @@ fn deletion(repo: &Repo, args: &Args) -> anyhow::Result<Option<Deletion>> {
 }
 
 fn retention(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<Retention> {
+    if let Some(target) = &args.matching {
+        let by = Match {
+            target,
+            delete_refs: args.delete_refs,
+            dry_run: args.no_prune,
+        };
+        return counterpart::retention(context, repo, &by);
+    }
     let depth = depth(&args.depth)?;
     let mut branches = branches(args)?;
     let simple = branches.is_empty() && args.keep_younger_than.is_none() && args.only_branch.is_empty();

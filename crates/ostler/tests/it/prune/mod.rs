@@ -4,6 +4,7 @@ mod beside;
 mod faults;
 mod history;
 mod locks;
+mod matching;
 mod meanwhile;
 mod rules;
 
