@@ -28,6 +28,27 @@ pub enum RepoError {
         /// The object.
         object: ObjectName,
     },
+    /// A commit is the first of its history. In the words of libostree.
+    #[error("Commit {commit} has no parent")]
+    NoParent {
+        /// The commit.
+        commit: Checksum,
+    },
+    /// A tree has nothing at a path. In the words of libostree.
+    #[error("No such file or directory: {path}")]
+    NoSuchPath {
+        /// The path, as it was asked for.
+        path: String,
+    },
+    /// What was given can be no name of this kind. In the words of libostree.
+    #[error("Invalid {what}")]
+    InvalidName {
+        /// "refspec x y", …
+        what: String,
+        /// The rule that is broken.
+        #[source]
+        source: FormatError,
+    },
     /// Something that was to be made is there already.
     #[error("{what} already exists")]
     AlreadyExists {
@@ -225,7 +246,11 @@ impl RepoError {
     /// Returns whether the error says that something is missing.
     pub fn is_not_found(&self) -> bool {
         match self {
-            Self::NotFound { .. } | Self::Missing { .. } | Self::Incomplete { .. } => true,
+            Self::NotFound { .. }
+            | Self::NoParent { .. }
+            | Self::NoSuchPath { .. }
+            | Self::Missing { .. }
+            | Self::Incomplete { .. } => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
             _ => false,
         }

@@ -55,6 +55,7 @@ pub struct Repo {
     config: Config,
     parent: Option<Box<Self>>,
     boot_id: OnceLock<String>,
+    fails_before_commit: bool,
     observer: RwLock<Option<Arc<dyn Observer>>>,
     pub(crate) lock: RepoLock,
 }
@@ -67,6 +68,9 @@ pub struct OpenOptions {
     pub boot_id: Option<String>,
     /// Sync nothing, as with `core.fsync=false`.
     pub without_fsync: bool,
+    /// Let every transaction fail before it is committed, as libostree does with `OSTREE_REPO_TEST_ERROR=pre-commit`: for
+    /// tests of what is left then.
+    pub fails_before_commit: bool,
 }
 
 impl Repo {
@@ -116,6 +120,7 @@ impl Repo {
                 )?))
             }
         };
+        let fails_before_commit = options.fails_before_commit;
         let boot_id = options.boot_id.map_or_else(OnceLock::new, OnceLock::from);
         let tmp = if objects.is_writable(".") {
             Some(open_tmp(&root).map_err(RepoError::io("create", root.path_of("tmp")))?)
@@ -130,6 +135,7 @@ impl Repo {
             config,
             parent,
             boot_id,
+            fails_before_commit,
             observer: RwLock::new(None),
             lock: RepoLock::default(),
         })
@@ -228,6 +234,11 @@ impl Repo {
         }
         let text = std::fs::read_to_string(KERNEL).map_err(RepoError::io("read", KERNEL))?;
         Ok(self.boot_id.get_or_init(|| text.trim_ascii().to_owned()))
+    }
+
+    /// Returns whether transactions fail before they are committed.
+    pub(crate) const fn fails_before_commit(&self) -> bool {
+        self.fails_before_commit
     }
 
     /// Sets who is told what the repository waits for.

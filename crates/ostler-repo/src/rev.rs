@@ -19,13 +19,13 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::NotFound`] when nothing fits; [`RepoError::Ambiguous`] when several commits begin with it;
-    /// [`RepoError::Format`] for what can be no REV; what loading a commit may answer where there is a `^`.
+    /// [`RepoError::InvalidName`] for what can be no REV; [`RepoError::NoParent`]; what loading a commit may answer where there is a `^`.
     pub fn resolve_rev(&self, rev: &str) -> Result<Checksum> {
         let base = rev.trim_end_matches('^');
         let mut commit = self.resolve_base(base)?;
         for _ in base.len()..rev.len() {
             let parent = self.load_commit(&commit)?.parent;
-            commit = parent.ok_or_else(|| RepoError::not_found(format!("parent of commit {commit}")))?;
+            commit = parent.ok_or(RepoError::NoParent { commit })?;
         }
         Ok(commit)
     }
@@ -92,9 +92,10 @@ impl Repo {
             }
         }
         let shown = base.escape_debug();
-        let refspec = base
-            .parse()
-            .map_err(RepoError::format(format!("refspec '{shown}'")))?;
+        let refspec = base.parse().map_err(|source| RepoError::InvalidName {
+            what: format!("refspec {shown}"),
+            source,
+        })?;
         let mut next = Some(self);
         while let Some(repo) = next {
             if let Some(checksum) = repo.resolve_refspec(&refspec)? {

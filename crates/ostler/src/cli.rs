@@ -3,6 +3,7 @@
 use crate::commands::Command;
 use crate::exit::Status;
 use crate::program::Program;
+use crate::stock_usage;
 use crate::word_order;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
@@ -53,18 +54,28 @@ pub(crate) fn definition(program: Program) -> clap::Command {
     }
 }
 
-/// Gives the lists of commands in help the headings that scripts read, and leaves out what is no command of stock's.
+/// Help in the order of stock: how to call it comes first.
+const STOCK_HELP: &str = "Usage:\n  {usage}\n\n{about-with-newline}\n{all-args}{after-help}";
+
+/// Gives help the shape and the lists of commands the headings that scripts read, and lets every option that has a value take
+/// the next argument for it, whatever it begins with.
 fn as_stock(definition: clap::Command) -> clap::Command {
-    let headed = |command: clap::Command| {
+    let shaped = |command: clap::Command| {
         command
             .disable_help_subcommand(true)
             .subcommand_help_heading("Builtin Commands")
+            .help_template(STOCK_HELP)
+            .mut_args(|argument| {
+                let takes_value = argument.get_action().takes_values() && !argument.is_positional();
+                argument.allow_hyphen_values(takes_value)
+            })
     };
-    headed(definition).mut_subcommands(|command| {
-        if command.has_subcommands() {
-            headed(command)
-        } else {
-            command
+    shaped(definition).mut_subcommands(move |command| {
+        let command = shaped(command).mut_subcommands(shaped);
+        match command.get_name() {
+            // No commands, to stock.
+            "config" => command.subcommand_help_heading("Operations"),
+            _ => command,
         }
     })
 }
@@ -115,39 +126,15 @@ pub(crate) fn report(program: Program, arguments: &[OsString], error: &clap::Err
     };
     if error.kind() == ErrorKind::DisplayVersion {
         let _written = std::io::stdout().write_all(program.version_text().as_bytes());
-    } else if let Some(text) = without_command(program, arguments, error) {
+    } else if program == Program::Ostree
+        && let Some(text) = stock_usage::text(definition(program), arguments, error)
+    {
         let _written = std::io::stderr().write_all(text.as_bytes());
     } else {
         // clap picks the stream and colours; a stream that is gone takes no message.
         let _printed = error.print();
     }
     status.code(program)
-}
-
-/// Returns what stock prints where the name of a command is missing or unknown: help, then the error.
-fn without_command(program: Program, arguments: &[OsString], error: &clap::Error) -> Option<String> {
-    let missing = match error.kind() {
-        _ if program != Program::Ostree => return None,
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => true,
-        ErrorKind::InvalidSubcommand => false,
-        _ => return None,
-    };
-    let mut definition = definition(program);
-    definition.build();
-    let group = word_order::command_of(arguments)
-        .and_then(|name| definition.find_subcommand(name))
-        .filter(|command| command.has_subcommands());
-    let kind = group.map_or_else(
-        || "command".to_owned(),
-        |group| format!("\"{}\" subcommand", group.get_name()),
-    );
-    let text = match error.get(ContextKind::InvalidSubcommand) {
-        _ if missing => format!("No {kind} specified"),
-        Some(ContextValue::String(name)) => format!("Unknown {kind} '{name}'"),
-        _ => return None,
-    };
-    let help = group.unwrap_or(&definition).clone().render_help();
-    Some(format!("{help}\nerror: {text}\n"))
 }
 
 #[cfg(test)]

@@ -93,6 +93,7 @@ impl Context {
         OpenOptions {
             boot_id: self.environment.boot_id.clone(),
             without_fsync: !durable,
+            fails_before_commit: self.environment.fails_before_commit,
         }
     }
 

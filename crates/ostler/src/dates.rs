@@ -15,7 +15,7 @@ pub(crate) fn parse(text: &str, now: u64) -> anyhow::Result<u64> {
     }
     let now = zoned(now, TimeZone::system())?;
     let parsed = parse_datetime::parse_datetime_at_date(now, text)
-        .map_err(|error| anyhow!("could not parse '{}': {error}", text.escape_debug()))?;
+        .map_err(|error| anyhow!("Could not parse '{}': {error}", text.escape_debug()))?;
     // Commits hold no sign: libostree stores a time before 1970 as the number with the same bits, and so do we.
     Ok(parsed.unix_epoch_second().cast_unsigned())
 }

@@ -19,6 +19,8 @@ pub(crate) struct Environment {
     pub(crate) source_date_epoch: Option<OsString>,
     /// `OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS`: allows commits to repositories of that mode, an experiment of libostree's.
     pub(crate) write_split_xattrs: bool,
+    /// `OSTREE_REPO_TEST_ERROR=pre-commit`: lets transactions fail, for tests of what they leave.
+    pub(crate) fails_before_commit: bool,
     /// `NO_COLOR`, set and not empty.
     pub(crate) no_color: bool,
     /// `USER`, else `LOGNAME`.
@@ -45,6 +47,7 @@ impl Environment {
             boot_id: set("OSTREE_BOOTID").and_then(|id| id.into_string().ok()),
             source_date_epoch: set("SOURCE_DATE_EPOCH"),
             write_split_xattrs: set("OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS").is_some(),
+            fails_before_commit: set("OSTREE_REPO_TEST_ERROR").is_some_and(|error| error == "pre-commit"),
             no_color: set("NO_COLOR").is_some(),
             user: set("USER")
                 .or_else(|| set("LOGNAME"))

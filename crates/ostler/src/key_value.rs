@@ -13,7 +13,7 @@ pub(crate) fn split(pair: &str) -> anyhow::Result<(&str, &str)> {
         Some(("", _)) => Err(exit::usage("Empty metadata key")),
         Some(parts) => Ok(parts),
         None => Err(exit::usage(format!(
-            "missing '=' in KEY=VALUE metadata '{}'",
+            "Missing '=' in KEY=VALUE metadata '{}'",
             pair.escape_debug()
         ))),
     }

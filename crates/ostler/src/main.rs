@@ -19,6 +19,7 @@ mod key_value;
 mod mounts;
 mod program;
 mod sizes;
+mod stock_usage;
 mod switch;
 mod tree_path;
 mod ui;

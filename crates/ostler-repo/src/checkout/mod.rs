@@ -73,7 +73,7 @@ impl Repo {
             ..options.clone()
         };
         let entry = self.lookup_path(commit, options.subpath.as_deref().unwrap_or("/"))?;
-        self.check_hard_links(options, &entry)?;
+        self.check_hard_links(options, &entry, destination)?;
         let shared = Shared {
             repo: self,
             options,
@@ -94,9 +94,18 @@ impl Repo {
     }
 
     /// Where hard links are required and this repository has none to give, checks that none is needed.
-    fn check_hard_links(&self, options: &CheckoutOptions, entry: &PathEntry) -> Result<()> {
+    fn check_hard_links(
+        &self,
+        options: &CheckoutOptions,
+        entry: &PathEntry,
+        destination: &Path,
+    ) -> Result<()> {
         if options.hard_links != HardLinks::Require || options.links_fit(self.mode()) {
             return Ok(());
+        }
+        // As in stock, that it is another file system comes first.
+        if let Some(there) = existing_part(destination).and_then(|path| Dir::open(path).ok()) {
+            options::check_device(self, &there)?;
         }
         let check = |path: &str, checksum: &Checksum| {
             if options.skip.contains(path) || whiteout::is_obeyed(options, path) {
@@ -231,6 +240,14 @@ impl Shared<'_> {
         })?;
         Ok((worker.finish(), root))
     }
+}
+
+/// Returns as much of a path as is a directory.
+fn existing_part(path: &Path) -> Option<&Path> {
+    let here = Path::new(".");
+    let named = |above: &&Path| !above.as_os_str().is_empty();
+    let found = path.ancestors().filter(named).find(|above| above.is_dir());
+    found.or_else(|| path.is_relative().then_some(here))
 }
 
 /// Makes a directory of the caller's choice for its owner alone.

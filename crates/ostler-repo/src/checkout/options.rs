@@ -1,7 +1,8 @@
 //! How to check out, and what a checkout did.
 
 use crate::error::{RepoError, Result};
-use crate::fs::FileStat;
+use crate::fs::Dir;
+use crate::repo::Repo;
 use ostler_format::{FileHeader, RepoMode};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -164,12 +165,18 @@ pub(super) fn no_hard_links(mode: RepoMode) -> RepoError {
     }
 }
 
-/// The refusal of hard links between file systems, in the words of libostree.
-pub(super) fn other_device(repo: &FileStat, destination: &FileStat) -> RepoError {
-    RepoError::Refused {
+/// Checks that what is stored in the repository can be linked from a directory.
+pub(super) fn check_device(repo: &Repo, there: &Dir) -> Result<()> {
+    let stat = |dir: &Dir| dir.stat_self().map_err(RepoError::io("look at", dir.path()));
+    let (repo, there) = (stat(repo.root())?, stat(there)?);
+    if repo.dev == there.dev {
+        return Ok(());
+    }
+    // In the words of libostree.
+    Err(RepoError::Refused {
         detail: format!(
             "Unable to do hardlink checkout across devices (src={} destination={})",
-            repo.dev, destination.dev
+            repo.dev, there.dev
         ),
-    }
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::directory::{Merge, Place};
 use super::file::Job;
-use super::options::{HardLinks, Overwrite, other_device};
+use super::options::{HardLinks, Overwrite, check_device};
 use super::whiteout::is_opaque;
 use super::{CheckoutOptions, Shared};
 use crate::error::{RepoError, Result};
@@ -53,7 +53,9 @@ impl Shared<'_> {
         let contents = load_tree(self.repo, tree, &path)?;
         let root_meta = metas.load(self, meta)?;
         let (root, fresh) = self.make_destination(destination, is_opaque(self.options, &contents))?;
-        self.check_device(&root)?;
+        if self.options.hard_links == HardLinks::Require {
+            check_device(self.repo, &root)?;
+        }
         let place = Place::new(root.clone(), fresh, root_meta, None);
         let mut stack = vec![self.enter(place, contents, &mut path, 0, jobs)?];
         while let Some(frame) = stack.last_mut() {
@@ -89,20 +91,6 @@ impl Shared<'_> {
             stack.push(self.enter(place, contents, &mut path, above, jobs)?);
         }
         Ok((directories, root))
-    }
-
-    /// Where hard links are required, checks that they can be made in the destination.
-    fn check_device(&self, root: &Dir) -> Result<()> {
-        if self.options.hard_links != HardLinks::Require {
-            return Ok(());
-        }
-        let stat = |dir: &Dir| dir.stat_self().map_err(RepoError::io("look at", dir.path()));
-        let (repo, there) = (stat(self.repo.root())?, stat(root)?);
-        if repo.dev == there.dev {
-            Ok(())
-        } else {
-            Err(other_device(&repo, &there))
-        }
     }
 
     /// Obeys the whiteouts of a directory, then hands its files out.

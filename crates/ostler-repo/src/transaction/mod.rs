@@ -263,6 +263,11 @@ impl<'repo> Transaction<'repo> {
     /// [`RepoError::Conflict`] when a ref is not what its edit expects: the objects are then in place, and no
     /// ref of the transaction has moved. [`RepoError::Io`]: nothing that a ref names is missing.
     pub fn commit(mut self) -> Result<TransactionStats> {
+        if self.repo.fails_before_commit() {
+            return Err(RepoError::Refused {
+                detail: "OSTREE_REPO_TEST_ERROR_PRE_COMMIT specified".to_owned(),
+            });
+        }
         let mut stats = self.stats();
         let durable = self.repo.config().fsync();
         let order = self.staged.take_order(&self.staging.loose(false))?;

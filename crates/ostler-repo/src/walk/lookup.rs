@@ -25,8 +25,8 @@ impl Repo {
     /// beginning, at the end and repeated ones mean nothing; `.` and `..` are no names that a tree can hold.
     ///
     /// # Errors
-    /// [`RepoError::Io`], as for files on disk, if there is nothing or a name is not that of a directory, [`RepoError::Incomplete`] if a dirtree on the way is missing,
-    /// and what loading objects returns.
+    /// [`RepoError::NoSuchPath`] if there is nothing, [`RepoError::Io`], as for files on disk, if a name is not that of a
+    /// directory, [`RepoError::Incomplete`] if a dirtree on the way is missing, and what loading objects returns.
     pub fn lookup_path(&self, commit: &Checksum, path: &str) -> Result<PathEntry> {
         let loaded = self.load_commit(commit)?;
         let root = PathEntry::Directory {
@@ -44,9 +44,8 @@ impl Repo {
         let mut entry = start;
         let mut walked = String::from("/");
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            let failed = |errno: Errno| RepoError::io("find", path)(errno.into());
             let PathEntry::Directory { tree, .. } = entry else {
-                return Err(failed(Errno::NOTDIR));
+                return Err(RepoError::io("find", path)(Errno::NOTDIR.into()));
             };
             let contents = load_tree(self, &tree, &walked)?;
             let file = contents.files.binary_search_by(|file| (*file.name).cmp(name));
@@ -59,7 +58,10 @@ impl Repo {
                     tree: dir.tree,
                     meta: dir.meta,
                 },
-                (None, None) => return Err(failed(Errno::NOENT)),
+                (None, None) => {
+                    let path = path.to_owned();
+                    return Err(RepoError::NoSuchPath { path });
+                }
             };
             push_name(&mut walked, name);
         }

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::exit;
 use crate::sizes::format_size;
+use crate::switch;
 use crate::ui::{Ui, printable};
 use ostler_format::Checksum;
 use ostler_repo::{DiffOptions, DiffSide, Repo};
@@ -28,11 +29,11 @@ pub(crate) struct Args {
     #[arg(long)]
     no_xattrs: bool,
     /// Take what is on disk to belong to this user
-    #[arg(long, value_name = "UID")]
-    owner_uid: Option<u32>,
+    #[arg(long, value_name = "UID", value_parser = switch::integer, allow_negative_numbers = true)]
+    owner_uid: Option<i64>,
     /// Take what is on disk to belong to this group
-    #[arg(long, value_name = "GID")]
-    owner_gid: Option<u32>,
+    #[arg(long, value_name = "GID", value_parser = switch::integer, allow_negative_numbers = true)]
+    owner_gid: Option<i64>,
     /// A commit, or a directory beginning with '/' or './'; alone, a commit to compare with its parent
     #[arg(value_name = "REV_OR_DIR")]
     first: String,
@@ -94,10 +95,11 @@ fn print_differences(
     first: &DiffSide<'_>,
     second: &DiffSide<'_>,
 ) -> anyhow::Result<()> {
+    let id = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
     let options = DiffOptions {
         no_xattrs: args.no_xattrs,
-        owner_uid: args.owner_uid,
-        owner_gid: args.owner_gid,
+        owner_uid: id(args.owner_uid),
+        owner_gid: id(args.owner_gid),
     };
     let found = repo.diff(first, second, &options)?;
     let lists = [

@@ -1,12 +1,14 @@
 //! `fsck`: reads all that refs and commits lead to, and says what is damaged.
 
 use crate::context::Context;
+use crate::program::Program;
 use crate::ui::{Progress, Ui};
 use anyhow::bail;
 use ostler_format::{Checksum, ObjectName};
 use ostler_repo::fsck::{FsckFinding, FsckOptions, FsckPhase, FsckReport, FsckReporter, fsck};
 use serde::Serialize;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::fmt::Display;
 use std::num::NonZero;
 use std::thread;
 
@@ -64,6 +66,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         ui: context.ui(),
         options: &options,
         quiet: args.quiet,
+        lines: context.program() == Program::Ostree && !context.ui().prints_to_terminal(),
+        last: Cell::new(None),
         progress: RefCell::new(None),
         failed: RefCell::new(None),
     };
@@ -114,17 +118,27 @@ struct Reporter<'a> {
     ui: &'a Ui,
     options: &'a FsckOptions,
     quiet: bool,
+    /// Whether the beginning and the end of the objects are lines of data, as stock has it where nobody watches.
+    lines: bool,
+    /// How many objects the last line named.
+    last: Cell<Option<u64>>,
     progress: RefCell<Option<Progress>>,
     /// The first failure to print.
     failed: RefCell<Option<anyhow::Error>>,
 }
 
+impl Reporter<'_> {
+    fn heading(&self, text: impl Display) {
+        if let Err(error) = self.ui.heading(text) {
+            self.failed.borrow_mut().get_or_insert(error);
+        }
+    }
+}
+
 impl FsckReporter for Reporter<'_> {
     fn phase(&self, phase: FsckPhase) {
-        if !self.quiet
-            && let Err(error) = self.ui.heading(phase)
-        {
-            self.failed.borrow_mut().get_or_insert(error);
+        if !self.quiet {
+            self.heading(phase);
         }
         if matches!(phase, FsckPhase::Content { .. }) {
             *self.progress.borrow_mut() = Some(self.ui.progress("fsck objects"));
@@ -134,6 +148,12 @@ impl FsckReporter for Reporter<'_> {
     fn progress(&self, done: u64, total: u64) {
         if let Some(progress) = &*self.progress.borrow() {
             progress.update(done, total);
+        }
+        let last = self.last.get();
+        if self.lines && total > 0 && (last.is_none() || done == total && last != Some(total)) {
+            self.last.set(Some(done));
+            let percent = done.saturating_mul(100) / total;
+            self.heading(format_args!("fsck objects ({done}/{total}) {percent}%"));
         }
     }
 

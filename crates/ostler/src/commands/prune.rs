@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::dates;
 use crate::exit;
 use crate::sizes::format_size;
+use crate::switch;
 use anyhow::bail;
 use ostler_repo::prune::{Deletion, Depth, PruneOptions, PruneReport, RefRetention, Retention, prune};
 use ostler_repo::refs::RefScope;
@@ -42,9 +43,10 @@ pub(crate) struct Args {
         long,
         value_name = "DEPTH",
         default_value = "-1",
+        value_parser = switch::integer,
         allow_negative_numbers = true
     )]
-    depth: String,
+    depth: i64,
     /// Delete this commit, to which no ref may lead
     #[arg(long, value_name = "COMMIT")]
     delete_commit: Option<String>,
@@ -126,7 +128,7 @@ fn retention(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<Rete
         };
         return counterpart::retention(context, repo, &by);
     }
-    let depth = depth(&args.depth)?;
+    let depth = depth(args.depth)?;
     let mut branches = branches(args)?;
     let simple = branches.is_empty() && args.keep_younger_than.is_none() && args.only_branch.is_empty();
     if simple && !args.refs_only {
@@ -155,12 +157,12 @@ fn retention(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<Rete
     }))
 }
 
-/// Reads a number of parents; -1 is all.
-fn depth(text: &str) -> anyhow::Result<Depth> {
-    match text.parse::<i64>() {
-        Ok(-1) => Ok(Depth::All),
-        Ok(depth @ 0..) => Ok(Depth::Parents(depth.unsigned_abs())),
-        _ => bail!("Invalid depth {}", text.escape_debug()),
+/// Returns a number of parents; -1 is all.
+fn depth(number: i64) -> anyhow::Result<Depth> {
+    match number {
+        -1 => Ok(Depth::All),
+        0.. => Ok(Depth::Parents(number.unsigned_abs())),
+        _ => bail!("Invalid depth {number}"),
     }
 }
 
@@ -169,6 +171,9 @@ fn branches(args: &Args) -> anyhow::Result<BTreeMap<String, Depth>> {
     for pair in &args.retain_branch_depth {
         let Some((branch, number)) = pair.split_once('=') else {
             bail!("Invalid value {}, must specify BRANCH=DEPTH", pair.escape_debug());
+        };
+        let Ok(number) = number.parse() else {
+            bail!("Invalid depth {}", number.escape_debug());
         };
         branches.insert(branch.to_owned(), depth(number)?);
     }

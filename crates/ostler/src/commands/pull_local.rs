@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::sizes::format_size;
+use crate::switch;
 use anyhow::bail;
 use ostler_format::RemoteName;
 use ostler_repo::pull_local::{PullLocalOptions, PullTarget, pull_local_with};
@@ -52,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long)]
     disable_verify_bindings: bool,
     /// How many parents to fetch with each commit; -1 for all
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0, value_parser = switch::integer, allow_negative_numbers = true)]
     depth: i64,
     /// The repository to copy from
     #[arg(value_name = "SRC_REPO")]

@@ -255,7 +255,7 @@ fn what_cannot_be_done_is_refused_in_words() {
             &["--selinux-labeling-epoch=7", "plain"],
             "--selinux-labeling-epoch",
         ),
-        (&["--tree=zip=x"], "invalid tree type 'zip'"),
+        (&["--tree=zip=x"], "Invalid tree type specification 'zip'"),
     ] {
         let said = refused(&bench, options);
         assert!(said.contains(word), "{options:?}: {said}");
@@ -272,6 +272,75 @@ fn what_cannot_be_done_is_refused_in_words() {
         bench.same(&[options, &["plain"]].concat());
     }
     bench.ours(&["--selinux-labeling-epoch=1", "plain"]);
+}
+
+#[test]
+fn numbers_and_truth_values_are_read_as_by_stock() {
+    let bench = Bench::new();
+    bench.shell("mkdir plain && echo content >plain/file && chown -R 3:4 plain");
+    let as_it_is = bench.same(&["plain"]);
+    for (options, changes) in [
+        (&["--owner-uid=0x10", "--owner-gid=010"][..], true),
+        (&["--owner-uid= +7"], true),
+        (&["--owner-uid=-1", "--owner-gid=-5"], false),
+        (&["--fsync=FALSE"], false),
+        (&["--fsync=None", "--disable-fsync"], false),
+    ] {
+        let commit = bench.same(&[options, &["plain"]].concat());
+        assert_eq!(commit != as_it_is, changes, "{options:?}");
+    }
+    for options in [
+        "--owner-uid=x",
+        "--owner-uid=",
+        "--owner-gid=4294967296",
+        "--fsync=",
+    ] {
+        bench.both(&[options, "plain"]).expect_err(options);
+    }
+}
+
+#[test]
+fn an_orphan_is_bound_to_its_branch_and_moves_it_nowhere() {
+    let bench = Bench::new();
+    bench.shell("mkdir plain");
+    let outcomes = BOTH.map(|who| {
+        let repo = bench.path(who.name());
+        let commit = |options: &[&str]| {
+            let mut command = who.on(&repo);
+            let fixed = ["commit", "--fsync=false", "--timestamp=@1", "-b", "main"];
+            run(command.current_dir(bench.path("")).args(fixed).args(options))
+        };
+        let first = commit(&["plain"]);
+        let orphan = commit(&["--orphan", "plain"]);
+        (first, orphan, who.run(&repo, &["rev-parse", "main"]))
+    });
+    let [stock, ours] = &outcomes;
+    assert_eq!(stock, ours);
+    assert_eq!(ours.0, ours.2, "the branch stays");
+}
+
+#[test]
+fn a_fault_before_the_commit_leaves_what_was_staged() {
+    for who in BOTH {
+        let bench = Bench::new();
+        bench.shell("mkdir plain && echo content >plain/file");
+        let mut command = bench.commit(who);
+        command
+            .env("OSTREE_REPO_TEST_ERROR", "pre-commit")
+            .env("OSTREE_BOOTID", "another-boot")
+            .arg("plain");
+        let output = attempt(&mut command);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && said.contains("OSTREE_REPO_TEST_ERROR_PRE_COMMIT"),
+            "{said}"
+        );
+        let staged = fs::read_dir(bench.path(who.name()).join("tmp")).expect("our own directory");
+        let staged = staged
+            .map(|entry| entry.expect("just listed").file_name())
+            .any(|name| name.to_string_lossy().starts_with("staging-another-boot-"));
+        assert!(staged, "{who:?}");
+    }
 }
 
 #[test]

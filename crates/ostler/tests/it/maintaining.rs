@@ -1,7 +1,7 @@
 //! Checks, summaries and local pulls, compared with stock.
 
 use crate::fixture;
-use crate::programs::{Ended, OSTLER, assert_alike, ended, ostler};
+use crate::programs::{Ended, OSTLER, assert_alike, ended, link, ostler};
 use crate::reading::all_alike;
 use crate::writing::compare;
 use ostler_testkit::command::run;
@@ -20,6 +20,52 @@ fn a_check_says_what_stock_says() {
             Ended::without_progress,
         );
     }
+}
+
+#[test]
+fn a_check_that_nobody_watches_prints_its_beginning_and_its_end() {
+    let directory = fixture::repository();
+    let program = link(directory.path());
+    let check = ended(&program, directory.path(), "--repo=repo fsck -q").stdout;
+    let lines: Vec<&str> = check.lines().collect();
+    let [first, last, _completed] = lines.as_slice() else {
+        panic!("{check}");
+    };
+    assert!(
+        first.starts_with("fsck objects (") && first.ends_with('%'),
+        "{check}"
+    );
+    assert!(
+        last.starts_with("fsck objects (") && last.ends_with(") 100%"),
+        "{check}"
+    );
+    let own = ended(OSTLER, directory.path(), "--repo=repo fsck -q").stdout;
+    assert_eq!(own.lines().count(), 1, "{own}");
+}
+
+#[test]
+fn a_summary_is_not_left_without_the_signature_that_was_asked_for() {
+    let directory = fixture::repository();
+    let before = fs::read(directory.path().join("repo/summary")).ok();
+    for options in [
+        "--sign=key",
+        "--gpg-sign=key",
+        "--gpg-homedir=x --sign-type=dummy --sign=key",
+    ] {
+        let refused = ended(
+            OSTLER,
+            directory.path(),
+            &format!("--repo=repo summary -u {options}"),
+        );
+        assert_eq!(refused.code, Some(1), "{options}");
+    }
+    assert_eq!(fs::read(directory.path().join("repo/summary")).ok(), before);
+    let made = ended(
+        OSTLER,
+        directory.path(),
+        "--repo=repo summary -u --gpg-homedir=x --sign-type=dummy",
+    );
+    assert_eq!(made.code, Some(0));
 }
 
 #[test]

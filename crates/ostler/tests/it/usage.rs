@@ -134,15 +134,15 @@ fn without_a_command_the_stock_name_says_what_scripts_look_for() {
         (&[][..], "No command specified"),
         (&["--repo=x"], "No command specified"),
         (&["nonsense"], "Unknown command 'nonsense'"),
-        (&["config"], "No \"config\" subcommand specified"),
-        (&["config", "x"], "Unknown \"config\" subcommand 'x'"),
+        (&["remote"], "No \"remote\" subcommand specified"),
+        (&["remote", "x"], "Unknown \"remote\" subcommand 'x'"),
     ] {
         let refused = attempt(command(&link).args(arguments));
         assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
         assert!(refused.stdout.is_empty(), "{arguments:?}");
         let printed = String::from_utf8_lossy(&refused.stderr);
         assert!(printed.ends_with(&format!("error: {words}\n")), "{printed}");
-        assert_eq!(printed.matches("\nUsage:").count(), 1, "{printed}");
+        assert!(printed.starts_with("Usage:\n  ostree "), "{printed}");
         assert!(printed.contains("\nBuiltin Commands:\n"), "{printed}");
     }
 }

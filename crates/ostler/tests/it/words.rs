@@ -216,3 +216,109 @@ fn checkouts_fail_in_the_words_of_stock() {
         ],
     );
 }
+
+#[test]
+fn wrong_command_lines_are_refused_in_the_words_of_stock() {
+    let directory = fixture::repository();
+    both_say(
+        directory.path(),
+        &[
+            (
+                "--repo=repo cat main",
+                "A COMMIT and at least one PATH argument are required",
+            ),
+            ("--repo=repo checkout", "COMMIT must be specified"),
+            ("checksum", "A filename must be given"),
+            ("--repo=repo config", "OPERATION must be specified"),
+            ("--repo=repo config nonsense", "Unknown operation nonsense"),
+            ("--repo=repo config get", "KEY must be specified"),
+            ("--repo=repo config set core.x", "KEY and VALUE must be specified"),
+            ("--repo=repo config unset", "KEY must be specified"),
+            ("--repo=repo diff", "REV must be specified"),
+            ("--repo=repo export", "A COMMIT argument is required"),
+            ("--repo=repo log", "A rev argument is required"),
+            ("--repo=repo ls", "An COMMIT argument is required"),
+            ("--repo=repo pull-local", "DESTINATION must be specified"),
+            ("--repo=repo remote add x", "NAME and URL must be specified"),
+            ("--repo=repo remote delete", "NAME must be specified"),
+            ("--repo=repo remote show-url", "NAME must be specified"),
+            ("--repo=repo reset main", "A REF and COMMIT argument is required"),
+            ("--repo=repo show", "An object argument is required"),
+            ("--repo=repo refs --nonsense", "Unknown option --nonsense"),
+            ("--repo=repo rev-parse -x", "Unknown option -x"),
+            ("--repo=repo refs --create", "Missing argument for --create"),
+            (
+                "--repo=repo prune --depth=x",
+                "Cannot parse integer value “x” for --depth",
+            ),
+            (
+                "--repo=repo pull-local --depth= repo",
+                "Cannot parse integer value “” for --depth",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn commits_fail_in_the_words_of_stock() {
+    let directory = fixture::repository();
+    both_say(
+        directory.path(),
+        &[
+            (
+                "--repo=repo commit tree",
+                "A branch must be specified with --branch, or use --orphan",
+            ),
+            ("--repo=repo commit -b a~b tree", "Invalid refspec a~b"),
+            // What follows an option is its value, whatever it begins with.
+            ("--repo=repo commit -b --orphan tree", "Invalid refspec --orphan"),
+            (
+                "--repo=repo commit -b new nothing",
+                "opendir(nothing): No such file or directory",
+            ),
+            (
+                "--repo=repo commit -b new --owner-uid=x tree",
+                "Cannot parse integer value “x” for --owner-uid",
+            ),
+            (
+                "--repo=repo commit -b new --fsync=x tree",
+                "Invalid boolean argument 'x'",
+            ),
+            (
+                "--repo=repo commit -b new --tree=x",
+                "Missing type in tree specification 'x'",
+            ),
+            (
+                "--repo=repo commit -b new --tree=x=y",
+                "Invalid tree type specification 'x'",
+            ),
+            ("--repo=repo commit -b new --tree=ref=x", "Refspec 'x' not found"),
+            (
+                "--repo=repo commit -b new --timestamp=x~y tree",
+                "Could not parse 'x~y'",
+            ),
+            (
+                "--repo=repo commit -b new --add-metadata-string=x tree",
+                "Missing '=' in KEY=VALUE metadata 'x'",
+            ),
+            (
+                "--repo=repo commit -b main --keep-metadata=x tree",
+                "Missing metadata key 'x' from commit '",
+            ),
+            (
+                "--repo=repo commit -b new --keep-metadata=x tree",
+                "Either --branch or --parent must be specified when using --keep-metadata",
+            ),
+            (
+                "--repo=repo commit -b new --canonical-permissions --owner-uid=5 tree",
+                "Cannot specify both --canonical-permissions and non-zero --owner-uid",
+            ),
+            ("--repo=repo rev-parse main^^^^", "has no parent"),
+            ("--repo=repo rev-parse a~b", "Invalid refspec a~b"),
+            (
+                "--repo=repo cat main /nothing",
+                "No such file or directory: /nothing",
+            ),
+        ],
+    );
+}

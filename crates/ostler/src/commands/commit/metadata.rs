@@ -44,13 +44,16 @@ fn strings(pairs: &[String]) -> anyhow::Result<VarDict> {
 
 fn keep(repo: &Repo, args: &Args, parent: Option<&Checksum>, metadata: &mut VarDict) -> anyhow::Result<()> {
     let Some(parent) = parent else {
-        bail!("--keep-metadata: the commit has no parent to keep metadata of");
+        bail!("Either --branch or --parent must be specified when using --keep-metadata: there is no parent");
     };
     let old = repo.load_commit(parent)?.metadata;
     for key in &args.keep_metadata {
-        let value = old
-            .get(key)
-            .with_context(|| format!("missing metadata key '{}' in commit {parent}", key.escape_debug()))?;
+        let value = old.get(key).with_context(|| {
+            format!(
+                "Missing metadata key '{}' from commit '{parent}'",
+                key.escape_debug()
+            )
+        })?;
         metadata.append(key, value.clone());
     }
     Ok(())

@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// Ref to move to the commit
     #[arg(short, long)]
     branch: Option<String>,
-    /// Make do without a branch
+    /// Move no ref; with --branch, the commit is bound to it all the same
     #[arg(long)]
     orphan: bool,
     /// Do not write into the commit which refs it is for
@@ -98,11 +98,11 @@ pub(crate) struct Args {
     #[arg(long)]
     generate_sizes: bool,
     /// Owner of all files and directories
-    #[arg(long, value_name = "UID")]
-    owner_uid: Option<u32>,
+    #[arg(long, value_name = "UID", value_parser = switch::integer, allow_negative_numbers = true)]
+    owner_uid: Option<i64>,
     /// Group of all files and directories
-    #[arg(long, value_name = "GID")]
-    owner_gid: Option<u32>,
+    #[arg(long, value_name = "GID", value_parser = switch::integer, allow_negative_numbers = true)]
+    owner_gid: Option<i64>,
     /// Reduce permissions to 0755 and 0644, and owners to 0
     #[arg(long)]
     canonical_permissions: bool,
@@ -188,13 +188,15 @@ struct Table {
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if args.branch.is_none() && !args.orphan {
         return Err(exit::usage(
-            "a branch must be specified with --branch, or use --orphan",
+            "A branch must be specified with --branch, or use --orphan",
         ));
     }
     refuse_signing(&args.signing)?;
     let durable = args.fsync.unwrap_or(true) && !args.disable_fsync;
     let repo = context.open_synced(durable)?;
-    let branch = args.branch.as_deref().map(str::parse::<Refspec>).transpose()?;
+    // With --orphan it is bound to the branch alone.
+    let branch = args.branch.as_deref().map(refspec).transpose()?;
+    let branch = branch.filter(|_| !args.orphan);
     let head = match &branch {
         Some(branch) => repo.read_ref(branch)?,
         None => None,
@@ -243,6 +245,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         }
     }
     print(context, args, &outcome)
+}
+
+fn refspec(text: &str) -> anyhow::Result<Refspec> {
+    text.parse()
+        .with_context(|| format!("Invalid refspec {}", text.escape_debug()))
 }
 
 fn begin<'r>(context: &Context, repo: &'r Repo) -> ostler_repo::Result<Transaction<'r>> {
@@ -371,18 +378,21 @@ fn builder(
 }
 
 fn rules(args: &Args) -> anyhow::Result<TreeRules> {
-    let owners = [("--owner-uid", args.owner_uid), ("--owner-gid", args.owner_gid)];
+    // A negative number says nothing, as in stock.
+    let id = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
+    let (owner_uid, owner_gid) = (id(args.owner_uid), id(args.owner_gid));
+    let owners = [("--owner-uid", owner_uid), ("--owner-gid", owner_gid)];
     if let Some((option, _)) = owners
         .iter()
         .find(|(_, owner)| owner.is_some_and(|owner| owner != 0))
         && args.canonical_permissions
     {
-        let text = format!("--canonical-permissions makes root the owner: {option} says otherwise");
+        let text = format!("Cannot specify both --canonical-permissions and non-zero {option}");
         return Err(exit::usage(text));
     }
     let mut rules = TreeRules {
-        owner_uid: args.owner_uid,
-        owner_gid: args.owner_gid,
+        owner_uid,
+        owner_gid,
         canonical_permissions: args.canonical_permissions,
         no_xattrs: args.no_xattrs,
         read_only_executables: args.mode_ro_executables,

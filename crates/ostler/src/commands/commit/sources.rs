@@ -27,8 +27,14 @@ impl std::str::FromStr for Tree {
             Some(("dir", path)) => Ok(Self::Directory(path.into())),
             Some(("ref", rev)) => Ok(Self::Revision(rev.to_owned())),
             Some(("tar", path)) => Ok(Self::Archive(path.into())),
-            Some((kind, _)) => Err(format!("invalid tree type '{}'", kind.escape_debug())),
-            None => Err("missing type: dir=PATH, tar=FILE or ref=COMMIT".to_owned()),
+            Some((kind, _)) => Err(format!(
+                "Invalid tree type specification '{}'",
+                kind.escape_debug()
+            )),
+            None => Err(format!(
+                "Missing type in tree specification '{}'",
+                text.escape_debug()
+            )),
         }
     }
 }
