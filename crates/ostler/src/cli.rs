@@ -1,6 +1,6 @@
 //! The arguments: options that every command takes, and how a wrong command line is reported.
 
-use crate::commands::Command;
+use crate::commands::{Command, LOCK_USAGE};
 use crate::exit::Status;
 use crate::program::Program;
 use crate::stock_usage;
@@ -67,7 +67,11 @@ fn as_stock(definition: clap::Command) -> clap::Command {
             .help_template(STOCK_HELP)
             .mut_args(|argument| {
                 let takes_value = argument.get_action().takes_values() && !argument.is_positional();
-                argument.allow_hyphen_values(takes_value)
+                if takes_value {
+                    argument.allow_hyphen_values(true)
+                } else {
+                    argument
+                }
             })
     };
     shaped(definition).mut_subcommands(move |command| {
@@ -75,6 +79,7 @@ fn as_stock(definition: clap::Command) -> clap::Command {
         match command.get_name() {
             // No commands, to stock.
             "config" => command.subcommand_help_heading("Operations"),
+            "lock" => command.override_usage(LOCK_USAGE.replace("ostler", "ostree")),
             _ => command,
         }
     })

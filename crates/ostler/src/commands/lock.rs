@@ -17,11 +17,15 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
+/// How it is called: no form takes all options.
+pub(crate) const USAGE: &str =
+    "ostler lock --shared|--exclusive [--timeout SECONDS] -- COMMAND…\n       ostler lock --status";
+
 /// The arguments of `lock`.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("what").required(true),
-    override_usage = "ostler lock --shared|--exclusive [--timeout SECONDS] -- COMMAND…\n       ostler lock --status",
+    override_usage = USAGE,
     after_help = "\
 COMMAND runs in place of this program, with its exit status, and the lock is held until it and all that it
 has started have ended. While the lock is shared, nothing is removed from the repository: a copy of it is

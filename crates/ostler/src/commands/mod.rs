@@ -30,6 +30,7 @@ mod snapshot;
 mod summary;
 
 pub(crate) use demo::Occupied;
+pub(crate) use lock::USAGE as LOCK_USAGE;
 
 use crate::context::Context;
 
