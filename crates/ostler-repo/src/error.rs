@@ -83,6 +83,16 @@ pub enum RepoError {
         /// Where it belongs, from the root of the tree.
         path: String,
     },
+    /// A commit that has to stay is not whole, so that nobody knows what else has to.
+    #[error("No such metadata object {object}, the directory {path} of commit {commit}; nothing was removed")]
+    Hole {
+        /// The object that is missing.
+        object: ObjectName,
+        /// Where it belongs, from the root of the tree.
+        path: String,
+        /// The commit.
+        commit: Checksum,
+    },
     /// Files are not such as can be committed, or not such as can be laid over others; commits are not such as can be
     /// deleted. In the words of libostree.
     #[error("{detail}")]

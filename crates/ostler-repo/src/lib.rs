@@ -65,7 +65,7 @@ pub use objects::archive::{ArchiveStream, verify_archived};
 pub use partial::Partial;
 pub use pin::PinDir;
 pub use prune::{
-    Deletion, Depth, Matching, PruneOptions, PruneReport, PruneStats, RefRetention, Retention, prune,
+    Deletion, Depth, Grace, Matching, PruneOptions, PruneReport, PruneStats, RefRetention, Retention, prune,
 };
 pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local, pull_local_with};
 pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};

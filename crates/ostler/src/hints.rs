@@ -40,7 +40,8 @@ fn of_transfer_error(error: &TransferError) -> Option<String> {
             "to move the ref all the same, add --force; to publish others without it, name them"
         }
         TransferError::CorruptSource(_) => {
-            "'fsck --delete' at the source removes what is damaged; pull or commit it again, then publish"
+            "'repair --from=REPO' at the source takes what is damaged from a repository that has it; or 'fsck --delete' removes \
+             it, to be pulled or committed again"
         }
         TransferError::PartialSource { .. } => {
             "pull the rest of the commit into the source first, or name other refs"
@@ -63,6 +64,9 @@ fn of_repo_error(error: &RepoError) -> Option<String> {
         RepoError::Conflict { .. } => "somebody else moved the ref meanwhile: look at it, and run again",
         RepoError::NoSpace { .. } => {
             "make room, or lower core.min-free-space-percent or core.min-free-space-size"
+        }
+        RepoError::Incomplete { .. } | RepoError::Hole { .. } => {
+            "'repair --from=REPO' takes what is missing from a repository that has it"
         }
         RepoError::ReadOnly { .. } => "run as a user who may write to the repository",
         _ => return None,

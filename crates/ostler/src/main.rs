@@ -10,6 +10,7 @@ mod commit_text;
 mod context;
 mod dates;
 mod descriptors;
+mod durations;
 mod environment;
 mod exit;
 mod external;

@@ -12,7 +12,8 @@ use crate::objects::prefixes::prefix_of;
 use crate::parallel::spread;
 use crate::repo::Repo;
 use ostler_format::{ObjectName, ObjectType};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::cmp::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// All objects of a repository, with a mark for each.
 pub(super) struct Inventory {
@@ -27,6 +28,13 @@ struct Bucket {
     marks: Vec<AtomicU64>,
     /// What the directory was like before it was listed.
     seen: Seen,
+}
+
+/// Where an object is in the lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) bucket: usize,
+    pub(super) index: usize,
 }
 
 /// What marking an object found.
@@ -87,19 +95,32 @@ impl Inventory {
         bucket.map_or(Marked::Absent, |bucket| bucket.mark(name))
     }
 
+    /// Returns where an object is, or `None` if it was not here when the objects were listed.
+    pub(super) fn place_of(&self, name: &ObjectName) -> Option<Place> {
+        let bucket = usize::from(prefix_of(&name.checksum));
+        let index = self.buckets.get(bucket)?.find(name)?;
+        Some(Place { bucket, index })
+    }
+
     /// Returns whether an object was here when the objects were listed.
     pub(super) fn holds(&self, name: &ObjectName) -> bool {
-        let bucket = self.buckets.get(usize::from(prefix_of(&name.checksum)));
-        bucket.is_some_and(|bucket| bucket.objects.binary_search(name).is_ok())
+        self.place_of(name).is_some()
     }
 
     /// Returns whether an object is here and marked.
     pub(super) fn is_marked(&self, name: &ObjectName) -> bool {
-        let bucket = self.buckets.get(usize::from(prefix_of(&name.checksum)));
-        bucket.is_some_and(|bucket| {
-            let found = bucket.objects.binary_search(name);
-            found.is_ok_and(|index| bucket.is_marked(index))
-        })
+        self.place_of(name).is_some_and(|place| self.is_marked_at(place))
+    }
+
+    /// Returns whether the object at a place is marked.
+    pub(super) fn is_marked_at(&self, place: Place) -> bool {
+        let bucket = self.buckets.get(place.bucket);
+        bucket.is_some_and(|bucket| bucket.is_marked(place.index))
+    }
+
+    /// Returns how many objects each list has.
+    pub(super) fn bucket_lengths(&self) -> impl Iterator<Item = usize> {
+        self.buckets.iter().map(|bucket| bucket.objects.len())
     }
 
     /// Returns the objects of a type, sorted.
@@ -110,12 +131,26 @@ impl Inventory {
 
     /// Returns the objects that are not marked of those with a first byte, sorted.
     pub(super) fn unmarked(&self, prefix: u8) -> impl Iterator<Item = &ObjectName> {
-        let bucket = self.buckets.get(usize::from(prefix)).into_iter();
-        bucket.flat_map(|bucket| {
+        self.unmarked_places(prefix).map(|(_, name)| name)
+    }
+
+    /// As [`unmarked`](Self::unmarked), each with its place.
+    pub(super) fn unmarked_places(&self, prefix: u8) -> impl Iterator<Item = (Place, &ObjectName)> {
+        let number = usize::from(prefix);
+        let bucket = self.buckets.get(number).into_iter();
+        bucket.flat_map(move |bucket| {
             let objects = bucket.objects.iter().enumerate();
             objects
                 .filter(|(index, _)| !bucket.is_marked(*index))
-                .map(|(_, name)| name)
+                .map(move |(index, name)| {
+                    (
+                        Place {
+                            bucket: number,
+                            index,
+                        },
+                        name,
+                    )
+                })
         })
     }
 }
@@ -149,7 +184,7 @@ fn list(
 
 impl Bucket {
     fn new(mut objects: Vec<ObjectName>, seen: Seen) -> Self {
-        objects.sort_unstable();
+        objects.sort_unstable_by(by_key);
         objects.dedup();
         objects.shrink_to_fit();
         let marks = std::iter::repeat_with(AtomicU64::default)
@@ -158,38 +193,40 @@ impl Bucket {
         Self { objects, marks, seen }
     }
 
+    fn find(&self, name: &ObjectName) -> Option<usize> {
+        let found = self.objects.binary_search_by(|object| by_key(object, name));
+        found.ok()
+    }
+
     /// Marks what is marked in an earlier list of the same directory, and returns what that does not have.
     fn take_marks_of(&self, earlier: &Self) -> Vec<ObjectName> {
         let mut come = Vec::new();
         for name in &self.objects {
-            match earlier.objects.binary_search(name) {
-                Ok(index) if earlier.is_marked(index) => {
+            match earlier.find(name) {
+                Some(index) if earlier.is_marked(index) => {
                     self.mark(name);
                 }
-                Ok(_) => {}
-                Err(_) => come.push(*name),
+                Some(_) => {}
+                None => come.push(*name),
             }
         }
         come
     }
 
     fn unmarked_count(&self) -> usize {
-        let marked = self
-            .marks
-            .iter()
-            .map(|word| word.load(Ordering::Relaxed).count_ones());
+        let marked = self.marks.iter().map(|word| word.load(Relaxed).count_ones());
         self.objects.len().saturating_sub(marked.sum::<u32>() as usize)
     }
 
     fn mark(&self, name: &ObjectName) -> Marked {
-        let Ok(index) = self.objects.binary_search(name) else {
+        let Some(index) = self.find(name) else {
             return Marked::Absent;
         };
         let bit = 1_u64 << (index % 64);
         let before = self
             .marks
             .get(index / 64)
-            .map_or(bit, |word| word.fetch_or(bit, Ordering::Relaxed));
+            .map_or(bit, |word| word.fetch_or(bit, Relaxed));
         if before & bit == 0 {
             Marked::First
         } else {
@@ -199,8 +236,19 @@ impl Bucket {
 
     fn is_marked(&self, index: usize) -> bool {
         let word = self.marks.get(index / 64);
-        word.is_some_and(|word| word.load(Ordering::Relaxed) & (1_u64 << (index % 64)) != 0)
+        word.is_some_and(|word| word.load(Relaxed) & (1_u64 << (index % 64)) != 0)
     }
+}
+
+/// Compares two objects of one list: by eight bytes behind the first, which nearly always tell, then as ever. The order is
+/// that of the names.
+fn by_key(left: &ObjectName, right: &ObjectName) -> Ordering {
+    key(left).cmp(&key(right)).then_with(|| left.cmp(right))
+}
+
+fn key(name: &ObjectName) -> u64 {
+    let [_, key @ ..] = name.checksum.as_bytes();
+    key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]

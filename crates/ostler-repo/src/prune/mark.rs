@@ -154,11 +154,8 @@ fn explain<'r>(repo: &Repo, roots: impl Iterator<Item = &'r Root>, error: RepoEr
     for root in roots {
         match Closure::new(repo).add_tree(&root.tree, &root.meta) {
             Err(RepoError::Incomplete { object, path }) => {
-                let detail = format!(
-                    "No such metadata object {object}, the directory {path} of commit {}; nothing was removed",
-                    root.commit
-                );
-                return RepoError::Refused { detail };
+                let commit = root.commit;
+                return RepoError::Hole { object, path, commit };
             }
             Err(other) => return other,
             Ok(()) => {}

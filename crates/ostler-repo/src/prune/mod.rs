@@ -7,13 +7,15 @@
 //! things while the first look is taken, or it fails for another reason, all of it is done under the lock.
 //!
 //! Order of effects, and what a crash between them leaves:
+//! 0. With a grace (see [`grace`]): commits that are to go are noted as retired, as one flip.
 //! 1. `core.tombstone-commits` is set, where a commit is deleted by name: only that.
 //! 2. Static deltas to commits that go, each superblock first: clients fetch the objects instead.
 //! 3. Commits, of each its tombstone, its detached metadata, itself: trees and content that nothing names.
 //! 4. The directories of the commits are synced, where one was deleted by name, and where the file system may bring
 //!    later removals to disk before earlier ones; then go the marks that those were partial.
 //! 5. Dirtrees and dirmetas, then content: less of the same.
-//! 6. The lock is let go. Cached summaries of remotes that are no more, and what the dead left in `tmp/`, go.
+//! 6. With a grace: commits that went are taken off the list.
+//! 7. The lock is let go. Cached summaries of remotes that are no more, and what the dead left in `tmp/`, go.
 //!
 //! So at every instant a commit that is there is as whole as it was, and pruning again does the rest: a reader who takes no
 //! lock and holds a commit that goes finds it gone first, and then of its objects fewer and fewer. Stock removes
@@ -23,21 +25,27 @@
 //! files of other programs, tombstones and the parts of bare-split-xattrs stay.
 
 mod deltas;
+mod grace;
 mod inventory;
 mod leftovers;
 mod mark;
 mod pins;
 mod roots;
 mod seen;
+mod shares;
 mod survey;
 mod sweep;
 
+pub use grace::{Grace, GraceReport};
+pub use shares::{Loss, PruneDetails, RefLoss};
 pub use sweep::Tally;
 
 use crate::error::{RepoError, Result};
-use crate::lock::LockKind;
+use crate::flip::FlipLease;
+use crate::lock::{LockGuard, LockKind};
 use crate::refs::RefKey;
 use crate::repo::Repo;
+use crate::retired::Retired;
 use crate::staging::clean_tmp;
 use inventory::Inventory;
 use ostler_format::{Checksum, ObjectName, ObjectType};
@@ -57,6 +65,10 @@ pub struct PruneOptions {
     pub commits_only: bool,
     /// Remove nothing, only tell what would be.
     pub dry_run: bool,
+    /// Tell which refs would lose what, if nothing is removed.
+    pub details: bool,
+    /// Retire commits before they go, and leave alone what has come or changed lately.
+    pub grace: Option<Grace>,
     /// How many threads list, read and remove.
     pub threads: usize,
 }
@@ -136,6 +148,10 @@ pub struct PruneReport {
     pub stats: PruneStats,
     /// For how long everybody else was kept out; `None` if nobody was.
     pub alone: Option<Duration>,
+    /// What waits, where there is a grace.
+    pub grace: Option<GraceReport>,
+    /// Who would lose what, if asked for.
+    pub details: Option<PruneDetails>,
 }
 
 impl Default for PruneOptions {
@@ -145,6 +161,8 @@ impl Default for PruneOptions {
             delete: None,
             commits_only: false,
             dry_run: false,
+            details: false,
+            grace: None,
             threads: 2,
         }
     }
@@ -174,8 +192,8 @@ impl RefRetention {
 /// Removes what nothing needs; see the module for what happens when.
 ///
 /// # Errors
-/// [`RepoError::Refused`] for a commit to delete that has a ref, and for a commit that is not whole and not marked as
-/// partial, [`RepoError::NotFound`] for one to delete that is not there, [`RepoError::Corrupt`] and
+/// [`RepoError::Refused`] for a commit to delete that has a ref, [`RepoError::Hole`] for a commit that is not whole and not
+/// marked as partial, [`RepoError::NotFound`] for one to delete that is not there, [`RepoError::Corrupt`] and
 /// [`RepoError::Invalid`] for refs that cannot be read: nothing is removed then. [`RepoError::Locked`],
 /// [`RepoError::ReadOnly`], [`RepoError::Io`].
 pub fn prune(repo: &Repo, options: &PruneOptions) -> Result<PruneReport> {
@@ -189,10 +207,7 @@ pub fn prune(repo: &Repo, options: &PruneOptions) -> Result<PruneReport> {
         None => false,
     };
     let report = match early {
-        Some(survey) if idle => PruneReport {
-            stats: stats(&survey.inventory, Tally::default(), options),
-            alone: None,
-        },
+        Some(survey) if idle => report(survey, Tally::default(), options),
         early => prune_alone(repo, options, early)?,
     };
     leftovers::remove_cached_summaries(repo)?;
@@ -200,40 +215,102 @@ pub fn prune(repo: &Repo, options: &PruneOptions) -> Result<PruneReport> {
     Ok(report)
 }
 
+/// Returns whether ostler publishes to a repository, so that clients may be in the middle of fetching what is removed.
+///
+/// # Errors
+/// [`RepoError::Io`].
+pub fn is_published_to(repo: &Repo) -> Result<bool> {
+    for path in [Retired::PATH, "extensions/ostler/generations/latest"] {
+        let found = repo.root().stat(path);
+        if found
+            .map_err(RepoError::io("look at", repo.root().path_of(path)))?
+            .is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Tells what would be removed.
 fn look(repo: &Repo, options: &PruneOptions) -> Result<PruneReport> {
     let lock = repo.lock(LockKind::Shared)?;
-    let survey = Survey::take(repo, options, Clock::unknown())?;
+    let mut survey = Survey::take(repo, options, Clock::unknown())?;
     let tally = sweep::measure(repo, &survey.inventory, options)?;
+    let details = options
+        .details
+        .then(|| shares::details(repo, &survey.inventory, &mut survey.facts, options.threads))
+        .transpose()?;
     lock.release()?;
     Ok(PruneReport {
-        stats: stats(&survey.inventory, tally, options),
-        alone: None,
+        details,
+        ..report(survey, tally, options)
     })
+}
+
+/// What keeps everybody else out.
+enum Alone<'r> {
+    Lock(LockGuard<'r>),
+    /// Who changes what a flip changes needs to be alone with that as well.
+    Lease(FlipLease<'r>),
+}
+
+impl<'r> Alone<'r> {
+    fn take(repo: &'r Repo, options: &PruneOptions) -> Result<Self> {
+        Ok(match options.grace {
+            None => Self::Lock(repo.lock(LockKind::Exclusive)?),
+            Some(_) => Self::Lease(repo.lease_flip()?),
+        })
+    }
+
+    fn release(self) -> Result<()> {
+        match self {
+            Self::Lock(lock) => lock.release(),
+            Self::Lease(lease) => {
+                drop(lease);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Removes what nothing needs, while nobody else works in the repository.
 fn prune_alone(repo: &Repo, options: &PruneOptions, early: Option<Survey>) -> Result<PruneReport> {
-    let lock = repo.lock(LockKind::Exclusive)?;
+    let alone = Alone::take(repo, options)?;
     let since = Instant::now();
     // What a flip that was cut short is yet to name must not go.
     repo.recover_flip()?;
     if let Some(commit) = options.deleted_commit() {
         check_deletion(repo, commit)?;
     }
-    let survey = match early {
+    let mut survey = match early {
         Some(mut survey) => {
             survey.bring_up_to_date(repo, options)?;
             survey
         }
         None => Survey::take(repo, options, Clock::unknown())?,
     };
+    if let Some(waiting) = &mut survey.waiting {
+        waiting.write(repo)?;
+    }
     let tally = remove(repo, &survey, options)?;
-    lock.release()?;
+    if let Some(waiting) = &mut survey.waiting {
+        waiting.forget(&survey.inventory);
+        waiting.write(repo)?;
+    }
+    alone.release()?;
     Ok(PruneReport {
-        stats: stats(&survey.inventory, tally, options),
         alone: Some(since.elapsed()),
+        ..report(survey, tally, options)
     })
+}
+
+fn report(survey: Survey, tally: Tally, options: &PruneOptions) -> PruneReport {
+    PruneReport {
+        stats: stats(&survey.inventory, tally, options),
+        grace: survey.waiting.map(|waiting| waiting.report),
+        ..PruneReport::default()
+    }
 }
 
 fn stats(inventory: &Inventory, tally: Tally, options: &PruneOptions) -> PruneStats {

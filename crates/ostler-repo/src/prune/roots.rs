@@ -109,7 +109,7 @@ pub(super) fn collect(
     Ok(collector.roots)
 }
 
-/// Returns commits that stay for another reason than a ref, with what is missing of them no error.
+/// Returns commits that stay for another reason than a ref, with what is missing or damaged of them no error.
 pub(super) fn spared<'c>(
     repo: &Repo,
     commits: impl IntoIterator<Item = &'c Checksum>,
@@ -117,7 +117,7 @@ pub(super) fn spared<'c>(
 ) -> Result<Vec<Root>> {
     let mut roots = Vec::new();
     for commit in commits {
-        if let Some(fact) = fact_of(repo, commit, facts)? {
+        if let Some(fact) = readable_fact(repo, commit, facts)? {
             roots.push(fact.root(*commit, true));
         }
     }
@@ -141,6 +141,19 @@ pub(super) fn fact_of(repo: &Repo, commit: &Checksum, facts: &mut Facts) -> Resu
     };
     facts.insert(*commit, fact);
     Ok(Some(fact))
+}
+
+/// As [`fact_of`], where one that is damaged is as good as none.
+pub(super) fn readable_fact(repo: &Repo, commit: &Checksum, facts: &mut Facts) -> Result<Option<Fact>> {
+    match fact_of(repo, commit, facts) {
+        Err(error) if is_damage(&error) => Ok(None),
+        fact => fact,
+    }
+}
+
+/// Returns whether the error tells of something that is missing or damaged, and not of what kept us from looking.
+pub(super) fn is_damage(error: &RepoError) -> bool {
+    error.is_not_found() || matches!(error, RepoError::Corrupt { .. } | RepoError::Format { .. })
 }
 
 impl Fact {
@@ -171,6 +184,8 @@ pub(super) struct Tip {
     pub(super) name: Option<String>,
     /// What it is, for people.
     pub(super) described: String,
+    /// Whether it is of a pinned generation.
+    pub(super) pinned: bool,
     /// The commit.
     pub(super) commit: Checksum,
 }
@@ -183,6 +198,7 @@ pub(super) fn tips_of(repo: &Repo) -> Result<Vec<Tip>> {
             RefKey::Refspec(refspec) => Some(refspec.to_string()),
             RefKey::Collection(_) => None,
         },
+        pinned: false,
         commit,
     });
     let mut tips: Vec<Tip> = refs.collect();
@@ -190,6 +206,7 @@ pub(super) fn tips_of(repo: &Repo) -> Result<Vec<Tip>> {
         tips.push(Tip {
             described: format!("'{}' of the pinned generation {}", pinned.name, pinned.generation),
             name: Some(pinned.name),
+            pinned: true,
             commit: pinned.commit,
         });
     }

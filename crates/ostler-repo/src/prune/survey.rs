@@ -5,6 +5,7 @@
 //! needs: a commit without a ref that somebody is about to give one, a tree that a pull brought for a commit that was
 //! partial. What was marked stays marked, even where its ref has gone since: the next prune removes it.
 
+use super::grace::{self, Waiting};
 use super::inventory::Inventory;
 use super::roots::{self, Facts, Root};
 use super::seen::Clock;
@@ -21,6 +22,8 @@ pub(super) struct Survey {
     pub(super) facts: Facts,
     /// The sizes of what is not marked, as long as that does not change.
     pub(super) measured: Option<Tally>,
+    /// What is in its grace, if there is one.
+    pub(super) waiting: Option<Waiting>,
 }
 
 impl Survey {
@@ -30,12 +33,22 @@ impl Survey {
         let mut facts = Facts::new();
         let roots = roots::collect(repo, &inventory, options, &mut facts)?;
         mark::mark(repo, &inventory, &roots, options)?;
-        Ok(Self {
+        let mut survey = Self {
             inventory,
             roots,
             facts,
             measured: None,
-        })
+            waiting: None,
+        };
+        survey.spare(repo, options)?;
+        Ok(survey)
+    }
+
+    fn spare(&mut self, repo: &Repo, options: &PruneOptions) -> Result<()> {
+        if let Some(grace) = options.grace {
+            self.waiting = Some(grace::spare(repo, self, grace, options)?);
+        }
+        Ok(())
     }
 
     /// Takes a survey that can be brought up to date, and looks at what is going to be removed, which makes removing it
@@ -59,6 +72,7 @@ impl Survey {
         let spared = roots::spared(repo, commits.map(|name| &name.checksum), &mut self.facts)?;
         mark::mark(repo, &self.inventory, &spared, options)?;
         mark::mark_objects(repo, &self.inventory, &come, options)?;
+        self.spare(repo, options)?;
         if !come.is_empty() || before != self.inventory.unmarked_count() {
             self.measured = None;
         }
@@ -69,6 +83,7 @@ impl Survey {
     pub(super) fn is_idle(&self, repo: &Repo, options: &PruneOptions) -> Result<bool> {
         let going = |target: &_| super::is_going(repo, &self.inventory, target);
         Ok(options.delete.is_none()
+            && !self.waiting.as_ref().is_some_and(Waiting::is_changed)
             && self.inventory.unmarked_count() == 0
             && !repo.flip_pending()?
             && !leftovers::has_stale_marks(repo)?

@@ -15,6 +15,8 @@ mod fixture;
 #[cfg(test)]
 mod fsck;
 #[cfg(test)]
+mod graph;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod lock;
@@ -26,6 +28,8 @@ mod objects;
 mod paths;
 #[cfg(test)]
 mod prune;
+#[cfg(test)]
+mod prune_oracle;
 #[cfg(test)]
 mod pull_local;
 #[cfg(test)]

@@ -152,3 +152,8 @@ fn a_sync_that_fails_is_a_prune_that_fails() {
     let run = run_with_fault(&trial.prune(), &sync.expect("it syncs").fault(Kind::Error("EIO")));
     assert!(run.injected && !run.succeeded());
 }
+
+#[test]
+fn killed_at_any_call_a_prune_with_a_grace_is_finished_by_running_again() {
+    Trial::new(repository(), &["--refs-only", "--depth=0", "--grace=0"]).survives(Kind::Kill);
+}

@@ -1,16 +1,19 @@
 //! `prune`: removes commits that are not to stay, and what nothing needs then.
 
+mod report;
+
 use super::counterpart::{self, Match};
 use crate::context::Context;
 use crate::dates;
+use crate::durations;
 use crate::exit;
-use crate::sizes::format_size;
 use crate::switch;
 use anyhow::bail;
-use ostler_repo::prune::{Deletion, Depth, PruneOptions, PruneReport, RefRetention, Retention, prune};
+use ostler_repo::prune::{
+    Deletion, Depth, Grace, PruneOptions, RefRetention, Retention, is_published_to, prune,
+};
 use ostler_repo::refs::RefScope;
 use ostler_repo::{Repo, RepoError};
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -22,9 +25,14 @@ use std::thread;
 #[command(after_help = "\
 Without --refs-only, or an option that implies it, all commits stay, and only what no commit needs is removed.
 
+With --grace, commits that are to go are noted first and go with a later prune, when they have been on the list for that
+long; clients that are in the middle of fetching one get to its end. Objects of no commit go when they have been there,
+and unchanged, for as long.
+
 Examples:
   ostler --repo=/srv/repo prune
-  ostler --repo=/srv/repo prune --refs-only --depth=5 --no-prune
+  ostler --repo=/srv/repo prune --refs-only --depth=5 --dry-run
+  ostler --repo=/srv/public prune --refs-only --depth=5 --grace=24h
   ostler --repo=/srv/repo prune --keep-younger-than='30 days ago' --retain-branch-depth=os/stable=-1
   ostler --repo=/srv/repo prune --delete-commit=COMMIT
   ostler --repo=/srv/build prune --match=/srv/public --no-prune
@@ -35,6 +43,12 @@ pub(crate) struct Args {
     /// Remove nothing, only say what would be
     #[arg(long)]
     no_prune: bool,
+    /// As --no-prune, and say which refs would lose which commits, and what each would free
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove a commit only when nothing has led to it for this long: 90s, 30m, 24h, 7d, 2w
+    #[arg(long, value_name = "TIME", conflicts_with = "delete_commit")]
+    grace: Option<String>,
     /// Keep only what refs lead to
     #[arg(long)]
     refs_only: bool,
@@ -75,36 +89,39 @@ pub(crate) struct Args {
     commit_only: bool,
 }
 
-/// The result as JSON.
-#[derive(Serialize)]
-struct Record {
-    objects: u64,
-    removed: u64,
-    freed_bytes: u64,
-    dry_run: bool,
-    /// For how long everybody else was kept out; absent if nobody was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lock_held_seconds: Option<f64>,
-}
-
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
-    if args.no_prune && args.delete_commit.is_some() {
+    if args.is_dry() && args.delete_commit.is_some() {
         return Err(exit::usage("Cannot specify both --delete-commit and --no-prune"));
     }
     if args.static_deltas_only && args.delete_commit.is_none() {
         return Err(exit::usage("--static-deltas-only requires --delete-commit"));
     }
     let repo = context.open()?;
+    let now = context.environment().now();
+    let grace = |text: &String| durations::parse(text).map(|seconds| Grace { seconds, now });
     let options = PruneOptions {
         retention: retention(context, &repo, args)?,
         delete: deletion(&repo, args)?,
         commits_only: args.commit_only,
-        dry_run: args.no_prune,
+        dry_run: args.is_dry(),
+        details: args.dry_run,
+        grace: args.grace.as_ref().map(grace).transpose()?,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let report = prune(&repo, &options)?;
-    print(context, args, &report)
+    if args.grace.is_none() && !args.is_dry() && is_published_to(&repo)? {
+        context.ui().note(
+            "clients may be in the middle of fetching what goes: with --grace=24h it stays for that long first",
+        );
+    }
+    report::print(context, args, &prune(&repo, &options)?)
+}
+
+impl Args {
+    /// Returns whether nothing is to be removed.
+    fn is_dry(&self) -> bool {
+        self.no_prune || self.dry_run
+    }
 }
 
 fn deletion(repo: &Repo, args: &Args) -> anyhow::Result<Option<Deletion>> {
@@ -124,7 +141,7 @@ fn retention(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<Rete
         let by = Match {
             target,
             delete_refs: args.delete_refs,
-            dry_run: args.no_prune,
+            dry_run: args.is_dry(),
         };
         return counterpart::retention(context, repo, &by);
     }
@@ -197,25 +214,4 @@ fn say_what_is_unknown(
         ));
     }
     Ok(())
-}
-
-fn print(context: &Context, args: &Args, report: &PruneReport) -> anyhow::Result<()> {
-    let (ui, stats) = (context.ui(), &report.stats);
-    if ui.json() {
-        return ui.object(&Record {
-            objects: stats.objects,
-            removed: stats.removed,
-            freed_bytes: stats.freed_bytes,
-            dry_run: args.no_prune,
-            lock_held_seconds: report.alone.map(|held| held.as_secs_f64()),
-        });
-    }
-    let counted = if args.commit_only { " (commit only)" } else { "" };
-    ui.line(format_args!("Total{counted} objects: {}", stats.objects))?;
-    let (removed, freed) = (stats.removed, format_size(stats.freed_bytes));
-    match removed {
-        0 => ui.line("No unreachable objects"),
-        _ if args.no_prune => ui.line(format_args!("Would delete: {removed} objects, freeing {freed}")),
-        _ => ui.line(format_args!("Deleted {removed} objects, {freed} freed")),
-    }
 }
