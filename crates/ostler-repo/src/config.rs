@@ -6,6 +6,7 @@
 
 use crate::error::{RepoError, Result};
 use crate::keyfile::KeyFile;
+use crate::remote_files::RemoteFiles;
 use ostler_format::{CollectionId, RemoteName, RepoMode};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) const MAX_CONFIG_SIZE: u64 = 4 << 20;
 )]
 pub struct Config {
     file: KeyFile,
+    remote_files: Option<RemoteFiles>,
+    adds_remotes_elsewhere: Option<bool>,
     mode: RepoMode,
     collection_id: Option<CollectionId>,
     fsync: bool,
@@ -101,6 +104,8 @@ impl Config {
             enable_uncompressed_cache: core.flag("enable-uncompressed-cache", true)?,
             payload_link_threshold: payload_link_threshold(&core)?,
             zlib_level: zlib_level(&file)?,
+            adds_remotes_elsewhere: core.optional_flag("add-remotes-config-dir")?,
+            remote_files: None,
             file,
         })
     }
@@ -214,20 +219,54 @@ impl Config {
         self.zlib_level
     }
 
-    /// Returns the remotes that the file configures, in order.
+    /// Returns `core.add-remotes-config-dir`: whether new remotes are configured beside the repository, where there is a
+    /// place for that.
+    pub fn adds_remotes_elsewhere(&self) -> Option<bool> {
+        self.adds_remotes_elsewhere
+    }
+
+    /// Adds what is configured beside the repository.
+    pub(crate) fn set_remote_files(&mut self, files: Option<RemoteFiles>) {
+        self.remote_files = files;
+    }
+
+    /// Returns the remotes that are configured, in order.
     pub fn remotes(&self) -> Vec<RemoteName> {
-        self.written_remotes()
-            .filter_map(|name| RemoteName::new(name).ok())
-            .collect()
+        let mut remotes = Vec::new();
+        for name in self.written_remotes() {
+            // Some file may configure it again.
+            if let Ok(name) = RemoteName::new(name)
+                && !remotes.contains(&name)
+            {
+                remotes.push(name);
+            }
+        }
+        remotes
     }
 
     /// Returns the names of remotes as written, in order, also those that nothing else takes.
     pub(crate) fn written_remotes(&self) -> impl Iterator<Item = &str> {
-        self.file
-            .groups()
-            .into_iter()
+        let beside = self.remote_files.iter().flat_map(RemoteFiles::iter);
+        std::iter::once(&self.file)
+            .chain(beside)
+            .flat_map(KeyFile::groups)
             .filter_map(|group| group.strip_prefix("remote \"")?.strip_suffix('"'))
             .filter(|name| !name.is_empty())
+    }
+
+    /// Returns the file that has a group, if any.
+    fn file_of(&self, group: &str) -> Option<&KeyFile> {
+        let beside = || Some(self.remote_files.as_ref()?.find(group)?.1);
+        Some(&self.file)
+            .filter(|file| file.has_group(group))
+            .or_else(beside)
+    }
+
+    /// Returns one setting of a remote by the name of its group.
+    pub(crate) fn group_option(&self, group: &str, key: &str) -> Result<Option<String>> {
+        self.file_of(group).map_or(Ok(None), |file| {
+            file.get(group, key).map_err(RepoError::format("config"))
+        })
     }
 
     /// Returns one setting of a remote.
@@ -235,9 +274,7 @@ impl Config {
     /// # Errors
     /// [`RepoError::Format`] for an unknown escape.
     pub fn remote_option(&self, remote: &RemoteName, key: &str) -> Result<Option<String>> {
-        self.file
-            .get(&remote_group(remote), key)
-            .map_err(RepoError::format("config"))
+        self.group_option(&remote_group(remote), key)
     }
 
     /// Returns the collection of a remote.
@@ -269,11 +306,11 @@ impl Core<'_> {
     }
 
     fn flag(&self, key: &str, default: bool) -> Result<bool> {
-        let value = self
-            .0
-            .get_bool("core", key)
-            .map_err(RepoError::format("config"))?;
-        Ok(value.unwrap_or(default))
+        Ok(self.optional_flag(key)?.unwrap_or(default))
+    }
+
+    fn optional_flag(&self, key: &str) -> Result<Option<bool>> {
+        self.0.get_bool("core", key).map_err(RepoError::format("config"))
     }
 
     fn number(&self, key: &str, default: i64) -> Result<i64> {

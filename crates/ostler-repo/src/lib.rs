@@ -31,6 +31,7 @@ pub mod pin;
 pub mod prune;
 pub mod pull_local;
 pub mod refs;
+mod remote_files;
 mod remotes;
 mod repo;
 mod retired;
@@ -69,6 +70,7 @@ pub use prune::{
 };
 pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local, pull_local_with};
 pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
+pub use remote_files::RemotesDir;
 pub use remotes::{Existing, RemoteValue};
 pub use repo::{OpenOptions, Repo};
 pub use retired::Retired;

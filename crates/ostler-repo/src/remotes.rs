@@ -1,4 +1,4 @@
-//! Remotes: their groups in `config`, and the keyring `NAME.trustedkeys.gpg` that stock keeps for one.
+//! Remotes: their groups in `config` or in [files beside it](crate::remote_files), and the keyring `NAME.trustedkeys.gpg` that stock keeps for one.
 //!
 //! A remote is looked up in the repository, then in its parents; only the repository's own are changed. Removal takes
 //! the keyring before the group: cut short, it leaves a remote without keys, whose pulls fail, never keys that a later
@@ -6,9 +6,12 @@
 
 use crate::config::remote_group;
 use crate::error::{RepoError, Result};
+use crate::keyfile::KeyFile;
+use crate::remote_files::RemoteFiles;
 use crate::repo::Repo;
 use ostler_format::RemoteName;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// What becomes of a remote of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,16 +46,21 @@ impl Repo {
     ) -> Result<bool> {
         let group = remote_group(name);
         self.edit_config(|file| {
-            if file.has_group(&group) && existing == Existing::Keep {
+            let beside = self.remote_files()?;
+            let known = beside.as_ref().and_then(|files| files.find(&group));
+            if existing == Existing::Keep && (file.has_group(&group) || known.is_some()) {
                 return Ok(false);
             }
-            file.remove_group(&group);
-            for (key, value) in settings {
-                match value {
-                    RemoteValue::Text(text) => file.set(&group, key, text),
-                    RemoteValue::List(list) => file.set_list(&group, key, list),
-                }
-                .map_err(RepoError::format("config"))?;
+            let name = match known {
+                _ if file.has_group(&group) => None,
+                Some((name, _)) => Some(name.to_owned()),
+                None => self.takes_remotes_beside().then(|| format!("{name}.conf")),
+            };
+            match (&beside, name) {
+                (Some(files), Some(name)) => files.edit(&name, self.config().fsync(), |file| {
+                    write_group(file, &group, settings)
+                })?,
+                _ => write_group(file, &group, settings)?,
             }
             Ok(true)
         })
@@ -65,7 +73,10 @@ impl Repo {
     pub fn delete_remote(&self, name: &RemoteName) -> Result<bool> {
         let group = remote_group(name);
         self.edit_config(|file| {
-            if !file.remove_group(&group) {
+            let beside = self.remote_files()?;
+            let known = beside.as_ref().and_then(|files| files.find(&group));
+            let own = file.remove_group(&group);
+            if !own && known.is_none() {
                 return Ok(false);
             }
             let keyring = format!("{name}.trustedkeys.gpg");
@@ -77,6 +88,12 @@ impl Repo {
                 Ok(())
             };
             remove().map_err(RepoError::io("remove", &path))?;
+            if let (false, Some(files), Some((name, _))) = (own, &beside, known) {
+                files.edit(name, self.config().fsync(), |file| {
+                    file.remove_group(&group);
+                    Ok(())
+                })?;
+            }
             Ok(true)
         })
     }
@@ -95,12 +112,49 @@ impl Repo {
     pub fn remote_url(&self, name: &str) -> Result<Option<String>> {
         let group = format!("remote \"{name}\"");
         self.with_parents()
-            .find_map(|repo| repo.config().keyfile().get(&group, "url").transpose())
+            .find_map(|repo| repo.config().group_option(&group, "url").transpose())
             .transpose()
-            .map_err(RepoError::format("config"))
+    }
+
+    /// Returns the file beside the repository that configures a remote, if it is not its own `config`.
+    ///
+    /// # Errors
+    /// What reading such files returns.
+    pub fn remote_file(&self, name: &RemoteName) -> Result<Option<PathBuf>> {
+        let group = remote_group(name);
+        if self.config().keyfile().has_group(&group) {
+            return Ok(None);
+        }
+        let files = self.remote_files()?;
+        Ok(files.and_then(|files| files.find(&group).map(|(name, _)| files.path_of(name))))
+    }
+
+    /// Reads the files beside the repository afresh.
+    fn remote_files(&self) -> Result<Option<RemoteFiles>> {
+        self.remotes_dir()
+            .map_or(Ok(None), |place| RemoteFiles::read(&place.path))
+    }
+
+    /// Returns whether new remotes are configured beside the repository.
+    fn takes_remotes_beside(&self) -> bool {
+        let place = self.remotes_dir();
+        place.is_some_and(|place| self.config().adds_remotes_elsewhere().unwrap_or(place.takes_new))
     }
 
     fn with_parents(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |repo| repo.parent())
     }
+}
+
+/// Writes the group of a remote, in place of one that is there.
+fn write_group(file: &mut KeyFile, group: &str, settings: &[(&str, RemoteValue<'_>)]) -> Result<()> {
+    file.remove_group(group);
+    for (key, value) in settings {
+        match value {
+            RemoteValue::Text(text) => file.set(group, key, text),
+            RemoteValue::List(list) => file.set_list(group, key, list),
+        }
+        .map_err(RepoError::format("config"))?;
+    }
+    Ok(())
 }

@@ -19,6 +19,7 @@ use crate::fs::{Dir, Linked};
 use crate::keyfile::KeyFile;
 use crate::lock::{FileLock, Observer, RepoLock};
 use crate::objects::prefixes::PrefixDirs;
+use crate::remote_files::{RemoteFiles, RemotesDir};
 use ostler_format::{CollectionId, RepoMode};
 use std::fmt;
 use std::io::Write as _;
@@ -56,6 +57,7 @@ pub struct Repo {
     parent: Option<Box<Self>>,
     boot_id: OnceLock<String>,
     fails_before_commit: bool,
+    remotes_dir: Option<RemotesDir>,
     observer: RwLock<Option<Arc<dyn Observer>>>,
     pub(crate) lock: RepoLock,
 }
@@ -71,6 +73,8 @@ pub struct OpenOptions {
     /// Let every transaction fail before it is committed, as libostree does with `OSTREE_REPO_TEST_ERROR=pre-commit`: for
     /// tests of what is left then.
     pub fails_before_commit: bool,
+    /// Where remotes are configured beside the repository. Its parents have no such place.
+    pub remotes_dir: Option<RemotesDir>,
 }
 
 impl Repo {
@@ -105,6 +109,9 @@ impl Repo {
         if options.without_fsync {
             config.disable_fsync();
         }
+        if let Some(place) = &options.remotes_dir {
+            config.set_remote_files(RemoteFiles::read(&place.path)?);
+        }
         let parent = match config.parent() {
             None => None,
             Some(_) if parents == 0 => {
@@ -112,7 +119,10 @@ impl Repo {
                 return Err(RepoError::invalid("core.parent in config", detail));
             }
             Some(parent) => {
-                let options = options.clone();
+                let options = OpenOptions {
+                    remotes_dir: None,
+                    ..options.clone()
+                };
                 Some(Box::new(Self::open_nested(
                     &path.join(parent),
                     options,
@@ -120,7 +130,11 @@ impl Repo {
                 )?))
             }
         };
-        let fails_before_commit = options.fails_before_commit;
+        let OpenOptions {
+            fails_before_commit,
+            remotes_dir,
+            ..
+        } = options;
         let boot_id = options.boot_id.map_or_else(OnceLock::new, OnceLock::from);
         let tmp = if objects.is_writable(".") {
             Some(open_tmp(&root).map_err(RepoError::io("create", root.path_of("tmp")))?)
@@ -136,6 +150,7 @@ impl Repo {
             parent,
             boot_id,
             fails_before_commit,
+            remotes_dir,
             observer: RwLock::new(None),
             lock: RepoLock::default(),
         })
@@ -234,6 +249,11 @@ impl Repo {
         }
         let text = std::fs::read_to_string(KERNEL).map_err(RepoError::io("read", KERNEL))?;
         Ok(self.boot_id.get_or_init(|| text.trim_ascii().to_owned()))
+    }
+
+    /// Returns where remotes are configured beside the repository.
+    pub(crate) const fn remotes_dir(&self) -> Option<&RemotesDir> {
+        self.remotes_dir.as_ref()
     }
 
     /// Returns whether transactions fail before they are committed.

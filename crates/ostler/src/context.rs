@@ -5,7 +5,8 @@ use crate::environment::Environment;
 use crate::exit;
 use crate::program::Program;
 use crate::ui::Ui;
-use ostler_repo::{LockWait, Observer, OpenOptions, Recovery, Repo};
+use anyhow::Context as _;
+use ostler_repo::{LockWait, Observer, OpenOptions, Recovery, RemotesDir, Repo};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -94,11 +95,34 @@ impl Context {
             boot_id: self.environment.boot_id.clone(),
             without_fsync: !durable,
             fails_before_commit: self.environment.fails_before_commit,
+            remotes_dir: None,
         }
     }
 
+    /// Opens the repository of a system whose root is at `sysroot`, with the remotes that are configured there.
+    pub(crate) fn open_sysroot(&self, sysroot: &Path) -> anyhow::Result<Repo> {
+        let listed = std::fs::read_dir(sysroot).map(drop);
+        listed.with_context(|| format!("loading sysroot: opendir({})", sysroot.display()))?;
+        self.open_with(
+            &sysroot.join("ostree/repo"),
+            OpenOptions {
+                remotes_dir: Some(remotes_of(sysroot, false)),
+                ..self.open_options(true)
+            },
+        )
+    }
+
     fn open_synced_at(&self, path: &Path, durable: bool) -> anyhow::Result<Repo> {
-        let repo = Repo::open_with(path, self.open_options(durable))?;
+        let is_system = path == Path::new(SYSTEM_REPOSITORY);
+        let options = OpenOptions {
+            remotes_dir: is_system.then(|| remotes_of(Path::new("/"), true)),
+            ..self.open_options(durable)
+        };
+        self.open_with(path, options)
+    }
+
+    fn open_with(&self, path: &Path, options: OpenOptions) -> anyhow::Result<Repo> {
+        let repo = Repo::open_with(path, options)?;
         if self.global.verbose {
             let (path, mode) = (path.display(), repo.mode());
             self.ui.note(&format!("repository {path}, mode {mode}"));
@@ -145,6 +169,14 @@ impl Context {
             return Some(PathBuf::from("."));
         }
         self.environment.repo.clone()
+    }
+}
+
+/// Returns where a system configures remotes beside its repository.
+fn remotes_of(sysroot: &Path, takes_new: bool) -> RemotesDir {
+    RemotesDir {
+        path: sysroot.join("etc/ostree/remotes.d"),
+        takes_new,
     }
 }
 

@@ -11,6 +11,7 @@ mod installed_tests;
 mod interop;
 mod lock;
 mod maintaining;
+mod memory;
 mod os_tree;
 mod output;
 mod programs;

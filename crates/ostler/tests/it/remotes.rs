@@ -346,3 +346,105 @@ fn remotes_added_at_the_same_time_are_all_there() {
     let listed = ended(OSTLER, directory.path(), "--repo=repo remote list").stdout;
     assert_eq!(listed.lines().filter(|name| name.starts_with('r')).count(), 8);
 }
+
+/// What is configured in a system: the group of each remote, wherever it is, and the files that there are.
+fn configured(sysroot: &Path) -> Vec<(String, String)> {
+    let mut files = vec![sysroot.join("ostree/repo/config")];
+    let beside = fs::read_dir(sysroot.join("etc/ostree/remotes.d")).expect("our own directory");
+    files.extend(beside.map(|entry| entry.expect("just listed").path()));
+    files.sort();
+    let read = |path: &Path| fs::read_to_string(path).expect("text").trim_end().to_owned();
+    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    files.iter().map(|path| (name(path), read(path))).collect()
+}
+
+#[test]
+fn remotes_of_a_system_are_those_beside_its_repository_too() {
+    let directory = TempDir::new().expect("a directory");
+    let link = link(directory.path());
+    let programs: [(&str, &Path); 3] = [
+        ("stock", Path::new("/usr/bin/ostree")),
+        ("linked", &link),
+        ("own", Path::new(OSTLER)),
+    ];
+    for (name, _) in programs {
+        let sysroot = directory.path().join(name).join("sys");
+        fs::create_dir_all(sysroot.join("etc/ostree/remotes.d")).expect("our own directory");
+        let _printed = run(command("ostree").args(["admin", "init-fs"]).arg(&sysroot));
+        let beside = sysroot.join("etc/ostree/remotes.d");
+        fs::write(beside.join("one.conf"), "[remote \"one\"]\nurl=http://one\n").expect("our own file");
+        fs::write(beside.join("two.conf"), "[remote \"two\"]\nurl=http://two\n").expect("our own file");
+        fs::write(beside.join("other.txt"), "[remote \"no\"]\nurl=http://no\n").expect("our own file");
+    }
+    for step in [
+        "add --sysroot=sys new http://new",
+        "add --sysroot=sys new http://again",
+        "add --sysroot=sys one http://again",
+        "add --sysroot=sys --if-not-exists one http://again",
+        "add --sysroot=sys --force one http://other b1",
+        "add --sysroot=sys no http://x",
+        "delete --sysroot=sys nothing",
+        "delete --sysroot=sys --if-exists nothing",
+        "delete --sysroot=sys two",
+        "add --repo=sys/ostree/repo two http://own",
+        "delete --sysroot=sys two",
+        "list --repo=sys/ostree/repo",
+        "add --sysroot=nowhere x http://x",
+    ] {
+        let step = format!("remote {step}");
+        let [stock, linked, own] =
+            programs.map(|(name, program)| ended(program, &directory.path().join(name), &step));
+        assert_eq!((&linked, &own), (&stock, &stock), "{step}");
+        let [stock, linked, own] =
+            programs.map(|(name, _)| configured(&directory.path().join(name).join("sys")));
+        assert_eq!(linked, stock, "after, as ostree: {step}");
+        assert_eq!(own, stock, "after, as ostler: {step}");
+    }
+    let said = message(
+        Path::new(OSTLER),
+        &directory.path().join("own"),
+        "remote add --sysroot=sys one http://again",
+    );
+    assert!(
+        said.contains("already exists: sys/etc/ostree/remotes.d/one.conf"),
+        "{said}"
+    );
+}
+
+#[test]
+fn new_remotes_go_beside_the_repository_where_it_says_so() {
+    let directory = TempDir::new().expect("a directory");
+    let sysroot = directory.path().join("sys");
+    let beside = sysroot.join("etc/ostree/remotes.d");
+    fs::create_dir_all(&beside).expect("our own directory");
+    fs::create_dir_all(sysroot.join("ostree")).expect("our own directory");
+    StockRepo::init(&sysroot.join("ostree/repo"), "bare");
+    let both = "[remote \"b\"]\nurl=u\n\n[remote \"c\"]\nurl=v\n";
+    fs::write(beside.join("both.conf"), both).expect("our own file");
+    let run = |arguments: &str| {
+        let outcome = ended(OSTLER, directory.path(), arguments);
+        assert_eq!(outcome.code, Some(0), "{arguments}");
+    };
+    run("--repo=sys/ostree/repo config set core.add-remotes-config-dir true");
+    let before = fs::read(sysroot.join("ostree/repo/config")).expect("a configuration");
+    run("remote add --sysroot=sys a http://a x");
+    let written = fs::read_to_string(beside.join("a.conf")).expect("the remote's own file");
+    assert_eq!(written.trim_end(), "[remote \"a\"]\nurl=http://a\nbranches=x;");
+    // Another remote of the same file stays; a file without remotes goes.
+    run("remote delete --sysroot=sys b");
+    let left = fs::read_to_string(beside.join("both.conf")).expect("the other remote");
+    assert_eq!(left.trim(), "[remote \"c\"]\nurl=v");
+    run("remote delete --sysroot=sys c");
+    assert!(!beside.join("both.conf").exists());
+    assert_eq!(
+        fs::read(sysroot.join("ostree/repo/config")).expect("a configuration"),
+        before
+    );
+    fs::write(beside.join("broken.conf"), "no key file").expect("our own file");
+    let refused = message(
+        Path::new(OSTLER),
+        directory.path(),
+        "remote delete --sysroot=sys a",
+    );
+    assert!(refused.contains("broken.conf"), "{refused}");
+}

@@ -5,6 +5,7 @@ use crate::exit;
 use crate::ui::printable;
 use anyhow::bail;
 use ostler_repo::{Existing, RemoteValue};
+use std::path::PathBuf;
 
 /// The kinds of keys that signatures are checked with.
 const KEY_TYPES: [&str; 3] = ["ed25519", "spki", "dummy"];
@@ -50,6 +51,9 @@ pub(super) struct Args {
     /// Collection that the refs of the remote belong to
     #[arg(long, value_name = "COLLECTION-ID")]
     collection_id: Option<String>,
+    /// Change the system whose root is here
+    #[arg(long, value_name = "PATH")]
+    sysroot: Option<PathBuf>,
     /// Name of the remote
     name: String,
     /// Where it is: a URL, or metalink=URL, or mirrorlist=URL; needless with --custom-backend
@@ -80,9 +84,15 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     } else {
         Existing::Keep
     };
-    let added = context.open()?.add_remote(&name, &settings, existing)?;
+    let repo = super::open(context, args.sysroot.as_deref())?;
+    let added = repo.add_remote(&name, &settings, existing)?;
     if !added && !args.if_not_exists {
-        bail!("Remote configuration for \"{name}\" already exists: (in config)");
+        let file = repo.remote_file(&name)?;
+        let place = file.map_or_else(|| "(in config)".to_owned(), |path| path.display().to_string());
+        bail!(
+            "Remote configuration for \"{name}\" already exists: {}",
+            printable(&place)
+        );
     }
     Ok(())
 }

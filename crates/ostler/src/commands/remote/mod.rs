@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 use ostler_format::RemoteName;
 use ostler_repo::Repo;
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// The arguments of `remote`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,9 @@ Examples:
         /// Do nothing if there is no such remote
         #[arg(long)]
         if_exists: bool,
+        /// Change the system whose root is here
+        #[arg(long, value_name = "PATH")]
+        sysroot: Option<PathBuf>,
         /// Name of the remote
         name: String,
     },
@@ -68,10 +72,19 @@ struct Entry<'a> {
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     match &args.operation {
         Operation::Add(args) => add::run(context, args),
-        Operation::Delete { if_exists, name } => delete(context, name, *if_exists),
+        Operation::Delete {
+            if_exists,
+            sysroot,
+            name,
+        } => delete(&open(context, sysroot.as_deref())?, name, *if_exists),
         Operation::List { show_urls } => list(context, *show_urls),
         Operation::ShowUrl { name } => show_url(context, name),
     }
+}
+
+/// Opens the repository to change: that of a system, if one is named.
+fn open(context: &Context, sysroot: Option<&Path>) -> anyhow::Result<Repo> {
+    sysroot.map_or_else(|| context.open(), |sysroot| context.open_sysroot(sysroot))
 }
 
 /// Reads the name of a remote to change.
@@ -83,8 +96,7 @@ fn not_found(name: &str) -> anyhow::Error {
     anyhow!("Remote \"{}\" not found", printable(name))
 }
 
-fn delete(context: &Context, name: &str, if_exists: bool) -> anyhow::Result<()> {
-    let repo = context.open()?;
+fn delete(repo: &Repo, name: &str, if_exists: bool) -> anyhow::Result<()> {
     if !repo.delete_remote(&named(name)?)? && !if_exists {
         return Err(not_found(name));
     }
