@@ -5,7 +5,7 @@
 //! goes meanwhile stays at the source until the next prune.
 
 use crate::error::{Result, TransferError};
-use crate::generation::Generation;
+use crate::generation::{Generation, Listing};
 use crate::refs;
 use crate::store::Store;
 use ostler_format::{Checksum, CollectionRef, ObjectName, ObjectType};
@@ -43,7 +43,7 @@ impl Counterpart {
     /// Any failure of the store.
     pub fn read(store: &dyn Store) -> Result<Self> {
         let mut past: BTreeMap<CollectionRef, BTreeSet<Checksum>> = BTreeMap::new();
-        for number in Generation::numbers(store)? {
+        for number in Listing::read(store)?.numbers {
             let record = Generation::read(store, number)?;
             for (name, commit) in record.iter().flat_map(|record| &record.refs) {
                 if let (Ok(name), Ok(commit)) = (name.parse(), Checksum::from_hex(commit)) {

@@ -46,6 +46,38 @@ pub enum TransferError {
         /// The target.
         target: String,
     },
+    /// There is no record of a generation.
+    #[error("{target} has no record of generation {number}")]
+    NoGeneration {
+        /// The target.
+        target: String,
+        /// The number that was asked for.
+        number: u64,
+    },
+    /// No generation before the present one had other refs.
+    #[error("{target} has no record of an earlier generation with other refs")]
+    NothingEarlier {
+        /// The target.
+        target: String,
+    },
+    /// Something that makes no records has changed refs since the last generation.
+    #[error("{target} was changed since its last generation, which is no publish: {}", list(.refs))]
+    ChangedSince {
+        /// The target.
+        target: String,
+        /// Refs that are not as the last generation left them.
+        refs: Vec<String>,
+    },
+    /// Objects of a generation are gone.
+    #[error("generation {number} of {target} cannot be brought back, objects of it are gone: {}", list(.missing))]
+    Swept {
+        /// The target.
+        target: String,
+        /// The generation.
+        number: u64,
+        /// Some of the objects.
+        missing: Vec<ObjectName>,
+    },
     /// There is not enough room at the target.
     #[error("{target} has room for {available} more bytes, {needed} are needed")]
     NoSpace {

@@ -9,14 +9,20 @@
 //! All are edits of the flip that they record. Nothing but history and speed is lost when they are deleted.
 
 use crate::error::{Result, TransferError};
+use crate::kept;
 use crate::store::{Edit, Expect, Store};
 use ostler_format::Checksum;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 const DIR: &str = "extensions/ostler/generations";
 /// The largest record that is read: some 100 bytes a ref.
 const RECORD_LIMIT: u64 = 128 << 20;
+
+/// So many records are kept, and those of pinned generations.
+const KEPT: usize = 100;
+/// So many more are there before the oldest are removed: that reads all the others.
+const SLACK: usize = 20;
 
 /// The record of one flip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +41,31 @@ pub struct Generation {
     pub added_objects: u64,
     /// Bytes of the source's files that the run added.
     pub added_bytes: u64,
+    /// The generation whose refs this one brought back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<u64>,
+}
+
+/// Which records there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// Generations with a record.
+    pub(crate) numbers: BTreeSet<u64>,
+    /// Those that are pinned, with a record or without.
+    pub(crate) pinned: BTreeSet<u64>,
+}
+
+impl Listing {
+    /// Lists them.
+    pub(crate) fn read(store: &dyn Store) -> Result<Self> {
+        let mut listing = Self::default();
+        for file in store.list(DIR)? {
+            let number = |suffix| file.name.strip_suffix(suffix)?.parse::<u64>().ok();
+            listing.numbers.extend(number(".json"));
+            listing.pinned.extend(number(".pin"));
+        }
+        Ok(listing)
+    }
 }
 
 impl Generation {
@@ -56,20 +87,6 @@ impl Generation {
     pub fn read(store: &dyn Store, number: u64) -> Result<Option<Self>> {
         let bytes = store.get(&record_path(number), RECORD_LIMIT)?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
-    }
-
-    /// Returns the numbers of the generations that there are records of, sorted.
-    ///
-    /// # Errors
-    /// Any failure of the store.
-    pub fn numbers(store: &dyn Store) -> Result<Vec<u64>> {
-        let files = store.list(DIR)?;
-        let numbers = files
-            .iter()
-            .filter_map(|file| file.name.strip_suffix(".json")?.parse().ok());
-        let mut numbers: Vec<u64> = numbers.collect();
-        numbers.sort_unstable();
-        Ok(numbers)
     }
 
     /// Returns the edits that add this record, and the list of what was added, to a flip.
@@ -101,12 +118,14 @@ impl Generation {
     }
 }
 
-/// Returns what the refs of pinned generations name. A generation is pinned by a file beside its record.
-pub(crate) fn pinned_refs(store: &dyn Store) -> Result<Vec<(String, Checksum)>> {
+/// Returns what the refs of pinned generations name, but for one that is not to count. A generation is pinned by a file
+/// beside its record.
+pub(crate) fn pinned_refs(store: &dyn Store, except: Option<u64>) -> Result<Vec<(String, Checksum)>> {
     let mut refs = Vec::new();
-    for entry in store.list(DIR)? {
-        let number = entry.name.strip_suffix(".pin").and_then(|name| name.parse().ok());
-        let Some(number) = number else { continue };
+    for number in Listing::read(store)?.pinned {
+        if except == Some(number) {
+            continue;
+        }
         let Some(bytes) = store.get(&record_path(number), RECORD_LIMIT)? else {
             continue;
         };
@@ -125,6 +144,47 @@ pub(crate) fn pinned_refs(store: &dyn Store) -> Result<Vec<(String, Checksum)>> 
 pub(crate) fn latest_number(store: &dyn Store) -> Result<Option<u64>> {
     let bytes = store.get(&format!("{DIR}/latest"), 64)?;
     Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok()))
+}
+
+/// Returns the edits that remove the records of old generations, with their lists and kept summaries, once there are
+/// more than enough of them. `new` is the record that the same flip adds.
+pub(crate) fn expired(store: &dyn Store, new: &Generation) -> Result<Vec<Edit>> {
+    let Listing { numbers, pinned } = Listing::read(store)?;
+    let unpinned: Vec<_> = numbers.difference(&pinned).copied().collect();
+    if unpinned.len() < KEPT + SLACK {
+        return Ok(Vec::new());
+    }
+    let excess = (unpinned.len() + 1).saturating_sub(KEPT);
+    let old: BTreeSet<_> = unpinned.into_iter().take(excess).collect();
+    let mut needed: HashSet<String> = new.summary.iter().cloned().collect();
+    let mut dropped = BTreeSet::new();
+    for number in numbers {
+        let summary = Generation::read(store, number)?.and_then(|record| record.summary);
+        if old.contains(&number) {
+            dropped.extend(summary);
+        } else {
+            needed.extend(summary);
+        }
+    }
+    let files = old
+        .iter()
+        .flat_map(|number| [record_path(*number), added_path(*number)]);
+    let summaries = dropped.iter().filter(|digest| !needed.contains(*digest));
+    let summaries = summaries.flat_map(|digest| kept::paths(digest));
+    Ok(files.chain(summaries).map(removal).collect())
+}
+
+fn removal(path: String) -> Edit {
+    Edit {
+        path,
+        expect: Expect::Any,
+        new: None,
+    }
+}
+
+/// Returns the path of the file that pins a generation.
+pub(crate) fn pin_path(number: u64) -> String {
+    format!("{DIR}/{number:08}.pin")
 }
 
 fn record_path(number: u64) -> String {

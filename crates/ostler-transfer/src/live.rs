@@ -49,13 +49,23 @@ impl Rules<'_> {
         store: &dyn Store,
         published: &BTreeMap<CollectionRef, Checksum>,
     ) -> Result<Vec<Root>> {
+        self.roots_without(store, published, None)
+    }
+
+    /// As [`roots`](Self::roots), as if a generation were not pinned.
+    pub(crate) fn roots_without(
+        &self,
+        store: &dyn Store,
+        published: &BTreeMap<CollectionRef, Checksum>,
+        unpinned: Option<u64>,
+    ) -> Result<Vec<Root>> {
         let mut roots: Vec<_> = published
             .iter()
             .map(|(name, tip)| self.root(name.name.as_str(), *tip))
             .collect();
         let tracked = refs::of_remotes(store)?;
         roots.extend(tracked.into_iter().map(|tip| Root { tip, keep: None }));
-        for (name, tip) in generation::pinned_refs(store)? {
+        for (name, tip) in generation::pinned_refs(store, unpinned)? {
             // Without a name of a ref, what is there stays.
             let name = name.parse::<CollectionRef>().ok();
             roots.push(name.map_or(Root { tip, keep: None }, |name| {

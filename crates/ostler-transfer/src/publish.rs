@@ -19,6 +19,7 @@ use crate::error::{Result, TransferError};
 use crate::execute::Execution;
 use crate::generation::{self, Generation};
 use crate::inventory::{Inventory, partial_path};
+use crate::kept;
 use crate::lists::Lists;
 use crate::pin::Pin;
 use crate::plan::{Plan, RefUpdate};
@@ -38,7 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// How often a run computes again before it gives up.
-const ATTEMPTS: u32 = 8;
+pub(crate) const ATTEMPTS: u32 = 8;
 
 /// How a run is carried out.
 #[derive(Clone, Copy)]
@@ -185,24 +186,7 @@ impl<'a> Run<'a> {
         if self.source.is_writable() {
             remove_stale(self.source)?;
         }
-        if !self.store.pending()? {
-            return Ok(());
-        }
-        let lease = self.store.lease()?;
-        match self.store.recover()? {
-            None => {}
-            Some(Recovery::Completed) => {
-                self.options
-                    .reporter
-                    .note("completed a publish that was cut short");
-            }
-            Some(Recovery::GivenUp) => {
-                (self.options.reporter)
-                    .note("a publish was cut short, and what it brought was removed since: it is dropped");
-            }
-        }
-        drop(lease);
-        Ok(())
+        complete(self.store, self.options.reporter)
     }
 
     fn plan(
@@ -340,12 +324,19 @@ impl<'a> Run<'a> {
         }));
         edits.extend(plan.retirement.edit.clone());
         edits.extend(ref_edits(&plan.refs));
-        let (summary_edits, digest) =
-            summary::edits(self.source, self.store, plan, &refs_after, self.options.now)?;
+        let (summary_edits, digest) = summary::edits(
+            Some(self.source),
+            self.store,
+            &plan.summary,
+            &refs_after,
+            self.options.now,
+        )?;
+        edits.splice(0..0, kept::edits(self.store, &summary_edits)?);
         edits.extend(summary_edits);
         let record = self.record(plan, &refs_after, digest)?;
         let added = added::list(plan, self.source.mode().is_archive());
         edits.splice(0..0, record.edits(added)?);
+        edits.extend(generation::expired(self.store, &record)?);
         match self.store.flip(&edits) {
             Err(TransferError::Repo(RepoError::Changed { path, .. })) => {
                 Ok(Ending::Again(Again::Moved(path.display().to_string())))
@@ -372,8 +363,26 @@ impl<'a> Run<'a> {
             summary: summary.map(|digest| digest.to_string()),
             added_objects: plan.objects.len() as u64,
             added_bytes: plan.bytes(),
+            rolled_back_to: None,
         })
     }
+}
+
+/// Completes a flip that was cut short, or gives it up.
+pub(crate) fn complete(store: &dyn Store, reporter: &dyn Reporter) -> Result<()> {
+    if !store.pending()? {
+        return Ok(());
+    }
+    let lease = store.lease()?;
+    match store.recover()? {
+        None => {}
+        Some(Recovery::Completed) => reporter.note("completed a publish that was cut short"),
+        Some(Recovery::GivenUp) => {
+            reporter.note("a publish was cut short, and what it brought was removed since: it is dropped");
+        }
+    }
+    drop(lease);
+    Ok(())
 }
 
 /// Makes hashed objects visible by links, or puts and settles them where links are refused.
@@ -402,7 +411,7 @@ fn moved(
 }
 
 /// Returns the edits for refs: removals that make room for another ref first, then updates, then other removals.
-fn ref_edits(updates: &[RefUpdate]) -> Vec<Edit> {
+pub(crate) fn ref_edits(updates: &[RefUpdate]) -> Vec<Edit> {
     let new_paths: BTreeSet<_> = updates
         .iter()
         .filter(|update| update.new.is_some())

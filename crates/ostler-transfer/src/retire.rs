@@ -6,10 +6,12 @@
 
 use crate::error::Result;
 use crate::history::History;
-use crate::live::{Chains, Live, Rules};
+use crate::live::{Chains, Live, Root, Rules};
 use crate::plan::RefUpdate;
 use crate::planner::Planner;
-use crate::store::{Edit, Expect};
+use crate::report::Reporter;
+use crate::retention::Retention;
+use crate::store::{Edit, Expect, Store};
 use crate::summaries;
 use ostler_format::{Checksum, CollectionRef};
 use ostler_repo::Retired;
@@ -159,48 +161,98 @@ impl Retiring<'_> {
 
     fn apply(&mut self, list: &mut Retired, retirement: &mut Retirement) -> Result<()> {
         let roots = self.rules.roots(self.planner.store, self.changes.refs_after)?;
-        let live = Live::of(&roots, &mut self.chains, list, self.rules.now)?;
         let dropped = (self.changes.refs.iter()).filter_map(|update| update.old);
-        let mut gone = BTreeSet::new();
-        for start in dropped.chain(live.beyond.iter().copied()) {
-            self.follow_dead(start, &live.commits, list, &mut gone)?;
-        }
-        let revived: Vec<_> = (list.commits().map(|(commit, _)| *commit))
-            .filter(|commit| live.commits.contains(commit))
-            .collect();
-        for commit in &gone {
-            list.retire_commit(*commit, self.rules.now);
-        }
-        for commit in &revived {
-            list.revive_commit(commit);
-        }
-        list.set_ends(live.ends(&mut self.chains, list)?);
-        retirement.retired = gone.into_iter().collect();
-        retirement.revived = revived;
+        (retirement.retired, retirement.revived) =
+            bring_up_to_date(list, &roots, dropped, &mut self.chains, self.rules.now)?;
         Ok(())
     }
+}
 
-    /// Collects the commits from `start` back to the first one that is live, or on the list, or not at the target.
-    fn follow_dead(
-        &mut self,
-        start: Checksum,
-        live: &HashSet<Checksum>,
-        list: &Retired,
-        gone: &mut BTreeSet<Checksum>,
-    ) -> Result<()> {
-        let mut next = Some(start);
-        while let Some(commit) = next {
-            if live.contains(&commit) || list.has_commit(&commit) {
-                return Ok(());
-            }
-            let Some(link) = self.chains.link(&commit)? else {
-                return Ok(());
-            };
-            if !gone.insert(commit) {
-                return Ok(());
-            }
-            next = link.parent;
-        }
-        Ok(())
+/// Retires what none of the roots leads to, of the histories of commits that were `dropped` and of what lies behind the
+/// end of what is kept, and takes off the list what they lead to again. Returns both.
+pub(crate) fn bring_up_to_date(
+    list: &mut Retired,
+    roots: &[Root],
+    dropped: impl Iterator<Item = Checksum>,
+    chains: &mut Chains<'_>,
+    now: u64,
+) -> Result<(Vec<Checksum>, Vec<Checksum>)> {
+    let live = Live::of(roots, chains, list, now)?;
+    let mut gone = BTreeSet::new();
+    for start in dropped.chain(live.beyond.iter().copied()) {
+        follow_dead(start, &live.commits, chains, list, &mut gone)?;
     }
+    let revived: Vec<_> = (list.commits().map(|(commit, _)| *commit))
+        .filter(|commit| live.commits.contains(commit))
+        .collect();
+    for commit in &gone {
+        list.retire_commit(*commit, now);
+    }
+    for commit in &revived {
+        list.revive_commit(commit);
+    }
+    list.set_ends(live.ends(chains, list)?);
+    Ok((gone.into_iter().collect(), revived))
+}
+
+/// Returns the rules by which what is there stays, as far as history was not cut.
+pub(crate) fn unlimited(now: u64) -> Rules<'static> {
+    static NOTHING: Retention = Retention {
+        rules: Vec::new(),
+        others: None,
+    };
+    Rules {
+        retention: &NOTHING,
+        selection: None,
+        now,
+    }
+}
+
+/// Returns the edit of a flip after which these roots are all that keeps commits; `None` if the list stays as it is.
+/// `dropped` are commits that were kept until then. `also` may change more of the list.
+pub(crate) fn edit(
+    store: &dyn Store,
+    roots: &[Root],
+    dropped: &[Checksum],
+    now: u64,
+    reporter: &dyn Reporter,
+    also: impl FnOnce(&mut Retired) -> Result<()>,
+) -> Result<Option<Edit>> {
+    let bytes = store.get(Retired::PATH, Retired::LIMIT)?;
+    let before = Retired::read(bytes.as_deref(), |error| reporter.note(&error.to_string()));
+    let mut list = before.clone();
+    let mut chains = Chains::new(store, None, HashSet::new());
+    bring_up_to_date(&mut list, roots, dropped.iter().copied(), &mut chains, now)?;
+    also(&mut list)?;
+    if list == before {
+        return Ok(None);
+    }
+    Ok(Some(Edit {
+        expect: bytes.map_or(Expect::Absent, |bytes| Expect::Bytes(Checksum::of(&bytes))),
+        ..list.edit()?
+    }))
+}
+
+/// Collects the commits from `start` back to the first one that is live, or on the list, or not at the target.
+fn follow_dead(
+    start: Checksum,
+    live: &HashSet<Checksum>,
+    chains: &mut Chains<'_>,
+    list: &Retired,
+    gone: &mut BTreeSet<Checksum>,
+) -> Result<()> {
+    let mut next = Some(start);
+    while let Some(commit) = next {
+        if live.contains(&commit) || list.has_commit(&commit) {
+            return Ok(());
+        }
+        let Some(link) = chains.link(&commit)? else {
+            return Ok(());
+        };
+        if !gone.insert(commit) {
+            return Ok(());
+        }
+        next = link.parent;
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@
 use crate::carry;
 use crate::error::{Result, TransferError};
 use crate::inventory::SUMMARY_LIMIT;
-use crate::plan::{Plan, SummaryPlan};
+use crate::plan::SummaryPlan;
 use crate::planner::Planner;
 use crate::policy::SummaryPolicy;
 use crate::store::{Edit, Expect, Store, object_path};
@@ -18,14 +18,14 @@ use ostler_format::gvariant::VarDict;
 use ostler_format::{
     Checksum, CollectionRef, CommitEntry, DeltaList, ObjectName, ObjectType, Summary, SummaryHeader,
 };
-use ostler_repo::{Config, Repo};
+use ostler_repo::{Config, Repo, RepoError};
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 
-const SUMMARY: &str = "summary";
-const SIGNATURE: &str = "summary.sig";
+pub(crate) const SUMMARY: &str = "summary";
+pub(crate) const SIGNATURE: &str = "summary.sig";
 /// Flatpak's index and its signature; the files that they name are carried beside the objects.
-const INDEX: [&str; 2] = [summaries::INDEX, "summary.idx.sig"];
+pub(crate) const INDEX: [&str; 2] = [summaries::INDEX, "summary.idx.sig"];
 
 /// The refs of a target, after the run.
 type Refs = BTreeMap<CollectionRef, Checksum>;
@@ -104,7 +104,7 @@ fn copy(
 }
 
 /// Returns whether a summary lists exactly these refs, for an archive repository. Bytes that cannot be read do not.
-fn describes(bytes: &[u8], refs: &Refs) -> bool {
+pub(crate) fn describes(bytes: &[u8], refs: &Refs) -> bool {
     let Ok(summary) = Summary::parse(bytes) else {
         return false;
     };
@@ -116,10 +116,11 @@ fn describes(bytes: &[u8], refs: &Refs) -> bool {
 }
 
 /// Returns the edits of the flip and the checksum of the summary that the target will have.
+/// Commits that the target has not got yet are read from the source.
 pub(crate) fn edits(
-    source: &Repo,
+    source: Option<&Repo>,
     store: &dyn Store,
-    plan: &Plan,
+    plan: &SummaryPlan,
     refs_after: &Refs,
     now: u64,
 ) -> Result<(Vec<Edit>, Option<Checksum>)> {
@@ -128,7 +129,7 @@ pub(crate) fn edits(
         expect: Expect::Any,
         new,
     };
-    let (index, summary, signature) = match &plan.summary {
+    let (index, summary, signature) = match plan {
         SummaryPlan::Keep => {
             let there = store.get(SUMMARY, SUMMARY_LIMIT)?;
             return Ok((Vec::new(), there.as_deref().map(Checksum::of)));
@@ -153,7 +154,7 @@ pub(crate) fn edits(
 }
 
 /// Makes a summary of the target with these refs; keys that OSTree does not know are kept.
-fn generate(source: &Repo, store: &dyn Store, refs: &Refs, now: u64) -> Result<Vec<u8>> {
+fn generate(source: Option<&Repo>, store: &dyn Store, refs: &Refs, now: u64) -> Result<Vec<u8>> {
     let old = store
         .get(SUMMARY, SUMMARY_LIMIT)?
         .and_then(|bytes| Summary::parse(&bytes).ok())
@@ -185,11 +186,13 @@ fn generate(source: &Repo, store: &dyn Store, refs: &Refs, now: u64) -> Result<V
 }
 
 /// Reads a commit where it is: at the target, or still only in the source.
-fn describe(source: &Repo, store: &dyn Store, commit: &Checksum) -> Result<CommitEntry> {
+fn describe(source: Option<&Repo>, store: &dyn Store, commit: &Checksum) -> Result<CommitEntry> {
     let name = ObjectName::new(*commit, ObjectType::Commit);
     let bytes = match store.get(&object_path(name), SUMMARY_LIMIT)? {
         Some(bytes) => bytes,
-        None => source.load_metadata(&name)?,
+        None => source
+            .ok_or_else(|| RepoError::not_found(format!("object {name}")))?
+            .load_metadata(&name)?,
     };
     CommitEntry::of_commit(&bytes).map_err(TransferError::format(name))
 }

@@ -50,6 +50,13 @@ fn of_transfer_error(error: &TransferError) -> Option<String> {
             "'refs' lists what the source has; '*' does not reach over a '/', '**' does"
         }
         TransferError::Contended { .. } => "others change the target all the time: run again",
+        TransferError::NoGeneration { .. } => "'history' lists the generations that there are records of",
+        TransferError::ChangedSince { .. } => {
+            "look at what changed with 'diff-generations'; to roll back all the same, add --force"
+        }
+        TransferError::Swept { .. } => {
+            "publish the commits again from where they are; a generation that 'history --pin' pins is never swept"
+        }
         TransferError::NoSpace { .. } => "make room at the target; what has arrived is used by the next run",
         _ => return None,
     };

@@ -10,9 +10,11 @@ mod counterpart;
 mod create_usb;
 mod demo;
 mod diff;
+mod diff_generations;
 mod export;
 mod find_remotes;
 mod fsck;
+mod history;
 mod init;
 mod lock;
 mod log;
@@ -25,6 +27,7 @@ mod refs;
 mod remote;
 mod reset;
 mod rev_parse;
+mod rollback;
 mod show;
 mod snapshot;
 mod summary;
@@ -67,6 +70,12 @@ pub(crate) enum Command {
     Reset(reset::Args),
     /// Bring commits to where clients pull them
     Publish(publish::Args),
+    /// List what was published to a target, and pin generations
+    History(history::Args),
+    /// Show which refs differ between two generations of a target
+    DiffGenerations(diff_generations::Args),
+    /// Bring refs and summary of an earlier generation of a target back
+    Rollback(rollback::Args),
     /// Read and change the configuration of a repository
     Config(config::Args),
     /// Run a program with the repository locked, or tell who holds the lock
@@ -112,6 +121,9 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Remote(args) => remote::run(context, &args),
         Command::Reset(args) => reset::run(context, &args),
         Command::Publish(args) => publish::run(context, &args),
+        Command::History(args) => history::run(context, &args),
+        Command::DiffGenerations(args) => diff_generations::run(context, &args),
+        Command::Rollback(args) => rollback::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Lock(args) => lock::run(context, &args),
         Command::Fsck(args) => fsck::run(context, &args),

@@ -28,6 +28,8 @@ mod reading;
 mod readme;
 mod refs_faults;
 mod remotes;
+mod rollback;
+mod rollback_faults;
 mod snapshot;
 mod usage;
 mod usb;

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::exit;
 use crate::interrupt::Interrupt;
 use anyhow::Context as _;
-use events::Events;
+pub(super) use events::Events;
 use ostler_format::RepoMode;
 use ostler_repo::Repo;
 use ostler_repo::fs::Dir;
