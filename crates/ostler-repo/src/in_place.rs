@@ -110,7 +110,7 @@ impl<'a> InPlace<'a> {
     }
 
     /// Links one object.
-    pub(crate) fn link(&self, name: &ObjectName, placed: &mut Placed) -> Result<()> {
+    fn link(&self, name: &ObjectName, placed: &mut Placed) -> Result<()> {
         let content = name.kind == ObjectType::File;
         let linked = if content && !self.links_content {
             None

@@ -1,12 +1,12 @@
 //! The arguments: options that every command takes, and how a wrong command line is reported.
 
-use crate::commands::{Command, LOCK_USAGE};
+use crate::commands::{self, Command, LOCK_USAGE};
 use crate::exit::Status;
 use crate::program::Program;
 use crate::stock_usage;
 use crate::word_order;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -47,7 +47,13 @@ Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted.
 
 /// Returns the definition of the command line under the name of `program`.
 pub(crate) fn definition(program: Program) -> clap::Command {
-    let definition = Cli::command().name(program.name()).bin_name(program.name());
+    shaped(
+        program,
+        Cli::command().name(program.name()).bin_name(program.name()),
+    )
+}
+
+fn shaped(program: Program, definition: clap::Command) -> clap::Command {
     match program {
         Program::Ostler => definition,
         Program::Ostree => as_stock(definition),
@@ -94,6 +100,9 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Cli, clap::Error> {
     let mut arguments = word_order::normalized(arguments);
+    if let Some(matches) = parse_known(program, &arguments) {
+        return Cli::from_arg_matches(&matches);
+    }
     let matches = loop {
         let matched = definition(program).try_get_matches_from(&arguments);
         match matched {
@@ -102,6 +111,20 @@ pub(crate) fn parse(
         }
     };
     Cli::from_arg_matches(&matches)
+}
+
+/// Reads arguments by the definition of the one command that is called. `None` where that cannot be done: the whole definition
+/// says why, or prints help.
+fn parse_known(program: Program, arguments: &[OsString]) -> Option<clap::ArgMatches> {
+    let name = word_order::command_of(arguments)?.to_str()?;
+    let command = commands::define(name)?;
+    let definition = Global::augment_args(clap::Command::new(program.name()))
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .args_override_self(true)
+        .subcommand_required(true)
+        .subcommand(command);
+    shaped(program, definition).try_get_matches_from(arguments).ok()
 }
 
 /// Takes an argument away that the command has no use for, and that is no option: stock ignores those. Returns whether
@@ -150,6 +173,26 @@ mod tests {
     fn the_definition_holds_together_under_both_names() {
         for program in [Program::Ostler, Program::Ostree] {
             definition(program).debug_assert();
+        }
+    }
+
+    #[test]
+    fn a_command_is_defined_alone_as_among_all() {
+        let whole = definition(Program::Ostler);
+        for command in whole.get_subcommands() {
+            let Some(defined) = commands::define(command.get_name()) else {
+                continue;
+            };
+            let ids = |command: &clap::Command| {
+                let ids = command.get_arguments().map(|argument| argument.get_id().clone());
+                ids.collect::<Vec<_>>()
+            };
+            assert_eq!(ids(&defined), ids(command), "{}", command.get_name());
+        }
+        for line in ["ostler --repo=R refs --list a", "ostler summary -v --repo=R"] {
+            let line: Vec<_> = line.split(' ').map(OsString::from).collect();
+            assert!(parse_known(Program::Ostler, &line).is_some());
+            assert!(parse_known(Program::Ostree, &line).is_some());
         }
     }
 

@@ -22,11 +22,12 @@ pub(super) fn copy(
     options: &PullLocalOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Placed> {
-    let all = (plan.leaves.len() + plan.trees.len() + plan.commits.len()) as u64;
+    let trees: usize = plan.trees.iter().map(Vec::len).sum();
+    let all = (plan.leaves.len() + trees + plan.commits.len()) as u64;
     let heals = plan.commits.iter().any(|commit| commit.damaged);
     let mut placed = if heals || options.untrusted || options.bareuseronly_files {
         Placed {
-            left: plan.leaves.iter().chain(&plan.trees).copied().collect(),
+            left: plan.children_first().collect(),
             ..Placed::default()
         }
     } else {
@@ -75,9 +76,8 @@ fn place(
     options: &PullLocalOptions,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Placed> {
-    let all = || plan.leaves.iter().chain(&plan.trees).copied().collect();
     let nothing = || Placed {
-        left: all(),
+        left: plan.children_first().collect(),
         ..Placed::default()
     };
     if plan.leaves.is_empty() && plan.trees.is_empty() {
@@ -87,11 +87,13 @@ fn place(
         return Ok(nothing());
     };
     let mut placed = links.link_all(&plan.leaves, options.threads, progress)?;
-    for tree in &plan.trees {
+    for layer in &plan.trees {
         if placed.left.is_empty() {
-            links.link(tree, &mut placed)?;
+            let layer = links.link_all(layer, options.threads, &mut |_| {})?;
+            placed.metadata += layer.metadata;
+            placed.left = layer.left;
         } else {
-            placed.left.push(*tree);
+            placed.left.extend(layer);
         }
     }
     Ok(placed)

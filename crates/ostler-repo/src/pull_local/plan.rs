@@ -8,11 +8,14 @@ use super::PullLocalOptions;
 use super::target::{PullTarget, Wanted, resolve};
 use crate::bindings::binding_problem;
 use crate::error::{RepoError, Result};
+use crate::parallel::spread;
 use crate::partial::Partial;
 use crate::refs::RefKey;
 use crate::repo::Repo;
+use crate::walk::layers::layers;
 use ostler_format::{Checksum, CollectionId, Commit, DirTree, ObjectName, ObjectType, RefName};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 
 /// A commit to be copied.
 pub(super) struct PlannedCommit {
@@ -27,8 +30,8 @@ pub(super) struct Plan {
     pub(super) commits: Vec<PlannedCommit>,
     /// Content and dirmetas that the commits need and the target may lack.
     pub(super) leaves: Vec<ObjectName>,
-    /// Dirtrees that the target may lack, each after those that it names.
-    pub(super) trees: Vec<ObjectName>,
+    /// Dirtrees that the target may lack, in layers: each names only those of layers before its own.
+    pub(super) trees: Vec<Vec<ObjectName>>,
     /// Commits whose detached metadata differs from the target's.
     pub(super) detached: Vec<Checksum>,
     pub(super) refs: BTreeMap<RefKey, Checksum>,
@@ -46,11 +49,17 @@ impl Plan {
         for wanted in &wanted {
             planner.add(wanted)?;
         }
+        planner.order_trees()?;
         planner.plan.refs = wanted
             .into_iter()
             .filter_map(|wanted| Some((wanted.key(options.remote.as_ref())?, wanted.commit)))
             .collect();
         Ok(planner.plan)
+    }
+
+    /// Returns all objects but commits, each after those that it names.
+    pub(super) fn children_first(&self) -> impl Iterator<Item = ObjectName> {
+        self.leaves.iter().chain(self.trees.iter().flatten()).copied()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -67,6 +76,18 @@ struct Planner<'a> {
     /// How many parents were followed from a commit; `None` is all.
     followed: HashMap<Checksum, Option<u64>>,
     seen: HashSet<ObjectName>,
+    /// Dirtrees that were read, in this order, and what each names.
+    read: Vec<Checksum>,
+    named: HashMap<Checksum, Vec<Checksum>>,
+}
+
+/// What a tree has that the one beside it lacks.
+struct Compared {
+    tree: Checksum,
+    content: Vec<Checksum>,
+    metas: Vec<Checksum>,
+    /// All trees in it, with those beside them.
+    below: Vec<(Checksum, Option<Checksum>)>,
 }
 
 impl<'a> Planner<'a> {
@@ -83,6 +104,8 @@ impl<'a> Planner<'a> {
             plan: Plan::default(),
             followed: HashMap::new(),
             seen: HashSet::new(),
+            read: Vec::new(),
+            named: HashMap::new(),
         })
     }
 
@@ -239,61 +262,80 @@ impl<'a> Planner<'a> {
             .map_or(Ok(false), |parent| parent.has_object(name))
     }
 
-    /// Notes all of a tree that a tree of the target's lacks. Without recursion: trees may be nested as deep as
-    /// somebody likes.
+    /// Notes all of a tree that a tree of the target's lacks. Level by level, since several threads may read a level.
     fn walk(&mut self, root: Checksum, base: Option<Checksum>) -> Result<()> {
-        let mut stack = vec![Step::Enter(root, base)];
-        while let Some(step) = stack.pop() {
-            match step {
-                Step::Leave(tree) => {
-                    if !self.is_inherited(&tree)? {
-                        self.plan.trees.push(tree);
-                    }
+        let mut level = vec![(root, base)];
+        while !level.is_empty() {
+            level.retain(|(tree, base)| {
+                *base != Some(*tree) && self.seen.insert(ObjectName::new(*tree, ObjectType::DirTree))
+            });
+            let compare = |compared: &mut Vec<Compared>, pair: &(Checksum, Option<Checksum>)| {
+                compared.push(self.compare(pair.0, pair.1)?);
+                Ok::<_, RepoError>(())
+            };
+            let never = AtomicBool::new(false);
+            let compared = spread(&level, self.options.threads, &never, Vec::new, compare, |_| {})?;
+            level.clear();
+            for found in compared.into_iter().flatten() {
+                for file in found.content {
+                    self.note(ObjectName::new(file, ObjectType::File))?;
                 }
-                Step::Enter(checksum, base) => {
-                    let name = ObjectName::new(checksum, ObjectType::DirTree);
-                    if base != Some(checksum) && self.seen.insert(name) {
-                        stack.push(Step::Leave(name));
-                        self.enter(&checksum, base, &mut stack)?;
-                    }
+                for meta in found.metas {
+                    self.note(ObjectName::new(meta, ObjectType::DirMeta))?;
                 }
+                self.read.push(found.tree);
+                self.named
+                    .insert(found.tree, found.below.iter().map(|(tree, _)| *tree).collect());
+                level.extend(found.below);
             }
         }
         Ok(())
     }
 
-    fn enter(&mut self, checksum: &Checksum, base: Option<Checksum>, stack: &mut Vec<Step>) -> Result<()> {
-        let tree = self.source.load_dirtree(checksum)?;
+    /// Reads a tree and the one beside it.
+    fn compare(&self, checksum: Checksum, base: Option<Checksum>) -> Result<Compared> {
+        let tree = self.source.load_dirtree(&checksum)?;
         let old = match base {
             // A hole in what should be complete: all of the new tree is copied then.
             Some(base) => found(self.repo.load_dirtree(&base))?.unwrap_or_default(),
             None => DirTree::default(),
         };
+        let mut compared = Compared {
+            tree: checksum,
+            content: Vec::new(),
+            metas: Vec::new(),
+            below: Vec::with_capacity(tree.dirs.len()),
+        };
         for file in &tree.files {
-            if old
-                .file(&file.name)
-                .is_none_or(|old| old.checksum != file.checksum)
-            {
-                self.note(ObjectName::new(file.checksum, ObjectType::File))?;
+            let old = old.file(&file.name);
+            if old.is_none_or(|old| old.checksum != file.checksum) {
+                compared.content.push(file.checksum);
             }
         }
         for dir in &tree.dirs {
             let old = old.dir(&dir.name);
             if old.is_none_or(|old| old.meta != dir.meta) {
-                self.note(ObjectName::new(dir.meta, ObjectType::DirMeta))?;
+                compared.metas.push(dir.meta);
             }
-            stack.push(Step::Enter(dir.tree, old.map(|old| old.tree)));
+            compared.below.push((dir.tree, old.map(|old| old.tree)));
+        }
+        Ok(compared)
+    }
+
+    /// Puts the trees that were read into the plan.
+    fn order_trees(&mut self) -> Result<()> {
+        for layer in layers(&self.read, &self.named) {
+            let mut trees = Vec::with_capacity(layer.len());
+            for tree in layer {
+                let name = ObjectName::new(tree, ObjectType::DirTree);
+                if !self.is_inherited(&name)? {
+                    trees.push(name);
+                }
+            }
+            self.plan.trees.push(trees);
         }
         Ok(())
     }
-}
-
-/// What is to be done with a tree.
-enum Step {
-    /// Look at it, beside the tree that the target has in its place.
-    Enter(Checksum, Option<Checksum>),
-    /// All below it is noted: note it.
-    Leave(ObjectName),
 }
 
 /// Returns whether following `before` parents reached as far as following `now` would.

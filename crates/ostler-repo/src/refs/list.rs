@@ -10,6 +10,7 @@ use crate::fs::{Dir, FileKind};
 use crate::parallel::{READERS, spread};
 use crate::repo::Repo;
 use ostler_format::{Checksum, CollectionId, CollectionRef, RefName, Refspec, RemoteName};
+use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
@@ -149,14 +150,49 @@ impl Repo {
         let Some(dir) = self.open_space(space)? else {
             return Ok(BTreeMap::new());
         };
-        let read = |refs: &mut Vec<_>, (name, _): &(RefName, FileKind)| {
-            let value = read_value(&dir, space, name)?;
-            refs.extend(value.map(|checksum| (name.clone(), checksum)));
+        let read = |reader: &mut Reader, (name, _): &(RefName, FileKind)| {
+            let value = match reader.read_usual(&dir, name) {
+                None => read_value(&dir, space, name)?,
+                usual => usual,
+            };
+            reader.refs.extend(value.map(|checksum| (name.clone(), checksum)));
             Ok::<_, RepoError>(())
         };
         let names = names_below(&dir, "")?;
-        let refs = spread(&names, READERS, &AtomicBool::new(false), Vec::new, read, |_| {})?;
-        Ok(refs.into_iter().flatten().collect())
+        let never = AtomicBool::new(false);
+        let readers = spread(&names, READERS, &never, Reader::default, read, |_| {})?;
+        Ok(readers.into_iter().flat_map(|reader| reader.refs).collect())
+    }
+}
+
+/// Reads refs, those of one directory after the other.
+#[derive(Default)]
+struct Reader {
+    /// The directory of the last ref, relative to that of all.
+    parent: Option<(String, Dir)>,
+    refs: Vec<(RefName, Checksum)>,
+}
+
+impl Reader {
+    /// Returns the commit of a ref whose file is as files of refs usually are: no alias, 64 digits and a newline. That takes
+    /// half the time of a look from the top. `None` says nothing about any other.
+    fn read_usual(&mut self, dir: &Dir, name: &RefName) -> Option<Checksum> {
+        const DIGITS: usize = 64;
+        let (parent, file) = name.as_str().rsplit_once('/').unwrap_or(("", name.as_str()));
+        if self.parent.as_ref().is_none_or(|(path, _)| path != parent) {
+            let opened = match parent {
+                "" => dir.clone(),
+                path => dir.open_dir(path).ok()?,
+            };
+            self.parent = Some((parent.to_owned(), opened));
+        }
+        let (_, holder) = self.parent.as_ref()?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let opened = rustix::fs::openat(holder, file, flags, Mode::empty()).ok()?;
+        let mut bytes = [0; DIGITS + 2];
+        let length = rustix::io::read(&opened, &mut bytes).ok()?;
+        let digits = bytes.get(..length)?.strip_suffix(b"\n")?;
+        Checksum::from_hex(std::str::from_utf8(digits).ok()?).ok()
     }
 }
 

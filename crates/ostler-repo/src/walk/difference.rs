@@ -3,6 +3,7 @@
 //! A dirtree that is held is held with all below it, so nothing below it is read: the cost is that of the difference.
 //! Trees are read level by level, several dirtrees at once.
 
+use super::layers::layers;
 use super::{MAX_DEPTH, load_tree, too_deep};
 use crate::error::{RepoError, Result};
 use crate::objects::prefixes::prefix_of;
@@ -182,9 +183,9 @@ impl<'r> ClosureDifference<'r> {
     }
 
     /// Returns what is new.
-    pub fn finish(mut self) -> NewObjects {
+    pub fn finish(self) -> NewObjects {
         let mut dirtrees = self.listed;
-        dirtrees.extend(child_first(&self.order, &mut self.entered));
+        dirtrees.extend(layers(&self.order, &self.entered).concat());
         NewObjects {
             content: sorted(self.content),
             dirmetas: sorted(self.dirmetas),
@@ -220,25 +221,6 @@ impl Held {
         };
         near.is_some_and(|near| near.binary_search(name).is_ok())
     }
-}
-
-/// Returns the dirtrees of `order`, each behind those that it names.
-fn child_first(order: &[Checksum], named: &mut HashMap<Checksum, Vec<Checksum>>) -> Vec<Checksum> {
-    let mut sorted = Vec::with_capacity(order.len());
-    let mut stack: Vec<(Checksum, Vec<Checksum>)> = Vec::new();
-    for root in order {
-        // Taking the list out of the map marks the dirtree as done.
-        stack.extend(named.remove_entry(root));
-        while let Some((tree, children)) = stack.last_mut() {
-            if let Some(child) = children.pop() {
-                stack.extend(named.remove_entry(&child));
-            } else {
-                sorted.push(*tree);
-                stack.pop();
-            }
-        }
-    }
-    sorted
 }
 
 fn sorted(mut checksums: Vec<Checksum>) -> Vec<Checksum> {

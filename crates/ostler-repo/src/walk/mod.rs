@@ -9,6 +9,7 @@
 
 mod closure;
 mod difference;
+pub(crate) mod layers;
 mod list;
 mod lookup;
 

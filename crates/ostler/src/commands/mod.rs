@@ -36,6 +36,7 @@ pub(crate) use demo::Occupied;
 pub(crate) use lock::USAGE as LOCK_USAGE;
 
 use crate::context::Context;
+use clap::Args as _;
 
 /// One variant a command.
 #[derive(Debug, clap::Subcommand)]
@@ -101,6 +102,39 @@ pub(crate) enum Command {
     /// Write the manual pages of all commands
     #[command(hide = true)]
     Man(man::Args),
+}
+
+/// Defines the arguments of a command.
+type Define = fn(clap::Command) -> clap::Command;
+
+/// What is called often, by name.
+const OFTEN: [(&str, Define); 19] = [
+    ("init", init::Args::augment_args),
+    ("commit", commit::Args::augment_args),
+    ("checkout", checkout::Args::augment_args),
+    ("diff", diff::Args::augment_args),
+    ("ls", ls::Args::augment_args),
+    ("cat", cat::Args::augment_args),
+    ("checksum", checksum::Args::augment_args),
+    ("show", show::Args::augment_args),
+    ("log", log::Args::augment_args),
+    ("rev-parse", rev_parse::Args::augment_args),
+    ("refs", refs::Args::augment_args),
+    ("remote", remote::Args::augment_args),
+    ("reset", reset::Args::augment_args),
+    ("publish", publish::Args::augment_args),
+    ("config", config::Args::augment_args),
+    ("lock", lock::Args::augment_args),
+    ("prune", prune::Args::augment_args),
+    ("pull-local", pull_local::Args::augment_args),
+    ("summary", summary::Args::augment_args),
+];
+
+/// Returns the definition of one command by its name: to define all takes longer than most commands. `None` for what is not
+/// called often.
+pub(crate) fn define(name: &str) -> Option<clap::Command> {
+    let (name, define) = OFTEN.iter().find(|(often, _)| *often == name)?;
+    Some(define(clap::Command::new(*name)))
 }
 
 /// Runs `command`.
