@@ -33,6 +33,7 @@ pub mod pull_local;
 pub mod refs;
 mod remote_files;
 mod remotes;
+mod removal;
 mod repo;
 mod retired;
 mod rev;

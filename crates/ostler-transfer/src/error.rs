@@ -107,6 +107,14 @@ pub enum TransferError {
         /// Some of the objects.
         missing: Vec<ObjectName>,
     },
+    /// A commit that is to stay is not whole, so that nobody can tell what it needs.
+    #[error("{target} lacks {object}, which a commit that stays needs: nothing is swept")]
+    Hole {
+        /// The target.
+        target: String,
+        /// What is missing.
+        object: ObjectName,
+    },
     /// The user interrupted the run.
     #[error("interrupted")]
     Interrupted,
@@ -163,8 +171,12 @@ impl Damage {
 
 /// Returns an error with its causes, without the name of the object that it repeats.
 fn reason(fault: &RepoError) -> String {
-    let mut text = format!("cannot be used: {fault}");
-    let mut cause = std::error::Error::source(fault);
+    format!("cannot be used: {}", with_causes(fault))
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
     while let Some(next) = cause {
         text = format!("{text}: {next}");
         cause = next.source();
@@ -199,6 +211,11 @@ impl TransferError {
     /// Returns whether some of the refs have moved, in spite of the error.
     pub fn is_partly_done(&self) -> bool {
         matches!(self, Self::Repo(error) if error.is_partly_done())
+    }
+
+    /// Returns the error with its causes, in one line.
+    pub(crate) fn chain(&self) -> String {
+        with_causes(self)
     }
 
     /// Returns a closure that wraps a [`FormatError`] with its subject.

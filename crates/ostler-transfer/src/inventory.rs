@@ -61,7 +61,7 @@ impl Inventory {
 }
 
 /// Returns the commits that a target marks as incomplete.
-fn partial_commits(store: &dyn Store) -> Result<BTreeSet<Checksum>> {
+pub(crate) fn partial_commits(store: &dyn Store) -> Result<BTreeSet<Checksum>> {
     let marks = store.list(MARKS)?;
     let commits = marks.iter().filter_map(|mark| mark.name.strip_suffix(MARK));
     Ok(commits.filter_map(|hex| Checksum::from_hex(hex).ok()).collect())

@@ -31,6 +31,7 @@ mod snapshot;
 mod store;
 mod summaries;
 mod summary;
+mod sweep;
 
 pub use counterpart::{Counterpart, DroppedRef};
 pub use error::{Damage, Refusal, Result, TransferError};
@@ -46,5 +47,6 @@ pub use retire::Retirement;
 pub use rollback::{RollbackOptions, RollbackOutcome, rollback};
 pub use snapshot::{Selection, Snapshot};
 pub use store::{
-    Body, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, Overwrite, Step, Store,
+    Body, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, Overwrite, Removed, Step, Store,
 };
+pub use sweep::{SweepOptions, Swept, is_due, sweep};

@@ -15,7 +15,7 @@ use ostler_repo::Retired;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Where a walk begins, and how far it goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Root {
     pub(crate) tip: Checksum,
     /// `None`: as far as there are commits, and up to where history was cut.

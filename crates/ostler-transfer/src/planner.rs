@@ -10,7 +10,7 @@ use crate::lists::Lists;
 use crate::live::Rules;
 use crate::plan::{Addition, Plan, RefUpdate};
 use crate::policy::Policy;
-use crate::retire::Changes;
+use crate::retire::{Changes, Pending};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::{carry, detached, refs, retire, summary};
@@ -62,25 +62,26 @@ impl Planner<'_> {
         let (objects, reused_objects) = self.additions(&commits, &refs, &history)?;
         let refs_after = refs::after(&self.inventory.refs, &self.inventory.aliases, &refs);
         let summary = summary::plan(self, &refs_after, !refs.is_empty())?;
-        let published = Published {
-            planner: self,
-            sent: commits.iter().copied().collect(),
-        };
-        let mut files = carry::deltas(self, &history, &published)?;
-        if let Some(index) = summary.new_index() {
-            files.extend(carry::indexed(self, index)?);
-        }
         let changes = Changes {
             history: &history,
             refs: &refs,
             refs_after: &refs_after,
             sent: &commits,
-            index: summary.new_index(),
-            files: &files,
         };
+        let retired = retire::commits(self, &changes)?;
+        let published = Published {
+            planner: self,
+            sent: commits.iter().copied().collect(),
+            retired: &retired,
+        };
+        let mut files = carry::deltas(self, &history, &published)?;
+        if let Some(index) = summary.new_index() {
+            files.extend(carry::indexed(self, index)?);
+        }
+        let detached = detached::updates(self, &history, &published)?;
         Ok(Plan {
-            retirement: retire::plan(self, &changes)?,
-            detached: detached::updates(self, &history, &published)?,
+            retirement: retired.with_files(self.store, summary.new_index(), &files, self.now)?,
+            detached,
             healed: self.healed(&history),
             files,
             summary,
@@ -291,23 +292,26 @@ impl Planner<'_> {
     }
 }
 
-/// The commits that the target has when the plan is carried out.
+/// The commits that the target has, and keeps, when the plan is carried out.
 pub(crate) struct Published<'a> {
     planner: &'a Planner<'a>,
     sent: HashSet<Checksum>,
+    retired: &'a Pending,
 }
 
 impl Published<'_> {
     /// Returns whether a commit is among them. Those of the source's history that the target does not keep are not.
     pub(crate) fn has(&self, commit: &Checksum) -> Result<bool> {
+        if self.sent.contains(commit) {
+            return Ok(true);
+        }
         let Planner { store, inventory, .. } = *self.planner;
-        Ok(self.sent.contains(commit) || store_has(store, inventory, commit)?)
+        if inventory.is_empty || self.retired.is_retired(commit) {
+            return Ok(false);
+        }
+        let name = ObjectName::new(*commit, ObjectType::Commit);
+        Ok(store.look(&name)?.is_some())
     }
-}
-
-fn store_has(store: &dyn Store, inventory: &Inventory, commit: &Checksum) -> Result<bool> {
-    let name = ObjectName::new(*commit, ObjectType::Commit);
-    Ok(!inventory.is_empty && store.look(&name)?.is_some())
 }
 
 /// Returns the objects of a difference and the holes, each once, each behind those that it refers to.

@@ -30,6 +30,7 @@ use crate::report::{Again, Reporter};
 use crate::snapshot::Snapshot;
 use crate::store::{Edit, Expect, Lease, Store};
 use crate::summary;
+use crate::sweep::{self, SweepOptions, Swept};
 use ostler_format::{Checksum, CollectionRef, ObjectName};
 use ostler_repo::pin::remove_stale;
 use ostler_repo::{LockGuard, LockKind, ObjectList, Recovery, Repo, RepoError};
@@ -56,6 +57,8 @@ pub struct PublishOptions<'a> {
     pub jobs: NonZero<usize>,
     /// Up to so many bytes that the target can link are put under the source's shared lock; more are pinned first.
     pub held_bytes: u64,
+    /// After so many seconds what the target does not need any more is removed, at the end of a run; `None`: never.
+    pub sweep: Option<u64>,
     /// The time of the run: seconds since the epoch, UTC.
     pub now: u64,
     /// Who publishes, for the generation record.
@@ -75,6 +78,8 @@ pub struct Outcome {
     pub generation: Option<u64>,
     /// How often the plan was computed.
     pub attempts: u32,
+    /// What was removed, if the grace of anything was over.
+    pub swept: Option<Swept>,
 }
 
 /// Publishes from a local repository to a store.
@@ -112,7 +117,36 @@ impl<'a> Run<'a> {
             // Running again would be refused again: there is nothing to go on with.
             self.store.forget()?;
         }
-        outcome
+        let mut outcome = outcome?;
+        if !self.options.dry_run {
+            outcome.swept = self.sweep();
+        }
+        Ok(outcome)
+    }
+
+    /// Removes what is over. What was published stays so: a failure is told, and the next run does the rest.
+    fn sweep(&self) -> Option<Swept> {
+        let options = SweepOptions {
+            retention: &self.options.policy.retention,
+            selection: Some(&self.options.policy.selection),
+            now: self.options.now,
+            grace: self.options.sweep?,
+            dry_run: false,
+            threads: self.options.jobs,
+            interrupted: self.options.interrupted,
+            reporter: self.options.reporter,
+        };
+        let swept = match sweep::is_due(self.store, options.now, options.grace) {
+            Ok(false) => return None,
+            Ok(true) => sweep::sweep(self.store, &options),
+            Err(error) => Err(error),
+        };
+        swept
+            .inspect_err(|error| {
+                let text = format!("what nobody needs any more was not removed: {}", error.chain());
+                self.options.reporter.note(&text);
+            })
+            .ok()
     }
 
     fn publish_or_fail(&self) -> Result<Outcome> {
@@ -150,6 +184,7 @@ impl<'a> Run<'a> {
                     plan,
                     generation: None,
                     attempts,
+                    swept: None,
                 });
             }
             self.options.reporter.planned(&plan);
@@ -165,6 +200,7 @@ impl<'a> Run<'a> {
                         plan,
                         generation: Some(number),
                         attempts,
+                        swept: None,
                     });
                 }
                 Ending::Again(reason) => {

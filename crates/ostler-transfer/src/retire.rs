@@ -7,7 +7,7 @@
 use crate::error::Result;
 use crate::history::History;
 use crate::live::{Chains, Live, Root, Rules};
-use crate::plan::RefUpdate;
+use crate::plan::{CarriedFile, RefUpdate};
 use crate::planner::Planner;
 use crate::report::Reporter;
 use crate::retention::Retention;
@@ -44,21 +44,31 @@ pub(crate) struct Changes<'a> {
     pub(crate) refs: &'a [RefUpdate],
     pub(crate) refs_after: &'a BTreeMap<CollectionRef, Checksum>,
     pub(crate) sent: &'a [Checksum],
-    /// Flipped into place: the index that says which digest-named summaries are needed.
-    pub(crate) index: Option<&'a [u8]>,
-    /// Paths of files that are put.
-    pub(crate) files: &'a [crate::plan::CarriedFile],
 }
 
-/// Computes what becomes of the list.
-pub(crate) fn plan(planner: &Planner<'_>, changes: &Changes<'_>) -> Result<Retirement> {
+/// The list as it will be, as far as that is known.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// The bytes that were read.
+    bytes: Option<Vec<u8>>,
+    before: Retired,
+    list: Retired,
+    retirement: Retirement,
+}
+
+/// Computes which commits are on the list.
+pub(crate) fn commits(planner: &Planner<'_>, changes: &Changes<'_>) -> Result<Pending> {
     let bytes = planner.store.get(Retired::PATH, Retired::LIMIT)?;
     let mut damage = None;
     let before = Retired::read(bytes.as_deref(), |error| damage = Some(error.to_string()));
-    let mut list = before.clone();
-    let mut retirement = Retirement {
-        damage,
-        ..Retirement::default()
+    let mut pending = Pending {
+        bytes,
+        list: before.clone(),
+        before,
+        retirement: Retirement {
+            damage,
+            ..Retirement::default()
+        },
     };
     let mut work = Retiring {
         planner,
@@ -70,24 +80,48 @@ pub(crate) fn plan(planner: &Planner<'_>, changes: &Changes<'_>) -> Result<Retir
             changes.sent.iter().copied().collect(),
         ),
     };
-    if !planner.inventory.is_empty && work.concerns_commits(&list)? {
-        work.apply(&mut list, &mut retirement)?;
+    if !planner.inventory.is_empty && work.concerns_commits(&pending.list)? {
+        work.apply(&mut pending.list, &mut pending.retirement)?;
     }
-    if let Some(index) = changes.index {
-        summaries::retire(planner.store, index, planner.now, &mut list)?;
+    Ok(pending)
+}
+
+impl Pending {
+    /// Returns whether a commit will be on the list.
+    pub(crate) fn is_retired(&self, commit: &Checksum) -> bool {
+        self.list.has_commit(commit)
     }
-    for file in changes.files {
-        let held = file.path.rsplit_once('/').map_or("", |(dir, _)| dir);
-        list.revive_file(&file.path);
-        list.revive_file(held);
+
+    /// Adds the files that a new `index` does not name, takes those off that are put, and returns what becomes of the list.
+    pub(crate) fn with_files(
+        self,
+        store: &dyn Store,
+        index: Option<&[u8]>,
+        put: &[CarriedFile],
+        now: u64,
+    ) -> Result<Retirement> {
+        let Self {
+            bytes,
+            before,
+            mut list,
+            mut retirement,
+        } = self;
+        if let Some(index) = index {
+            summaries::retire(store, index, now, &mut list)?;
+        }
+        for file in put {
+            let holder = file.path.rsplit_once('/').map_or("", |(holder, _)| holder);
+            list.revive_file(&file.path);
+            list.revive_file(holder);
+        }
+        if list != before {
+            retirement.edit = Some(Edit {
+                expect: bytes.map_or(Expect::Absent, |bytes| Expect::Bytes(Checksum::of(&bytes))),
+                ..list.edit()?
+            });
+        }
+        Ok(retirement)
     }
-    if list != before {
-        retirement.edit = Some(Edit {
-            expect: bytes.map_or(Expect::Absent, |bytes| Expect::Bytes(Checksum::of(&bytes))),
-            ..list.edit()?
-        });
-    }
-    Ok(retirement)
 }
 
 struct Retiring<'a> {

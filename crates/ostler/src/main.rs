@@ -20,6 +20,7 @@ mod key_value;
 mod mounts;
 mod program;
 mod sizes;
+mod spans;
 mod stock_usage;
 mod switch;
 mod tree_path;

@@ -222,7 +222,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`RepoError::Io`].
-    pub(crate) fn list_commits(&self, threads: usize) -> Result<Vec<Checksum>> {
+    pub fn list_commits(&self, threads: usize) -> Result<Vec<Checksum>> {
         let prefixes: Vec<u8> = (0..=u8::MAX).collect();
         let list = |commits: &mut Vec<Checksum>, prefix: &u8| {
             self.for_each_object_in(*prefix, false, |name| {

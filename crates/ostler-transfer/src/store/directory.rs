@@ -6,11 +6,12 @@
 //! exclusive repository lock: stock writers and prunes wait for the short time between the last look and the flip,
 //! and never for the transfer.
 
-use super::{Body, Edit, Entry, Item, Lease, Overwrite, Store};
+use super::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Store};
 use crate::error::{Damage, Result, TransferError};
 use crate::execute::lock;
-use ostler_format::ObjectName;
+use ostler_format::{Checksum, ObjectName};
 use ostler_repo::fs::{Dir, FileKind};
+use ostler_repo::parallel::READERS;
 use ostler_repo::{FlipLease, Incoming, Recovery, Repo, RepoError};
 use std::collections::HashSet;
 use std::io;
@@ -238,6 +239,30 @@ impl Store for DirStore {
         self.forget()?;
         Incoming::remove_abandoned(&self.repo)?;
         Ok(true)
+    }
+
+    fn list_commits(&self) -> Result<Vec<Checksum>> {
+        Ok(self.repo.list_commits(READERS)?)
+    }
+
+    fn remove(&self, items: &[Item]) -> Result<Removed> {
+        let mut objects = Vec::new();
+        let mut files = Vec::new();
+        for item in items {
+            match item {
+                Item::Object(name) => objects.push(*name),
+                Item::File(path) => files.push(path.as_str()),
+            }
+        }
+        let mut removed = Removed::default();
+        for tally in [
+            self.repo.remove_objects(&objects, READERS)?,
+            self.repo.remove_files(&files)?,
+        ] {
+            removed.count += tally.objects;
+            removed.bytes += tally.bytes;
+        }
+        Ok(removed)
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {

@@ -3,7 +3,7 @@
 //! Every change is a step that a hook may stop at, as a crash would; what was done until then stays. Nothing is
 //! staged: what is put is visible at once, as in a bucket.
 
-use super::{Body, Edit, Entry, Item, Lease, Overwrite, Store, object_path};
+use super::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Store, object_path};
 use crate::error::{Damage, Result};
 use crate::execute::lock;
 use ostler_format::{ObjectName, RepoMode};
@@ -23,6 +23,8 @@ pub enum Step {
     Edit(String),
     /// A flip is done: its intent is removed.
     Done,
+    /// What lies under this path is removed by a sweep.
+    Remove(String),
 }
 
 /// Called before each step; an error stops the run there.
@@ -191,6 +193,21 @@ impl Store for MemoryStore {
         }
         self.carry_out(&intent)?;
         Ok(Some(Recovery::Completed))
+    }
+
+    fn remove(&self, items: &[Item]) -> Result<Removed> {
+        let mut removed = Removed::default();
+        for path in items.iter().map(Item::path) {
+            if !lock(&self.files).contains_key(&path) {
+                continue;
+            }
+            self.step(&Step::Remove(path.clone()))?;
+            if let Some(bytes) = lock(&self.files).remove(&path) {
+                removed.count += 1;
+                removed.bytes += bytes.len() as u64;
+            }
+        }
+        Ok(removed)
     }
 
     fn lease(&self) -> Result<Box<dyn Lease + '_>> {

@@ -9,6 +9,8 @@
 //! 2. [`settle`](Store::settle): the objects are in place and durable, children before what names them.
 //! 3. [`flip`](Store::flip): refs and summary change; after a crash in between,
 //!    [`recover`](Store::recover) completes the change or shows that it never began.
+//!
+//! A sweep, by which what nobody needs goes away, calls [`remove`](Store::remove) step by step: what names others first.
 
 mod directory;
 mod memory;
@@ -17,7 +19,7 @@ pub use directory::DirStore;
 pub use memory::{Hook, MemoryStore, Step};
 
 use crate::error::Result;
-use ostler_format::ObjectName;
+use ostler_format::{Checksum, ObjectName, ObjectType};
 pub use ostler_repo::flip::{Edit, Expect};
 use ostler_repo::fs::Dir;
 use ostler_repo::{Recovery, Repo};
@@ -110,6 +112,15 @@ pub struct Entry {
     pub is_dir: bool,
     /// Where it leads, if it is a symbolic link.
     pub link: Option<String>,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// How many of the items were there.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// How one run keeps others out while it looks, settles and flips. Dropping it lets them in.
@@ -231,6 +242,29 @@ pub trait Store: Send + Sync {
     fn settle_links(&self, _source: &Repo, _objects: &[ObjectName]) -> Result<bool> {
         Ok(false)
     }
+
+    /// Returns the commits that are in place, in no order.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    fn list_commits(&self) -> Result<Vec<Checksum>> {
+        let mut commits = Vec::new();
+        for dir in self.list("objects")?.into_iter().filter(|dir| dir.is_dir) {
+            for entry in self.list(&format!("objects/{}", dir.name))? {
+                let name = ObjectName::from_loose(&dir.name, &entry.name);
+                let commit = name.filter(|name| name.kind == ObjectType::Commit);
+                commits.extend(commit.map(|name| name.checksum));
+            }
+        }
+        Ok(commits)
+    }
+
+    /// Removes objects and files, in no order; those that are not there are passed over. After a power cut nothing of this
+    /// is gone as long as anything of an earlier call is there. Called with the lease held.
+    ///
+    /// # Errors
+    /// Any failure of the store; some may be gone then.
+    fn remove(&self, items: &[Item]) -> Result<Removed>;
 
     /// Returns how many bytes may still be written, or `None` where the store does not know.
     ///

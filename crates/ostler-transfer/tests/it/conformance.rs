@@ -178,3 +178,55 @@ fn a_lease_keeps_a_second_one_out_until_it_is_dropped() {
         });
     });
 }
+
+#[test]
+fn commits_in_place_are_listed_and_nothing_else_is() {
+    each(|kind, store| {
+        assert!(store.list_commits().unwrap().is_empty(), "{kind}");
+        let commit = ostler_format::Commit {
+            metadata: ostler_format::gvariant::VarDict::new(),
+            parent: None,
+            related: Vec::new(),
+            subject: "first".into(),
+            body: String::new(),
+            timestamp: 1,
+            root_tree: Checksum::of(b"tree"),
+            root_meta: Checksum::of(b"meta"),
+        };
+        let bytes = commit.to_bytes();
+        let name = ObjectName::new(Checksum::of(&bytes), ObjectType::Commit);
+        put(store, name, &bytes, Overwrite::Never);
+        let (other, bytes) = object("");
+        put(store, other, &bytes, Overwrite::Never);
+        assert_eq!(store.list_commits().unwrap(), [name.checksum], "{kind}");
+    });
+}
+
+#[test]
+fn what_is_removed_is_gone_and_counted_and_what_was_not_there_is_passed_over() {
+    each(|kind, store| {
+        let (name, bytes) = object("");
+        let (kept, kept_bytes) = object("kept");
+        put(store, name, &bytes, Overwrite::Never);
+        put(store, kept, &kept_bytes, Overwrite::Never);
+        flip(store, &[edit("summaries/x", Expect::Absent, Some(b"123"))]).unwrap();
+        let items = [
+            Item::Object(name),
+            Item::File("summaries/x".into()),
+            Item::Object(object("absent").0),
+            Item::File("deltas/ab/cd/superblock".into()),
+        ];
+        let lease = store.lease().unwrap();
+        let removed = store.remove(&items).unwrap();
+        assert_eq!(
+            (removed.count, removed.bytes),
+            (2, bytes.len() as u64 + 3),
+            "{kind}"
+        );
+        assert_eq!(store.remove(&items).unwrap().count, 0, "{kind}");
+        drop(lease);
+        assert_eq!(store.look(&name).unwrap(), None, "{kind}");
+        assert!(store.look(&kept).unwrap().is_some(), "{kind}");
+        assert_eq!(store.get("summaries/x", 10).unwrap(), None, "{kind}");
+    });
+}

@@ -1,9 +1,11 @@
-//! A store that fails at its n-th operation, whatever that is, and leaves the operation undone.
+//! A store that fails at its n-th operation, whatever that is, and leaves the operation undone; or before whose lease
+//! somebody else comes.
 
-use ostler_format::ObjectName;
+use ostler_format::{Checksum, ObjectName};
 use ostler_repo::fs::Dir;
 use ostler_repo::{Recovery, Repo};
-use ostler_transfer::{Body, Edit, Entry, Item, Lease, Overwrite, Result, Store, TransferError};
+use ostler_transfer::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Result, Store, TransferError};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts the operations of a store and fails one of them.
@@ -11,6 +13,7 @@ pub(crate) struct FaultyStore<'a> {
     store: &'a dyn Store,
     fails_at: u64,
     done: AtomicU64,
+    before_lease: Mutex<Option<Box<dyn FnOnce() + Send + 'a>>>,
 }
 
 impl<'a> FaultyStore<'a> {
@@ -20,6 +23,15 @@ impl<'a> FaultyStore<'a> {
             store,
             fails_at,
             done: AtomicU64::new(0),
+            before_lease: Mutex::new(None),
+        }
+    }
+
+    /// Fails nothing, and does something right before the first lease is taken.
+    pub(crate) fn meddled(store: &'a dyn Store, before_lease: impl FnOnce() + Send + 'a) -> Self {
+        Self {
+            before_lease: Mutex::new(Some(Box::new(before_lease))),
+            ..Self::new(store, u64::MAX)
         }
     }
 
@@ -85,7 +97,19 @@ impl Store for FaultyStore<'_> {
     }
 
     fn lease(&self) -> Result<Box<dyn Lease + '_>> {
+        let meddle = self.before_lease.lock().unwrap().take();
+        if let Some(meddle) = meddle {
+            meddle();
+        }
         self.step()?.lease()
+    }
+
+    fn list_commits(&self) -> Result<Vec<Checksum>> {
+        self.step()?.list_commits()
+    }
+
+    fn remove(&self, items: &[Item]) -> Result<Removed> {
+        self.step()?.remove(items)
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {

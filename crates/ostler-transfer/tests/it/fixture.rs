@@ -7,7 +7,7 @@ use ostler_testkit::tree;
 use ostler_transfer::{
     Keep, MemoryStore, Outcome, Policy, PublishOptions, Reporter, Result, Retention, Silent, Store, publish,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -111,6 +111,7 @@ pub(crate) fn run_with<'a>(
         dry_run: false,
         jobs: NonZero::<usize>::MIN,
         held_bytes: 0,
+        sweep: None,
         now: NOW,
         who: "tester@example",
         interrupted: &NEVER,
@@ -137,6 +138,39 @@ pub(crate) fn retired(store: &MemoryStore) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// A source with versions of `os/a`, oldest first, each committed a day after the one before it.
+pub(crate) fn versions(count: u64) -> (Source, Vec<String>) {
+    let source = Source::new();
+    source.stock.run(&["refs", "--delete", "os/b"]);
+    source.stock.run(&["refs", "--delete", "os/a"]);
+    let commits = (0..count)
+        .map(|version| commit_version(&source, version))
+        .collect();
+    (source, commits)
+}
+
+/// A day, in seconds.
+pub(crate) const DAY: u64 = 24 * 3600;
+
+/// Commits another version to `os/a`.
+pub(crate) fn commit_version(source: &Source, version: u64) -> String {
+    tree::Tree::at(&source.tree()).file("version", version.to_string(), 0o644);
+    let time = format!("--timestamp=@{}", NOW + version * DAY);
+    source.stock.commit_with("os/a", &source.tree(), &[&time])
+}
+
+/// Returns the commits that a store has.
+pub(crate) fn commits_of(store: &MemoryStore) -> BTreeSet<String> {
+    let commit = |path: String| {
+        let name = path
+            .strip_prefix("objects/")?
+            .strip_suffix(".commit")?
+            .replace('/', "");
+        Some(name)
+    };
+    store.files().into_keys().filter_map(commit).collect()
+}
+
 /// Returns a policy that keeps so many commits of each ref.
 pub(crate) fn keep_last(last: u64) -> Policy {
     Policy {
@@ -153,6 +187,20 @@ pub(crate) fn keep_last(last: u64) -> Policy {
 
 /// Asserts that every ref of a store is complete (I1), by stock ostree's judgement.
 pub(crate) fn assert_closed(store: &MemoryStore) {
+    assert_refs_complete(written(store).path());
+}
+
+/// Asserts that every commit that is there is complete, by stock ostree's judgement.
+#[track_caller]
+pub(crate) fn assert_no_hole(store: &MemoryStore, context: &str) {
+    let dir = written(store);
+    let checked = StockRepo::open(dir.path()).attempt(&["fsck", "-q"]);
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{context}: {said}");
+}
+
+/// Writes a store to a directory.
+fn written(store: &MemoryStore) -> TempDir {
     let dir = TempDir::new().expect("a directory");
     for empty in ["refs/heads", "refs/remotes", "tmp", "state", "objects"] {
         std::fs::create_dir_all(dir.path().join(empty)).expect("a directory");
@@ -162,5 +210,5 @@ pub(crate) fn assert_closed(store: &MemoryStore) {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a directory");
         std::fs::write(path, bytes).expect("a file");
     }
-    assert_refs_complete(dir.path());
+    dir
 }

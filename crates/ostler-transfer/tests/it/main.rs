@@ -14,3 +14,7 @@ mod links;
 mod plans;
 #[cfg(test)]
 mod retire;
+#[cfg(test)]
+mod sweep;
+#[cfg(test)]
+mod sweep_faults;

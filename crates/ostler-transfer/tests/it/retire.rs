@@ -1,40 +1,13 @@
 //! What a publish retires and takes off the list, and how much history it sends.
 
-use crate::fixture::{NOW, Source, assert_closed, keep_last, refs_of, retired, run, run_at};
+use crate::fixture::{
+    DAY, NOW, Source, assert_closed, commit_version, commits_of, keep_last, refs_of, retired, run, run_at,
+    versions,
+};
 use ostler_format::Checksum;
 use ostler_repo::Retired;
 use ostler_transfer::{Keep, MemoryStore, Outcome, Policy, Retention, Rule, Selection, Store as _};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A source with versions of `os/a`, oldest first, each committed a day after the one before it.
-fn versions(count: u64) -> (Source, Vec<String>) {
-    let source = Source::new();
-    source.stock.run(&["refs", "--delete", "os/b"]);
-    source.stock.run(&["refs", "--delete", "os/a"]);
-    let commits = (0..count)
-        .map(|version| commit_version(&source, version))
-        .collect();
-    (source, commits)
-}
-
-const DAY: u64 = 24 * 3600;
-
-fn commit_version(source: &Source, version: u64) -> String {
-    ostler_testkit::tree::Tree::at(&source.tree()).file("version", version.to_string(), 0o644);
-    let time = format!("--timestamp=@{}", NOW + version * DAY);
-    source.stock.commit_with("os/a", &source.tree(), &[&time])
-}
-
-fn commits_of(store: &MemoryStore) -> BTreeSet<String> {
-    let commit = |path: String| {
-        let name = path
-            .strip_prefix("objects/")?
-            .strip_suffix(".commit")?
-            .replace('/', "");
-        Some(name)
-    };
-    store.files().into_keys().filter_map(commit).collect()
-}
 
 fn set(commits: &[String]) -> BTreeSet<String> {
     commits.iter().cloned().collect()

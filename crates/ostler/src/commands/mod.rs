@@ -31,6 +31,7 @@ mod rollback;
 mod show;
 mod snapshot;
 mod summary;
+mod sweep;
 
 pub(crate) use demo::Occupied;
 pub(crate) use lock::USAGE as LOCK_USAGE;
@@ -85,6 +86,8 @@ pub(crate) enum Command {
     Fsck(fsck::Args),
     /// Remove what nothing needs
     Prune(prune::Args),
+    /// Remove from a target what a publish left behind
+    Sweep(sweep::Args),
     /// Copy commits from another local repository
     PullLocal(pull_local::Args),
     /// Copy refs to a removable medium
@@ -162,6 +165,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Lock(args) => lock::run(context, &args),
         Command::Fsck(args) => fsck::run(context, &args),
         Command::Prune(args) => prune::run(context, &args),
+        Command::Sweep(args) => sweep::run(context, &args),
         Command::PullLocal(args) => pull_local::run(context, &args),
         Command::CreateUsb(args) => create_usb::run(context, &args),
         Command::FindRemotes(args) => find_remotes::run(context, &args),

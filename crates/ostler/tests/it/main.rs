@@ -31,6 +31,7 @@ mod remotes;
 mod rollback;
 mod rollback_faults;
 mod snapshot;
+mod sweep;
 mod usage;
 mod usb;
 mod words;

@@ -92,6 +92,7 @@ impl<'a> Publisher<'a> {
     pub(super) fn publish(&self, commit: &Checksum, parent: Option<Checksum>) -> anyhow::Result<Published> {
         let environment = self.context.environment();
         let options = PublishOptions {
+            sweep: None,
             policy: &Policy::default(),
             dry_run: false,
             jobs: thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),

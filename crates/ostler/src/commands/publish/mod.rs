@@ -7,6 +7,7 @@ mod retention;
 use crate::context::Context;
 use crate::exit;
 use crate::interrupt::Interrupt;
+use crate::spans::Span;
 use anyhow::Context as _;
 pub(super) use events::Events;
 use ostler_format::RepoMode;
@@ -30,8 +31,10 @@ Examples:
   ostler --repo=/srv/build publish /srv/public --verify
 
 Objects arrive first and are hashed; then all refs and the summary change at once. A run that is cut
-short leaves DEST as it was, and the next one goes on from there. Clients that are pulling meanwhile
-lose nothing: nothing is removed but the refs that --delete-refs names.")]
+short leaves DEST as it was, and the next one goes on from there.
+
+Clients that are pulling meanwhile lose nothing: a commit of DEST that no ref leads to any more, or that lies
+behind the history that is kept, is retired first, and only removed by a run after the time of grace.")]
 #[expect(clippy::struct_excessive_bools, reason = "one field an option")]
 pub(crate) struct Args {
     /// The directory to publish to: an archive repository, or an empty or absent one, which becomes one
@@ -48,6 +51,12 @@ pub(crate) struct Args {
     allow_empty: bool,
     #[command(flatten)]
     retention: RetentionArgs,
+    /// How long what DEST does not need any more stays: numbers with w, d, h, m or s, or 0
+    #[arg(long, value_name = "TIME", default_value = Span::GRACE)]
+    grace: Span,
+    /// Leave what DEST has not needed for that long to another run, or to 'sweep'
+    #[arg(long)]
+    no_sweep: bool,
     /// Accept updates that are not fast-forwards, or that go back in time
     #[arg(long)]
     force: bool,
@@ -122,6 +131,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             .or_else(|| std::thread::available_parallelism().ok())
             .unwrap_or(NonZero::<usize>::MIN),
         held_bytes: args.held_bytes,
+        sweep: (!args.no_sweep).then(|| args.grace.seconds()),
         now: context.environment().now(),
         who: &context.environment().who(),
         interrupted: interrupt.flag(),

@@ -1,5 +1,6 @@
 //! What `publish` did, or would do, in words or as JSON.
 
+use crate::commands::sweep;
 use crate::sizes::format_size;
 use crate::ui::Ui;
 use ostler_format::Checksum;
@@ -25,6 +26,7 @@ struct Record<'a> {
     summary: &'static str,
     retired_commits: Vec<String>,
     revived_commits: Vec<String>,
+    swept: Option<sweep::Record>,
     attempts: u32,
 }
 
@@ -36,7 +38,11 @@ pub(crate) fn outcome(ui: &Ui, destination: &Path, outcome: &Outcome, dry_run: b
     if dry_run {
         return plan(ui, destination, &outcome.plan);
     }
-    ui.line(done(destination, outcome))
+    ui.line(done(destination, outcome))?;
+    match &outcome.swept {
+        Some(swept) => ui.line(sweep::sentence(swept, false)),
+        None => Ok(()),
+    }
 }
 
 fn record<'a>(destination: &Path, outcome: &'a Outcome, dry_run: bool) -> Record<'a> {
@@ -64,6 +70,7 @@ fn record<'a>(destination: &Path, outcome: &'a Outcome, dry_run: bool) -> Record
         summary: summary_word(&plan.summary),
         retired_commits: names(&plan.retirement.retired),
         revived_commits: names(&plan.retirement.revived),
+        swept: outcome.swept.as_ref().map(sweep::Record::of),
         attempts: outcome.attempts,
     }
 }
@@ -88,8 +95,12 @@ fn done(destination: &Path, outcome: &Outcome) -> String {
     let Some(generation) = outcome.generation else {
         return format!("{} is up to date", destination.display());
     };
+    let retired = match plan.retirement.retired.len() {
+        0 => String::new(),
+        count => format!(", {} retired", counted(count, "commit")),
+    };
     format!(
-        "published {} to {}: {} added ({}), generation {generation}",
+        "published {} to {}: {} added ({}){retired}, generation {generation}",
         counted(plan.refs.len(), "ref"),
         destination.display(),
         counted(plan.objects.len(), "object"),

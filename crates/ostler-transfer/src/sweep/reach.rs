@@ -1,0 +1,183 @@
+//! Which objects can go: those that expired commits need, less those that anything else needs.
+//!
+//! Trees are read level by level by several threads, each once however many commits share it. Kept are a name for each
+//! candidate, sorted, with a mark beside it, and the checksums of the trees that were read.
+
+use super::due::Due;
+use crate::error::{Result, TransferError};
+use crate::store::{Store, object_path};
+use ostler_format::{Checksum, Commit, DirTreeView, ObjectName, ObjectType};
+use ostler_repo::parallel::spread;
+use std::collections::{BTreeSet, HashSet};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The largest commit or tree, in bytes.
+const LIMIT: u64 = 128 << 20;
+
+/// What can go.
+pub(super) struct Candidates {
+    names: Vec<ObjectName>,
+    /// Whether something that stays needs it, for each.
+    needed: Vec<AtomicBool>,
+    /// Trees of commits that stay.
+    followed: HashSet<Checksum>,
+    threads: usize,
+}
+
+impl Candidates {
+    /// Collects what commits that have expired need, and what a sweep that was cut short left. Holes are no matter here.
+    pub(super) fn of(store: &dyn Store, due: &Due, threads: NonZero<usize>) -> Result<Self> {
+        let threads = threads.get();
+        let mut names: Vec<ObjectName> = due.left.iter().flat_map(|left| &left.objects).copied().collect();
+        let mut level = Vec::new();
+        let mut seen = HashSet::new();
+        for commit in &due.expired {
+            names.push(ObjectName::new(*commit, ObjectType::Commit));
+            let commit = match read_commit(store, commit) {
+                // As for a damaged tree below.
+                Err(TransferError::Format { .. }) => None,
+                read => read?,
+            };
+            if let Some(commit) = commit {
+                names.push(ObjectName::new(commit.root_meta, ObjectType::DirMeta));
+                level.extend(seen.insert(commit.root_tree).then_some(commit.root_tree));
+            }
+        }
+        while !level.is_empty() {
+            names.extend(
+                level
+                    .iter()
+                    .map(|tree| ObjectName::new(*tree, ObjectType::DirTree)),
+            );
+            let read = |found: &mut Vec<ObjectName>, tree: &Checksum| {
+                // A tree that is damaged names nothing; what it named stays behind as garbage.
+                match read_tree(store, tree, |name| found.push(name)) {
+                    Err(TransferError::Format { .. }) => Ok(()),
+                    read => read.map(drop),
+                }
+            };
+            let found = spread(&level, threads, &AtomicBool::new(false), Vec::new, read, |_| {})?;
+            level.clear();
+            for name in found.into_iter().flatten() {
+                match name.kind {
+                    ObjectType::DirTree => level.extend(seen.insert(name.checksum).then_some(name.checksum)),
+                    _ => names.push(name),
+                }
+            }
+            names.sort_unstable();
+            names.dedup();
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(Self {
+            needed: names.iter().map(|_| AtomicBool::new(false)).collect(),
+            names,
+            followed: HashSet::new(),
+            threads,
+        })
+    }
+
+    /// Notes what commits need. Those that are marked as `partial` may have holes.
+    pub(super) fn keep(
+        &mut self,
+        store: &dyn Store,
+        commits: &[Checksum],
+        partial: &BTreeSet<Checksum>,
+    ) -> Result<()> {
+        for tolerant in [false, true] {
+            let chosen: Vec<_> = (commits.iter().copied())
+                .filter(|commit| partial.contains(commit) == tolerant)
+                .collect();
+            let level = self.enter(store, &chosen)?;
+            self.follow(store, level, tolerant)?;
+        }
+        Ok(())
+    }
+
+    /// Reads commits; returns their trees, as far as they were not followed before.
+    fn enter(&mut self, store: &dyn Store, commits: &[Checksum]) -> Result<Vec<Checksum>> {
+        let read = |roots: &mut Vec<Checksum>, checksum: &Checksum| {
+            self.mark(&ObjectName::new(*checksum, ObjectType::Commit));
+            // One that is gone was removed by somebody just now.
+            if let Some(commit) = read_commit(store, checksum)? {
+                self.mark(&ObjectName::new(commit.root_meta, ObjectType::DirMeta));
+                roots.push(commit.root_tree);
+            }
+            Ok::<_, TransferError>(())
+        };
+        let never = AtomicBool::new(false);
+        let roots = spread(commits, self.threads, &never, Vec::new, read, |_| {})?.concat();
+        Ok(self.unfollowed(roots))
+    }
+
+    fn follow(&mut self, store: &dyn Store, mut level: Vec<Checksum>, tolerant: bool) -> Result<()> {
+        while !level.is_empty() {
+            let read = |below: &mut Vec<Checksum>, tree: &Checksum| {
+                self.mark(&ObjectName::new(*tree, ObjectType::DirTree));
+                let found = read_tree(store, tree, |name| match name.kind {
+                    ObjectType::DirTree => below.push(name.checksum),
+                    _ => self.mark(&name),
+                })?;
+                if found || tolerant {
+                    return Ok(());
+                }
+                Err(TransferError::Hole {
+                    target: store.describe(),
+                    object: ObjectName::new(*tree, ObjectType::DirTree),
+                })
+            };
+            let never = AtomicBool::new(false);
+            let below = spread(&level, self.threads, &never, Vec::new, read, |_| {})?.concat();
+            level = self.unfollowed(below);
+        }
+        Ok(())
+    }
+
+    fn unfollowed(&mut self, trees: Vec<Checksum>) -> Vec<Checksum> {
+        trees
+            .into_iter()
+            .filter(|tree| self.followed.insert(*tree))
+            .collect()
+    }
+
+    fn mark(&self, name: &ObjectName) {
+        if let Ok(index) = self.names.binary_search(name)
+            && let Some(needed) = self.needed.get(index)
+        {
+            needed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns what nothing that stays needs.
+    pub(super) fn going(&self) -> Vec<ObjectName> {
+        let marked = self.names.iter().zip(&self.needed);
+        let unneeded = marked.filter(|(_, needed)| !needed.load(Ordering::Relaxed));
+        unneeded.map(|(name, _)| *name).collect()
+    }
+}
+
+fn read_commit(store: &dyn Store, checksum: &Checksum) -> Result<Option<Commit>> {
+    let name = ObjectName::new(*checksum, ObjectType::Commit);
+    let Some(bytes) = store.get(&object_path(name), LIMIT)? else {
+        return Ok(None);
+    };
+    Ok(Some(Commit::parse(&bytes).map_err(TransferError::format(name))?))
+}
+
+/// Tells what a tree names; returns whether there is one.
+fn read_tree(store: &dyn Store, tree: &Checksum, mut found: impl FnMut(ObjectName)) -> Result<bool> {
+    let name = ObjectName::new(*tree, ObjectType::DirTree);
+    let Some(bytes) = store.get(&object_path(name), LIMIT)? else {
+        return Ok(false);
+    };
+    let view = DirTreeView::parse(&bytes).map_err(TransferError::format(name))?;
+    for file in view.files() {
+        found(ObjectName::new(file.checksum, ObjectType::File));
+    }
+    for dir in view.dirs() {
+        found(ObjectName::new(dir.meta, ObjectType::DirMeta));
+        found(ObjectName::new(dir.tree, ObjectType::DirTree));
+    }
+    Ok(true)
+}

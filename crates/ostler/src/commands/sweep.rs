@@ -1,0 +1,134 @@
+//! `sweep`: removes from a target what nothing has needed for as long as the grace period.
+
+use crate::context::Context;
+use crate::exit;
+use crate::interrupt::Interrupt;
+use crate::sizes::format_size;
+use crate::spans::Span;
+use anyhow::Context as _;
+use ostler_transfer::{DirStore, Reporter, Retention, SweepOptions, Swept, TransferError, sweep};
+use serde::Serialize;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+/// The arguments of `sweep`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ostler sweep /srv/public
+  ostler sweep /srv/public --dry-run
+  ostler sweep /srv/public --grace=7d
+
+Commits that a publish leaves without a ref, or behind the history that is kept, are retired: noted with the time, and
+left where they are, for clients that are pulling them just now. When they have been retired for the time of grace,
+and nothing leads to them again, they are swept, with everything that they alone needed. 'publish' does that
+at its end; this is for a target that nobody publishes to any more, or with another time of grace.
+
+What nobody retired stays: 'prune' removes that.")]
+pub(crate) struct Args {
+    /// The directory that was published to
+    #[arg(value_name = "DEST")]
+    destination: PathBuf,
+    /// How long what was retired stays: numbers with w, d, h, m or s, or 0
+    #[arg(long, value_name = "TIME", default_value = Span::GRACE)]
+    grace: Span,
+    /// Remove nothing, only say what would be
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// How many threads look for what is needed [default: the number of processors]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+}
+
+/// The result as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Record {
+    commits: Vec<String>,
+    objects: u64,
+    files: Vec<String>,
+    freed_bytes: u64,
+    revived_commits: Vec<String>,
+    waiting: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+}
+
+impl Record {
+    /// Returns what was swept.
+    pub(crate) fn of(swept: &Swept) -> Self {
+        Self {
+            commits: swept.commits.iter().map(ToString::to_string).collect(),
+            objects: swept.objects,
+            files: swept.files.clone(),
+            freed_bytes: swept.bytes,
+            revived_commits: swept.revived.iter().map(ToString::to_string).collect(),
+            waiting: swept.waiting,
+            next: swept.next,
+        }
+    }
+}
+
+/// Passes on what is worth knowing.
+struct Notes<'a>(&'a Context);
+
+impl Reporter for Notes<'_> {
+    fn note(&self, text: &str) {
+        self.0.ui().note(text);
+    }
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let store = DirStore::new(context.open_at(&args.destination)?);
+    let interrupt = Interrupt::watch()?;
+    let threads = args
+        .jobs
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZero::<usize>::MIN);
+    let options = SweepOptions {
+        retention: &Retention::default(),
+        selection: None,
+        now: context.environment().now(),
+        grace: args.grace.seconds(),
+        dry_run: args.dry_run,
+        threads,
+        interrupted: interrupt.flag(),
+        reporter: &Notes(context),
+    };
+    let swept = match sweep(&store, &options) {
+        Err(TransferError::Interrupted) => return Err(exit::Interrupted.into()),
+        swept => swept.with_context(|| format!("cannot sweep {}", args.destination.display()))?,
+    };
+    if context.ui().json() {
+        return context.ui().object(&Record::of(&swept));
+    }
+    if args.dry_run {
+        for commit in &swept.commits {
+            context.ui().line(format_args!("would remove commit {commit}"))?;
+        }
+        for path in &swept.files {
+            context.ui().line(format_args!("would remove {path}"))?;
+        }
+    }
+    context.ui().line(sentence(&swept, args.dry_run))
+}
+
+/// Says what was swept.
+pub(crate) fn sentence(swept: &Swept, dry_run: bool) -> String {
+    let verb = if dry_run { "would sweep" } else { "swept" };
+    let commits = counted(swept.commits.len() as u64, "commit");
+    let mut text = if swept.objects == 0 && swept.files.is_empty() {
+        "nothing to sweep".to_owned()
+    } else {
+        let objects = counted(swept.objects, "object");
+        format!("{verb} {commits}: {objects} ({})", format_size(swept.bytes))
+    };
+    if swept.waiting > 0 {
+        text = format!("{text}; {} in the time of grace", swept.waiting);
+    }
+    text
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,115 @@
+//! Retention on publish and `sweep`, as users call them, and interrupted.
+
+mod faults;
+
+use crate::programs::{Ended, OSTLER, ended, ostler};
+use ostler_testkit::command::run;
+use ostler_testkit::stock::StockRepo;
+use ostler_testkit::tree::Tree;
+use std::path::Path;
+
+/// Runs ostler in a directory.
+#[track_caller]
+fn called(directory: &Path, arguments: &str) -> Ended {
+    ended(OSTLER, directory, arguments)
+}
+
+/// Runs ostler in a directory; it has to succeed.
+#[track_caller]
+fn done(directory: &Path, arguments: &str) -> String {
+    run(ostler(directory).args(arguments.split(' ')))
+}
+
+/// Makes a repository `source` with three versions of `main`, each with detached metadata and a delta to it; returns the
+/// commits, oldest first.
+fn make_source(directory: &Path) -> Vec<String> {
+    let source = StockRepo::init(&directory.join("source"), "archive");
+    ["one", "two", "three"]
+        .into_iter()
+        .map(|version| commit(&source, directory, version))
+        .collect()
+}
+
+fn commit(source: &StockRepo, directory: &Path, version: &str) -> String {
+    let path = directory.join(version);
+    Tree::at(&path)
+        .file("file", version, 0o644)
+        .file("same/file", "same", 0o644)
+        .file(&format!("{version}/below/file"), version, 0o644);
+    let commit = source.commit_with("main", &path, &["--add-detached-metadata-string=k=v"]);
+    source.run(&["static-delta", "generate", "--empty", "main"]);
+    commit
+}
+
+#[test]
+fn history_behind_the_depth_goes_after_the_grace_and_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    make_source(path);
+    done(path, "--repo=source publish target");
+    let printed = done(path, "--repo=source publish target --depth=0");
+    assert!(printed.contains("2 commits retired"), "{printed}");
+    let printed = done(path, "sweep target");
+    assert_eq!(printed, "nothing to sweep; 2 in the time of grace\n");
+    let printed = done(path, "sweep target --grace=0 --dry-run");
+    assert!(printed.contains("would sweep 2 commits"), "{printed}");
+    let target = StockRepo::open(&path.join("target"));
+    assert_eq!(target.run(&["log", "main"]).matches("\ncommit ").count(), 2);
+    let printed = done(path, "sweep target --grace=0 --json");
+    let record: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(record["commits"].as_array().unwrap().len(), 2);
+    target.run(&["fsck", "-q"]);
+    assert_eq!(done(path, "sweep target --grace=0"), "nothing to sweep\n");
+    let printed = done(path, "--repo=source publish target --depth=0");
+    assert!(printed.ends_with("is up to date\n"), "{printed}");
+}
+
+#[test]
+fn publish_without_grace_sweeps_at_once_unless_told_not_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    make_source(path);
+    done(path, "--repo=source publish target");
+    let printed = done(
+        path,
+        "--repo=source publish target --depth=1 --grace=0 --no-sweep",
+    );
+    assert!(!printed.contains("swept"), "{printed}");
+    let printed = done(path, "--repo=source publish target --depth=0 --grace=0");
+    assert!(printed.contains("swept 2 commits"), "{printed}");
+    let client = StockRepo::init(&path.join("client"), "bare-user");
+    let url = format!("file://{}", path.join("target").display());
+    client.run(&["remote", "add", "--no-gpg-verify", "origin", &url]);
+    client.run(&["pull", "--depth=-1", "origin", "main"]);
+    client.run(&["fsck", "-q"]);
+}
+
+#[test]
+fn new_target_gets_as_much_history_as_it_keeps() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    make_source(path);
+    for (options, commits) in [("--depth=1", 2), ("--keep-younger-than=@0", 3), ("--depth=-1", 3)] {
+        let target = path.join(options);
+        done(path, &format!("--repo=source publish ./{options} {options}"));
+        let log = StockRepo::open(&target).run(&["log", "main"]);
+        assert_eq!(
+            log.lines().filter(|line| line.starts_with("commit ")).count(),
+            commits,
+            "{options}"
+        );
+    }
+}
+
+#[test]
+fn time_that_cannot_be_read_is_bad_usage() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [
+        "sweep target --grace=7",
+        "publish target --grace=soon",
+        "publish target --depth=-2",
+    ] {
+        let ended = called(directory.path(), arguments);
+        assert_eq!(ended.code, Some(2), "{arguments}");
+    }
+}
