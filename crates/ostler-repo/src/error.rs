@@ -267,6 +267,13 @@ impl RepoError {
     }
 }
 
+impl RepoError {
+    /// Returns whether the error tells of something that is missing or damaged, and not of what kept us from looking.
+    pub fn is_damage(&self) -> bool {
+        self.is_not_found() || matches!(self, Self::Corrupt { .. } | Self::Format { .. })
+    }
+}
+
 /// An object that is missing.
 struct Missing<'a>(&'a ObjectName);
 

@@ -34,6 +34,7 @@ pub mod refs;
 mod remote_files;
 mod remotes;
 mod removal;
+pub mod repair;
 mod repo;
 mod retired;
 mod rev;
@@ -73,6 +74,7 @@ pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local, p
 pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
 pub use remote_files::RemotesDir;
 pub use remotes::{Existing, RemoteValue};
+pub use repair::{RepairOptions, RepairReport, repair};
 pub use repo::{OpenOptions, Repo};
 pub use retired::Retired;
 pub use settle::SettleStats;

@@ -13,6 +13,9 @@ use std::rc::Rc;
 /// The longest path that is reported: what a system call takes.
 const MAX_PATH: usize = 4096;
 
+/// In how many commits a place is looked for.
+const MAX_PLACES: usize = 16;
+
 /// The damaged objects below a tree, as sorted positions in the list of all. Trees share the list of their only
 /// damaged subtree, so that a chain of trees does not cost the square of its length.
 type Below = Rc<[usize]>;
@@ -39,7 +42,7 @@ impl Check<'_> {
         }
         let mut search = Search::new(self, &damaged);
         let mut needed: HashMap<ObjectName, BTreeSet<Checksum>> = HashMap::new();
-        let mut paths: HashMap<ObjectName, Option<String>> = HashMap::new();
+        let mut paths: HashMap<ObjectName, Vec<Option<String>>> = HashMap::new();
         let names: Vec<ObjectName> = damaged.keys().copied().collect();
         for (checksum, commit) in commits {
             for object in search
@@ -48,9 +51,9 @@ impl Check<'_> {
                 .filter_map(|index| names.get(*index))
             {
                 needed.entry(*object).or_default().insert(*checksum);
-                if !paths.contains_key(object) {
-                    let path = search.path_of(object, commit)?;
-                    paths.insert(*object, path);
+                let known = paths.entry(*object).or_default();
+                if known.len() < MAX_PLACES {
+                    known.push(search.path_of(object, commit)?);
                 }
             }
         }
@@ -59,12 +62,14 @@ impl Check<'_> {
             if damage == Damage::Missing || self.options.delete {
                 self.mark(&commits, report)?;
             }
-            let path = paths.remove(&object).flatten();
+            let paths = paths.remove(&object).unwrap_or_default();
             let finding = FsckFinding::Object {
                 object,
                 damage,
                 commits,
-                path,
+                refs: BTreeSet::new(),
+                path: paths.first().cloned().flatten(),
+                places: paths.into_iter().flatten().collect(),
             };
             let last = finding.ends(self.options);
             self.found(finding, report);

@@ -13,11 +13,13 @@
 //! deletes the commit that has such a parent.
 
 mod blame;
-mod check;
+pub(crate) mod check;
+pub(crate) mod gathered;
 mod reach;
 mod refs;
 mod repair;
 mod report;
+mod sizes;
 
 pub use report::{Damage, FsckFinding, FsckPhase, FsckReport, FsckReporter, Silent};
 
@@ -45,6 +47,9 @@ pub struct FsckOptions {
     pub verify_bindings: bool,
     /// Check that the refs to which commits are bound name them; implies `verify_bindings`.
     pub verify_back_refs: bool,
+    /// Do not hash content: look whether it is there, at its header, and at its size where that was recorded. All else is
+    /// checked as ever.
+    pub quick: bool,
     /// How many threads check objects.
     pub threads: usize,
 }
@@ -57,6 +62,7 @@ impl Default for FsckOptions {
             add_tombstones: false,
             verify_bindings: false,
             verify_back_refs: false,
+            quick: false,
             threads: 2,
         }
     }
@@ -76,6 +82,7 @@ pub fn fsck(repo: &Repo, options: &FsckOptions, reporter: &dyn FsckReporter) -> 
     let lock = repo.lock(LockKind::Shared)?;
     let mut report = FsckReport::default();
     let commits = check.run(&mut report)?;
+    check.name_refs(&commits, &mut report);
     drop(lock);
     if options.delete {
         check.delete_corrupt(&mut report)?;

@@ -7,6 +7,8 @@
 //! Unless all damage is asked for, the first object that is corrupt ends the reading; which one that is of several
 //! depends on the threads.
 
+use super::gathered::Gathered;
+use super::sizes::Sizes;
 use super::{Check, Damage, Damaged, FsckOptions, FsckReport, check};
 use crate::error::{RepoError, Result};
 use crate::parallel::spread;
@@ -14,9 +16,6 @@ use crate::repo::Repo;
 use ostler_format::{Checksum, Commit, ObjectName, ObjectType};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// How many checksums are gathered before duplicates are dropped for the first time.
-const FIRST_COMPACTION: usize = 1 << 16;
 
 /// What one thread read of a level of trees.
 #[derive(Default)]
@@ -49,6 +48,7 @@ impl Check<'_> {
         report.objects = before.saturating_add(others.len() as u64);
         self.reporter.progress(before, report.objects);
         let (repo, end) = (self.repo, self.end());
+        let sizes = self.options.quick.then(|| Sizes::recorded(repo, commits));
         let states = spread(
             &others,
             self.options.threads,
@@ -57,7 +57,12 @@ impl Check<'_> {
             |damaged, name| {
                 let damage = match name.kind {
                     ObjectType::DirMeta => check::dirmeta(repo, &name.checksum)?,
-                    _ => check::content(repo, &name.checksum)?,
+                    _ => match &sizes {
+                        Some(sizes) => {
+                            check::content_quickly(repo, &name.checksum, sizes.of(&name.checksum))?
+                        }
+                        None => check::content(repo, &name.checksum)?,
+                    },
                 };
                 if let Some(damage) = damage {
                     end.at(&damage);
@@ -149,31 +154,4 @@ fn read_tree(repo: &Repo, end: End<'_>, checksum: &Checksum, level: &mut Level) 
         }
     }
     Ok(())
-}
-
-/// Checksums with duplicates, which are dropped whenever the list has doubled.
-#[derive(Default)]
-struct Gathered {
-    list: Vec<Checksum>,
-    compact_at: usize,
-}
-
-impl Gathered {
-    fn extend(&mut self, checksums: impl IntoIterator<Item = Checksum>) {
-        self.list.extend(checksums);
-        if self.list.len() > self.compact_at {
-            self.compact();
-            self.compact_at = self.list.len().saturating_mul(2).max(FIRST_COMPACTION);
-        }
-    }
-
-    fn compact(&mut self) {
-        self.list.sort_unstable();
-        self.list.dedup();
-    }
-
-    fn finish(mut self) -> Vec<Checksum> {
-        self.compact();
-        self.list
-    }
 }

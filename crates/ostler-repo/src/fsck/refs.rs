@@ -5,6 +5,7 @@ use crate::bindings::{COLLECTION_BINDING, REF_BINDING, binding_problem};
 use crate::error::{RepoError, Result};
 use crate::partial::Partial;
 use crate::refs::RefScope;
+use crate::repair::marks::leading_refs;
 use ostler_format::{Checksum, CollectionId, CollectionRef, Commit, ObjectName, ObjectType, RefName};
 use std::collections::BTreeSet;
 
@@ -127,12 +128,42 @@ impl Check<'_> {
                     object,
                     damage,
                     commits,
+                    refs: BTreeSet::new(),
                     path: None,
+                    places: BTreeSet::new(),
                 },
                 report,
             );
         }
         Ok(missing)
+    }
+
+    /// Adds to each damaged object the refs whose histories need it.
+    pub(super) fn name_refs(&self, commits: &Commits, report: &mut FsckReport) {
+        let is_object = |finding: &FsckFinding| matches!(finding, FsckFinding::Object { .. });
+        if !report.findings.iter().any(is_object) {
+            return;
+        }
+        // Refs that cannot be read were found to be damaged before.
+        let refs = self.repo.list_all_refs().unwrap_or_default();
+        let refs: Vec<_> = refs.into_iter().collect();
+        let leading = leading_refs(commits, &refs);
+        for finding in &mut report.findings {
+            if let FsckFinding::Object {
+                object,
+                commits,
+                refs,
+                ..
+            } = finding
+            {
+                let needing = commits.iter().chain([&object.checksum]);
+                *refs = needing
+                    .filter_map(|commit| leading.get(commit))
+                    .flatten()
+                    .cloned()
+                    .collect();
+            }
+        }
     }
 
     /// Reads all commits of the repository, and notes which are partial.

@@ -43,13 +43,7 @@ impl Check<'_> {
     }
 
     fn is_corrupt(&self, object: &ObjectName) -> Result<bool> {
-        let checksum = &object.checksum;
-        let damage = match object.kind {
-            ObjectType::Commit => check::commit(self.repo, checksum)?.err(),
-            ObjectType::DirTree => check::dirtree(self.repo, checksum)?.err(),
-            ObjectType::DirMeta => check::dirmeta(self.repo, checksum)?,
-            _ => check::content(self.repo, checksum)?,
-        };
+        let damage = check::object(self.repo, object)?;
         Ok(damage.is_some_and(|damage| damage != Damage::Missing))
     }
 

@@ -74,8 +74,12 @@ pub enum FsckFinding {
         damage: Damage,
         /// The commits that need it; empty where a ref led to it.
         commits: BTreeSet<Checksum>,
+        /// The refs whose histories have one of those commits. Known when the check is over.
+        refs: BTreeSet<String>,
         /// Where it is in the first of those commits, if it has a path.
         path: Option<String>,
+        /// Where it is in those commits, as far as they differ: some of the places, if there are many.
+        places: BTreeSet<String>,
     },
     /// A commit is not bound to what names it, or a ref it is bound to does not name it.
     Binding {
@@ -108,6 +112,7 @@ impl fmt::Display for FsckFinding {
                 damage,
                 commits,
                 path,
+                ..
             } => {
                 write_object(f, object, damage, commits)?;
                 path.as_ref()

@@ -146,14 +146,9 @@ pub(super) fn fact_of(repo: &Repo, commit: &Checksum, facts: &mut Facts) -> Resu
 /// As [`fact_of`], where one that is damaged is as good as none.
 pub(super) fn readable_fact(repo: &Repo, commit: &Checksum, facts: &mut Facts) -> Result<Option<Fact>> {
     match fact_of(repo, commit, facts) {
-        Err(error) if is_damage(&error) => Ok(None),
+        Err(error) if error.is_damage() => Ok(None),
         fact => fact,
     }
-}
-
-/// Returns whether the error tells of something that is missing or damaged, and not of what kept us from looking.
-pub(super) fn is_damage(error: &RepoError) -> bool {
-    error.is_not_found() || matches!(error, RepoError::Corrupt { .. } | RepoError::Format { .. })
 }
 
 impl Fact {

@@ -4,7 +4,7 @@
 //! its own. So all shares together are what goes, each object counted once. Four bytes for each object, while it lasts.
 
 use super::inventory::{Inventory, Place};
-use super::roots::{self, Facts, is_damage, readable_fact};
+use super::roots::{self, Facts, readable_fact};
 use super::sweep::{Tally, size_of};
 use crate::error::{RepoError, Result};
 use crate::parallel::spread;
@@ -105,7 +105,7 @@ impl<'a> Shares<'a> {
                 continue;
             }
             let bytes = match self.repo.load_metadata(&name) {
-                Err(error) if is_damage(&error) => continue,
+                Err(error) if error.is_damage() => continue,
                 bytes => bytes?,
             };
             let Ok(view) = DirTreeView::parse(&bytes) else {

@@ -20,6 +20,7 @@ const ALL: FsckOptions = FsckOptions {
     add_tombstones: false,
     verify_bindings: false,
     verify_back_refs: false,
+    quick: false,
     threads: 2,
 };
 
@@ -240,7 +241,9 @@ fn a_finding_says_which_commits_need_the_object_and_where_it_is() {
         object,
         damage: Damage::Missing,
         commits: commits.clone(),
+        refs: BTreeSet::from(["main".to_owned()]),
         path: Some("/sub/b".to_owned()),
+        places: BTreeSet::from(["/sub/b".to_owned()]),
     };
     assert_eq!(*finding, expected);
     assert_eq!(report.partial_by_fsck, commits);

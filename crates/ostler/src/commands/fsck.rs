@@ -5,7 +5,7 @@ use crate::program::Program;
 use crate::ui::{Progress, Ui};
 use anyhow::bail;
 use ostler_format::{Checksum, ObjectName};
-use ostler_repo::fsck::{FsckFinding, FsckOptions, FsckPhase, FsckReport, FsckReporter, fsck};
+use ostler_repo::fsck::{Damage, FsckFinding, FsckOptions, FsckPhase, FsckReport, FsckReporter, fsck};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
@@ -19,6 +19,7 @@ use std::thread;
 Examples:
   ostler --repo=/srv/repo fsck
   ostler --repo=/srv/repo fsck --quiet --all
+  ostler --repo=/srv/repo fsck --quick
   ostler --repo=/srv/repo fsck --delete   # then fetch the damaged commits again")]
 pub(crate) struct Args {
     /// Write tombstones for the missing parents of commits
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// Delete damaged objects, so that they can be fetched again
     #[arg(long)]
     delete: bool,
+    /// Do not hash content: look whether it is there, at its header, and at its size where that was recorded
+    #[arg(long)]
+    quick: bool,
     /// Check that commits are bound to the refs that name them
     #[arg(long)]
     verify_bindings: bool,
@@ -49,6 +53,17 @@ struct Record {
     partial_commits: usize,
     damaged_commits: usize,
     findings: Vec<String>,
+    damage: Vec<DamageRecord>,
+}
+
+/// A damaged object as JSON.
+#[derive(Serialize)]
+struct DamageRecord {
+    object: String,
+    missing: bool,
+    commits: Vec<String>,
+    refs: Vec<String>,
+    paths: Vec<String>,
 }
 
 /// Runs it.
@@ -60,6 +75,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         add_tombstones: args.add_tombstones,
         verify_bindings: args.verify_bindings,
         verify_back_refs: args.verify_back_refs,
+        quick: args.quick,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
     let reporter = Reporter {
@@ -76,10 +92,53 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if let Some(error) = reporter.failed.take() {
         return Err(error);
     }
-    conclude(context.ui(), &options, &report)
+    let stock = context.program() == Program::Ostree;
+    conclude(context.ui(), stock, &options, &report)
 }
 
-fn conclude(ui: &Ui, options: &FsckOptions, report: &FsckReport) -> anyhow::Result<()> {
+fn damage_record(finding: &FsckFinding) -> Option<DamageRecord> {
+    let FsckFinding::Object {
+        object,
+        damage,
+        commits,
+        refs,
+        places,
+        ..
+    } = finding
+    else {
+        return None;
+    };
+    Some(DamageRecord {
+        object: object.to_string(),
+        missing: *damage == Damage::Missing,
+        commits: commits.iter().map(ToString::to_string).collect(),
+        refs: refs.iter().cloned().collect(),
+        paths: places.iter().cloned().collect(),
+    })
+}
+
+/// Tells of each damaged object which refs need it, and where.
+fn say_who_needs_it(ui: &Ui, report: &FsckReport) {
+    for record in report.findings.iter().filter_map(damage_record) {
+        let list = |names: &[String]| names.join(", ");
+        let place = match record.paths.as_slice() {
+            [] => String::new(),
+            paths => format!(" at {}", list(paths)),
+        };
+        if !record.refs.is_empty() {
+            ui.note(&format!(
+                "{} is needed by {}{place}",
+                record.object,
+                list(&record.refs)
+            ));
+        }
+    }
+    if !report.is_sound() {
+        ui.hint("'repair --from=REPO' takes what is missing or damaged from a repository that has it");
+    }
+}
+
+fn conclude(ui: &Ui, stock: bool, options: &FsckOptions, report: &FsckReport) -> anyhow::Result<()> {
     if ui.json() {
         ui.object(&Record {
             commits: report.commits,
@@ -87,7 +146,10 @@ fn conclude(ui: &Ui, options: &FsckOptions, report: &FsckReport) -> anyhow::Resu
             partial_commits: report.partial.len(),
             damaged_commits: report.partial_by_fsck.len(),
             findings: report.findings.iter().map(ToString::to_string).collect(),
+            damage: report.findings.iter().filter_map(damage_record).collect(),
         })?;
+    } else if !stock {
+        say_who_needs_it(ui, report);
     }
     if let Some(finding) = report.findings.last().filter(|finding| finding.ends(options)) {
         bail!("{finding}");
@@ -108,8 +170,13 @@ fn conclude(ui: &Ui, options: &FsckOptions, report: &FsckReport) -> anyhow::Resu
         );
     }
     let commits = report.commits;
+    let unread = if options.quick {
+        " Content was not read."
+    } else {
+        ""
+    };
     ui.heading(format_args!(
-        "object fsck of {commits} commits completed successfully - no errors found."
+        "object fsck of {commits} commits completed successfully - no errors found.{unread}"
     ))
 }
 

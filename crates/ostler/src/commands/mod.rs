@@ -25,6 +25,7 @@ mod publish;
 mod pull_local;
 mod refs;
 mod remote;
+mod repair;
 mod reset;
 mod rev_parse;
 mod rollback;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Lock(lock::Args),
     /// Check the repository for damage
     Fsck(fsck::Args),
+    /// Bring back what is missing or damaged, from repositories that have it
+    Repair(repair::Args),
     /// Remove what nothing needs
     Prune(prune::Args),
     /// Remove from a target what a publish left behind
@@ -164,6 +167,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Config(args) => config::run(context, &args),
         Command::Lock(args) => lock::run(context, &args),
         Command::Fsck(args) => fsck::run(context, &args),
+        Command::Repair(args) => repair::run(context, &args),
         Command::Prune(args) => prune::run(context, &args),
         Command::Sweep(args) => sweep::run(context, &args),
         Command::PullLocal(args) => pull_local::run(context, &args),

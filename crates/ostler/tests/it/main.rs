@@ -28,6 +28,7 @@ mod reading;
 mod readme;
 mod refs_faults;
 mod remotes;
+mod repair;
 mod rollback;
 mod rollback_faults;
 mod snapshot;

@@ -1,0 +1,184 @@
+//! `repair`: brings back what is missing or damaged, from repositories that have it.
+
+use crate::context::Context;
+use anyhow::{Context as _, bail};
+use ostler_format::ObjectName;
+use ostler_repo::fsck::Damage;
+use ostler_repo::{RepairOptions, RepairReport, Repo, repair};
+use serde::Serialize;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+/// The arguments of `repair`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Everything that refs and commits need is read. What is missing or damaged is taken from the first source that has it
+sound, hashed on the way, and replaced in one step. Marks that commits are not whole go when they are. What is missing on
+purpose, after a pull of a part, stays so, and a history ends where a parent is missing, as ever.
+
+Examples:
+  ostler --repo=/srv/repo repair --from=/mnt/backup/repo
+  ostler --repo=/srv/public repair --from=/srv/build1 --from=/srv/build2
+  ostler --repo=/srv/repo repair --from=/mnt/backup/repo --dry-run --quick")]
+pub(crate) struct Args {
+    /// A repository on this machine to take objects from (may be repeated: the first that has one sound is used)
+    #[arg(long, value_name = "REPO", required = true)]
+    from: Vec<PathBuf>,
+    /// Change nothing, only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not hash content: look whether it is there, and at its header
+    #[arg(long)]
+    quick: bool,
+}
+
+/// The result as JSON.
+#[derive(Serialize)]
+struct Record {
+    objects: u64,
+    dry_run: bool,
+    repaired: Vec<Repaired>,
+    lost: Vec<Lost>,
+    completed_commits: Vec<String>,
+    incomplete_commits: Vec<String>,
+    strays: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Repaired {
+    object: String,
+    damage: String,
+    from: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Lost {
+    object: String,
+    damage: String,
+    commits: Vec<String>,
+    refs: Vec<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let sources = args.from.iter().map(|path| source(context, path));
+    let sources: Vec<Repo> = sources.collect::<anyhow::Result<_>>()?;
+    let repo = context.open()?;
+    let options = RepairOptions {
+        dry_run: args.dry_run,
+        quick: args.quick,
+        threads: thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    let report = repair(&repo, &sources, &options)?;
+    print(context, args, &report)?;
+    match report.lost.len() {
+        0 => Ok(()),
+        1 => bail!("one object is still damaged: no source has it sound"),
+        lost => bail!("{lost} objects are still damaged: no source has them sound"),
+    }
+}
+
+/// Opens a source.
+fn source(context: &Context, path: &Path) -> anyhow::Result<Repo> {
+    if path.to_str().is_some_and(|text| text.contains("://")) {
+        bail!(
+            "cannot take objects from {}: only from repositories on this machine; pull into one first",
+            path.display()
+        );
+    }
+    context
+        .open_at(path)
+        .with_context(|| format!("source {}", path.display()))
+}
+
+fn print(context: &Context, args: &Args, report: &RepairReport) -> anyhow::Result<()> {
+    let ui = context.ui();
+    if ui.json() {
+        return ui.object(&record(args, report));
+    }
+    for (object, (damage, from)) in &report.mended {
+        let from = args.from.get(*from).map(|path| path.display().to_string());
+        let does = if args.dry_run { "Would repair" } else { "Repaired" };
+        ui.line(format_args!(
+            "{does} {object} ({}) from {}",
+            describe(object, damage),
+            from.unwrap_or_default()
+        ))?;
+    }
+    for (object, loss) in &report.lost {
+        let refs: Vec<&str> = loss.refs.iter().map(String::as_str).collect();
+        let needed = if refs.is_empty() {
+            String::new()
+        } else {
+            format!(", needed by {}", refs.join(", "))
+        };
+        ui.line(format_args!(
+            "Lost {object} ({}){needed}",
+            describe(object, &loss.damage)
+        ))?;
+        for commit in &loss.commits {
+            ui.line(format_args!("  in commit {commit}"))?;
+        }
+    }
+    for commit in &report.completed {
+        let is = if args.dry_run { "would be" } else { "is" };
+        ui.line(format_args!("Commit {commit} {is} whole again"))?;
+    }
+    for stray in &report.strays {
+        ui.line(format_args!(
+            "Removed tmp/{stray}, which a process that is gone had left"
+        ))?;
+    }
+    if !report.incomplete.is_empty() {
+        ui.line(format_args!(
+            "{} commits are not whole on purpose, and stay so",
+            report.incomplete.len()
+        ))?;
+    }
+    let lost = report.lost.len();
+    ui.line(format_args!(
+        "{} objects looked at, {} {}, {lost} lost",
+        report.objects,
+        report.mended.len(),
+        if args.dry_run {
+            "to be repaired"
+        } else {
+            "repaired"
+        },
+    ))
+}
+
+fn describe(object: &ObjectName, damage: &Damage) -> String {
+    match damage {
+        Damage::Missing => "missing".to_owned(),
+        Damage::Checksum { actual } => format!("its checksum is {actual}, not {}", object.checksum),
+        Damage::Malformed(detail) => detail.clone(),
+    }
+}
+
+fn record(args: &Args, report: &RepairReport) -> Record {
+    let commits = |commits: &std::collections::BTreeSet<ostler_format::Checksum>| {
+        commits.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let repaired = report.mended.iter().map(|(object, (damage, from))| Repaired {
+        object: object.to_string(),
+        damage: describe(object, damage),
+        from: args.from.get(*from).cloned().unwrap_or_default(),
+    });
+    let lost = report.lost.iter().map(|(object, loss)| Lost {
+        object: object.to_string(),
+        damage: describe(object, &loss.damage),
+        commits: commits(&loss.commits),
+        refs: loss.refs.iter().cloned().collect(),
+    });
+    Record {
+        objects: report.objects,
+        dry_run: args.dry_run,
+        repaired: repaired.collect(),
+        lost: lost.collect(),
+        completed_commits: commits(&report.completed),
+        incomplete_commits: commits(&report.incomplete),
+        strays: report.strays.clone(),
+    }
+}

@@ -1,0 +1,379 @@
+//! `repair`: what is missing or damaged comes back from repositories that have it.
+
+use crate::programs::{OSTLER, ostler};
+use crate::prune::files;
+use ostler_testkit::command::{attempt, command, describe, run};
+use ostler_testkit::stock::StockRepo;
+use ostler_testkit::strace::{Kind, changing_calls, run_with_fault};
+use ostler_testkit::tree::Tree;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// A repository `repo` with two commits on `main`, and a copy `backup` of it.
+struct Scene {
+    directory: TempDir,
+    repo: StockRepo,
+}
+
+fn scene(mode: &str) -> Scene {
+    let directory = tempfile::tempdir().unwrap();
+    let repo = StockRepo::init(&directory.path().join("repo"), mode);
+    for version in ["one", "two"] {
+        let path = directory.path().join(version);
+        Tree::at(&path)
+            .file("file", format!("content of {version}"), 0o644)
+            .file("same/file", "the same in both", 0o644)
+            .file(
+                &format!("{version}/below/file"),
+                format!("below {version}"),
+                0o644,
+            )
+            .symlink("link", "file");
+        repo.commit_with("main", &path, &["--add-detached-metadata-string=k=v"]);
+    }
+    // Histories end where a parent is missing, which is no damage: what is to come back has a ref.
+    repo.run(&["refs", "--create=old", "main^"]);
+    let scene = Scene { directory, repo };
+    scene.copy("repo", "backup");
+    scene
+}
+
+impl Scene {
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let _printed = run(command("cp").arg("-a").arg(self.path(from)).arg(self.path(to)));
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut repair = ostler(self.directory.path());
+        repair.args(["--repo=repo", "repair"]).args(arguments);
+        repair
+    }
+
+    #[track_caller]
+    fn repaired(&self, arguments: &[&str]) -> String {
+        run(&mut self.command(arguments))
+    }
+
+    fn attempted(&self, arguments: &[&str]) -> Output {
+        attempt(&mut self.command(arguments))
+    }
+
+    fn objects(&self, repo: &str) -> Vec<(PathBuf, Vec<u8>)> {
+        let objects = self.path(repo).join("objects");
+        let all = files(&objects).into_iter();
+        all.map(|path| {
+            let full = objects.join(&path);
+            let bytes = fs::read(&full).unwrap_or_else(|_| {
+                let target = fs::read_link(&full).unwrap();
+                target.into_os_string().into_encoded_bytes()
+            });
+            (path, bytes)
+        })
+        .collect()
+    }
+
+    #[track_caller]
+    fn is_whole(&self) {
+        assert_eq!(self.objects("repo"), self.objects("backup"));
+        self.repo.fsck();
+        let marks = fs::read_dir(self.path("repo/state")).unwrap().count();
+        assert_eq!(marks, 0);
+    }
+}
+
+fn truncate(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_len(bytes.len() as u64 / 2).unwrap();
+}
+
+fn flip(path: &Path) {
+    use std::os::unix::fs::FileExt as _;
+    let bytes = fs::read(path).unwrap();
+    let at = bytes.len() - 1 - bytes.len() / 8;
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(&[bytes[at] ^ 0x10], at as u64).unwrap();
+}
+
+fn delete(path: &Path) {
+    fs::remove_file(path).unwrap();
+}
+
+/// What is done to the file of an object.
+type Harm = fn(&Path);
+
+#[test]
+fn every_kind_of_damage_to_every_object_is_repaired() {
+    let harms: [(&str, Harm); 3] = [("delete", delete), ("truncate", truncate), ("flip", flip)];
+    for mode in ["archive", "bare-user"] {
+        let scene = scene(mode);
+        // Damaged sources are passed over.
+        scene.copy("backup", "rotten");
+        let rotten = scene.path("rotten/objects");
+        for path in files(&rotten) {
+            if !rotten.join(&path).is_symlink() {
+                truncate(&rotten.join(path));
+            }
+        }
+        let all = scene.objects("repo");
+        for (path, _) in &all {
+            let kind = path.extension().unwrap().to_str().unwrap();
+            let full = scene.path("repo/objects").join(path);
+            for (name, harm) in harms {
+                // Detached metadata has no checksum: nobody can tell that it is damaged, or should be there.
+                if kind == "commitmeta" || (full.is_symlink() && name != "delete") {
+                    continue;
+                }
+                harm(&full);
+                let said = scene.repaired(&["--from=rotten", "--from=backup"]);
+                assert!(
+                    said.contains("1 repaired, 0 lost"),
+                    "{mode} {name} {kind}: {said}"
+                );
+                assert!(
+                    said.contains(&format!(".{}", kind.trim_end_matches('z'))),
+                    "{said}"
+                );
+            }
+        }
+        scene.is_whole();
+    }
+}
+
+#[test]
+fn all_that_is_missing_comes_back_with_the_refs_commit() {
+    let scene = scene("archive");
+    for entry in fs::read_dir(scene.path("repo/objects")).unwrap() {
+        fs::remove_dir_all(entry.unwrap().path()).unwrap();
+    }
+    let tip = scene.repo.rev_parse("main");
+    let said = scene.repaired(&["--from=backup", "--json"]);
+    let record: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(record["lost"].as_array().unwrap().len(), 0);
+    scene.repo.run(&["ls", "-R", "main"]);
+    scene.repo.run(&["show", "--print-detached-metadata-key=k", &tip]);
+    // Its history ends where it is not there, as ever.
+    scene.repo.fsck();
+}
+
+#[test]
+fn marks_of_a_check_go_when_the_commit_is_whole_again() {
+    let scene = scene("archive");
+    let lost = scene
+        .objects("repo")
+        .into_iter()
+        .filter(|(path, _)| path.extension().is_some_and(|kind| kind == "filez"));
+    let lost: Vec<PathBuf> = lost.map(|(path, _)| path).collect();
+    for path in &lost {
+        delete(&scene.path("repo/objects").join(path));
+    }
+    let _said = scene.repo.fail(&["fsck", "-a"]);
+    assert_eq!(fs::read_dir(scene.path("repo/state")).unwrap().count(), 2);
+
+    let before = files(scene.repo.path());
+    let said = scene.repaired(&["--from=backup", "--dry-run"]);
+    assert!(
+        said.contains("Would repair") && said.contains("would be whole again"),
+        "{said}"
+    );
+    assert_eq!(files(scene.repo.path()), before);
+
+    let said = scene.repaired(&["--from=backup"]);
+    assert_eq!(said.matches("is whole again").count(), 2, "{said}");
+    scene.is_whole();
+    assert!(scene.repaired(&["--from=backup"]).contains("0 repaired, 0 lost"));
+}
+
+#[test]
+fn what_no_source_has_is_named_with_what_needs_it_and_comes_back_later() {
+    let scene = scene("archive");
+    let listed = scene.repo.run(&["ls", "-C", "main", "/file"]);
+    let content = listed.split_whitespace().find(|word| word.len() == 64).unwrap();
+    let (first, rest) = content.split_at(2);
+    let path = format!("objects/{first}/{rest}.filez");
+    delete(&scene.repo.path().join(&path));
+    scene.copy("repo", "same");
+    let ended = scene.attempted(&["--from=same"]);
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(!ended.status.success());
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("one object is still damaged"));
+    let tip = scene.repo.rev_parse("main");
+    assert!(
+        said.contains(&format!("Lost {content}.file (missing), needed by main")),
+        "{said}"
+    );
+    assert!(said.contains(&format!("in commit {tip}")), "{said}");
+    let mark = scene.path("repo/state").join(format!("{tip}.commitpartial"));
+    assert!(mark.exists());
+
+    scene.repaired(&["--from=backup"]);
+    scene.is_whole();
+}
+
+#[test]
+fn what_is_missing_on_purpose_stays_so() {
+    let scene = scene("archive");
+    let child = StockRepo::init(&scene.path("part"), "archive");
+    child.run(&[
+        "pull-local",
+        "--commit-metadata-only",
+        scene.repo.path().to_str().unwrap(),
+        "main",
+    ]);
+    let before = files(child.path());
+    let mut repair = ostler(scene.directory.path());
+    let said = run(repair.args(["--repo=part", "repair", "--from=backup"]));
+    assert!(said.contains("1 commits are not whole on purpose"), "{said}");
+    assert_eq!(files(child.path()), before);
+    // Somebody brought the rest: only the mark is left of it.
+    child.run(&["pull-local", scene.repo.path().to_str().unwrap(), "main"]);
+    let tip = scene.repo.rev_parse("main");
+    fs::write(scene.path("part/state").join(format!("{tip}.commitpartial")), "").unwrap();
+    let mut repair = ostler(scene.directory.path());
+    let said = run(repair.args(["--repo=part", "repair", "--from=backup"]));
+    assert!(said.contains("is whole again"), "{said}");
+}
+
+#[test]
+fn sources_that_cannot_be_used_are_refused_and_the_dead_are_cleaned_up_after() {
+    let scene = scene("archive");
+    for (source, reason) in [
+        (
+            "https://example.org/repo",
+            "only from repositories on this machine",
+        ),
+        ("repo", "it is the repository that is to be repaired"),
+        ("nowhere", "not found"),
+    ] {
+        let ended = scene.attempted(&[&format!("--from={source}")]);
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains(reason), "{said}");
+    }
+    let stray = scene.path("repo/tmp/staging-another-boot-abcdef");
+    fs::create_dir(&stray).unwrap();
+    let said = scene.repaired(&["--from=backup"]);
+    assert!(said.contains("Removed tmp/staging-another-boot-abcdef"), "{said}");
+    assert!(!stray.exists());
+}
+
+#[test]
+fn a_quick_repair_and_a_quick_check_find_what_shows_without_reading() {
+    let scene = scene("archive");
+    let content: Vec<PathBuf> = scene
+        .objects("repo")
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.extension().is_some_and(|kind| kind == "filez"))
+        .collect();
+    let check = |options: &[&str]| {
+        let mut check = ostler(scene.directory.path());
+        attempt(check.args(["--repo=repo", "fsck"]).args(options))
+    };
+    assert!(check(&["--quick"]).status.success());
+    flip(&scene.path("repo/objects").join(&content[0]));
+    assert!(check(&["--quick"]).status.success());
+    assert!(!check(&[]).status.success());
+    delete(&scene.path("repo/objects").join(&content[1]));
+    let ended = check(&["--quick", "--all"]);
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success());
+    assert!(
+        said.contains("is needed by main") && said.contains(" at /") && said.contains("repair --from=REPO"),
+        "{said}"
+    );
+    assert!(
+        scene
+            .repaired(&["--quick", "--from=backup"])
+            .contains("1 repaired")
+    );
+    assert!(scene.repaired(&["--from=backup"]).contains("1 repaired"));
+    scene.is_whole();
+}
+
+#[test]
+fn killed_at_any_call_it_leaves_nothing_worse_and_is_finished_by_running_again() {
+    let scene = scene("archive");
+    let objects = scene.objects("repo");
+    let kinds = ["commit", "dirtree", "dirmeta", "filez"];
+    for kind in kinds {
+        let of_kind = objects
+            .iter()
+            .filter(|(path, _)| path.extension().is_some_and(|found| found == kind));
+        for (number, (path, _)) in of_kind.enumerate() {
+            let path = scene.path("repo/objects").join(path);
+            if number % 2 == 0 {
+                delete(&path);
+            } else {
+                truncate(&path);
+            }
+        }
+    }
+    let _said = scene.repo.attempt(&["fsck", "-a"]);
+    scene.copy("repo", "damaged");
+    let reset = || {
+        fs::remove_dir_all(scene.path("repo")).unwrap();
+        scene.copy("damaged", "repo");
+    };
+    let repair = || {
+        let mut repair = command("taskset");
+        repair
+            .args(["-c", "0", OSTLER, "--repo=repo", "repair", "--from=backup"])
+            .current_dir(scene.directory.path());
+        repair
+    };
+    let calls = changing_calls(&repair());
+    reset();
+    assert!(calls.len() > 10, "{calls:?}");
+    let sound = scene.objects("backup");
+    for call in calls {
+        if call.syscall.contains("sync") {
+            continue;
+        }
+        reset();
+        let before = scene.objects("repo");
+        let ended = run_with_fault(&repair(), &call.fault(Kind::Kill));
+        assert!(ended.injected, "{call:?}");
+        // Each object is as it was, or sound.
+        let after = scene.objects("repo");
+        for object in &after {
+            assert!(
+                before.contains(object) || sound.contains(object),
+                "{}: {:?}",
+                call.text,
+                object.0
+            );
+        }
+        for (path, _) in &before {
+            assert!(
+                after.iter().any(|(found, _)| found == path),
+                "{}: {path:?}",
+                call.text
+            );
+        }
+        let mut again = repair();
+        let output = attempt(&mut again);
+        assert!(
+            output.status.success(),
+            "{}: {}",
+            call.text,
+            describe(&again, &output)
+        );
+        // What a dead one left goes with the next.
+        let _printed = run(&mut repair());
+        assert_eq!(scene.objects("repo"), sound, "{}", call.text);
+        let strays = ostler_testkit::oracle::strays(scene.repo.path());
+        assert!(strays.is_empty(), "{}: {strays:?}", call.text);
+        assert_eq!(
+            fs::read_dir(scene.path("repo/state")).unwrap().count(),
+            0,
+            "{}",
+            call.text
+        );
+    }
+}
