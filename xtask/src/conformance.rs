@@ -20,6 +20,8 @@ const STOCK: &str = "/usr/bin/ostree";
 const REQUIRED: &[&str] = &[
     "test-auto-summary.sh",
     "test-basic-root.sh",
+    "test-basic-user-only.sh",
+    "test-basic-user.sh",
     "test-cli-extensions.sh",
     "test-commit-timestamp.sh",
     "test-concurrency.py",
@@ -38,6 +40,7 @@ const REQUIRED: &[&str] = &[
     "test-refs.sh",
     "test-remote-add.sh",
     "test-reset-nonlinear.sh",
+    "test-rofiles-fuse.sh",
     "test-summary-update.sh",
 ];
 
@@ -50,29 +53,44 @@ struct Outcome {
     planned: Option<usize>,
     /// The status that it ended with; `None` if the time was over.
     status: Option<i32>,
+    /// The last error that it printed: mostly what we said, which it did not expect.
+    error: Option<String>,
 }
 
 /// Runs the scripts whose names contain one of `wanted` (all that concern a repository, if there is none), each for at
-/// most `limit` seconds; their output is left in `target/conformance`.
-pub(crate) fn run(wanted: &[String], limit: u32) -> Result<()> {
-    step::run(
-        "building ostler",
-        step::cargo().args(["build", "--locked", "--release", "--package=ostler"]),
-    )?;
+/// most `limit` seconds; their output is left in `target/conformance`. Without a `binary`, one is built.
+pub(crate) fn run(wanted: &[String], limit: u32, binary: Option<&Path>) -> Result<()> {
+    let binary = match binary {
+        Some(path) => path
+            .canonicalize()
+            .with_context(|| format!("cannot find {}", path.display()))?,
+        None => build()?,
+    };
     let place = std::env::current_dir()?.join("target/conformance");
     if place.exists() {
         fs::remove_dir_all(&place).context("cannot remove the results of the last run")?;
     }
     fs::create_dir_all(&place)?;
-    let binary = std::env::current_dir()?.join("target/release/ostler");
     check_namespace(&binary)?;
     let mut outcomes = Vec::new();
     for script in scripts(wanted)? {
         let outcome = run_script(&script, &place, &binary, limit)?;
         println!("{}", outcome.line());
+        if let Some(error) = outcome.error.as_ref().filter(|_| !outcome.is_complete()) {
+            println!("    {error}");
+        }
         outcomes.push(outcome);
     }
     conclude(&outcomes, &place)
+}
+
+/// Builds our binary, and returns where it is.
+fn build() -> Result<PathBuf> {
+    step::run(
+        "building ostler",
+        step::cargo().args(["build", "--locked", "--release", "--package=ostler"]),
+    )?;
+    Ok(std::env::current_dir()?.join("target/release/ostler"))
 }
 
 /// Returns the scripts to run: those about deployments and boot loaders are none of ours.
@@ -154,6 +172,7 @@ impl Outcome {
     /// Reads the points of a script from its output in the Test Anything Protocol.
     fn of(name: String, output: &Output) -> Self {
         let printed = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
         let is_skip = |line: &&str| line.to_ascii_lowercase().contains("# skip");
         let ok = |line: &&str| line.starts_with("ok");
         let skipped = printed.lines().filter(ok).filter(is_skip).count();
@@ -165,6 +184,10 @@ impl Outcome {
             planned: planned.and_then(|plan| plan.split_whitespace().next()?.parse().ok()),
             // 124 and 137 are how `timeout` says that the time was over.
             status: output.status.code().filter(|code| ![124, 137].contains(code)),
+            error: said
+                .lines()
+                .rfind(|line| line.contains("error: "))
+                .map(str::to_owned),
             name,
         }
     }

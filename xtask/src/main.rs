@@ -55,6 +55,9 @@ enum Chore {
         /// Seconds that a script may take.
         #[arg(long, default_value_t = 600)]
         limit: u32,
+        /// A binary that is there, relative to the workspace [default: built with optimisation].
+        #[arg(long, value_name = "PATH")]
+        binary: Option<PathBuf>,
     },
     /// Write the manual pages of all commands.
     Man {
@@ -92,7 +95,11 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         }
         Chore::Layers => layers::check(),
         Chore::Fuzz => fuzz::build_and_replay(),
-        Chore::Conformance { scripts, limit } => conformance::run(scripts, *limit),
+        Chore::Conformance {
+            scripts,
+            limit,
+            binary,
+        } => conformance::run(scripts, *limit, binary.as_deref()),
         Chore::Man { directory } => man::write(directory),
     }
 }

@@ -8,16 +8,22 @@ use std::path::Path;
 
 /// Sizes around the limits of headers, pages, blocks and buffers.
 const SIZES: &[usize] = &[
-    0, 1, 31, 32, 55, 56, 511, 512, 4095, 4096, 4097, 65_535, 65_536, 65_537, 262_144, 262_145,
+    0, 1, 31, 32, 55, 56, 511, 512, 4095, 4096, 4097, 65_535, 65_536, 65_537, 262_143, 262_144, 262_145,
 ];
+
+/// Sizes around those from which content is streamed.
+const LARGE: &[usize] = &[1_048_575, 1_048_576, 1_048_577, 2_097_151, 2_097_152, 2_097_153];
 
 const MODES: &[u32] = &[
     0o644, 0o755, 0o600, 0o400, 0, 0o4755, 0o2711, 0o1644, 0o777, 0o7777,
 ];
 
 const NAMES: &[&str] = &[
-    "a", "b", "A", "a.b", "a-b", "größe", "日本", "x y", "_", "zz", "-dash", "~", "a\tb",
+    "a", "b", "A", "a.b", "a-b", "größe", "日本", "x y", "_", "zz", "-dash", "~", "a\tb", "..x", "a\nb", "\\",
 ];
+
+/// Capabilities of a file, as the kernel takes them.
+const CAPABILITIES: &[u8] = &[1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Puts random entries below a directory, whose path relative to the tree it gets.
 fn grow(tree: &Tree, random: &mut Random, directory: &str, depth: usize, files: &mut Vec<String>) {
@@ -26,11 +32,16 @@ fn grow(tree: &Tree, random: &mut Random, directory: &str, depth: usize, files: 
         match random.below(10) {
             0..=1 if depth < 5 => {
                 tree.dir(&path, *random.pick(&[0o755, 0o700, 0o1777, 0o2775, 0o500]));
+                attributes(tree, random, &path);
                 grow(tree, random, &format!("{path}/"), depth + 1, files);
             }
             2 => {
-                let target = *random.pick(&["a", "../x", "/etc/größe", "dangling", "."]);
+                let long = "t/".repeat(*random.pick(&[50, 127, 128, 2000]));
+                let target = *random.pick(&["a", "../x", "/etc/größe", "dangling", ".", &long]);
                 tree.symlink(&path, target);
+                if random.chance(10) {
+                    tree.xattr(&path, "trusted.link", b"value");
+                }
                 files.push(path);
             }
             3 if !files.is_empty() => {
@@ -38,22 +49,23 @@ fn grow(tree: &Tree, random: &mut Random, directory: &str, depth: usize, files: 
                 tree.hard_link(&path, &existing);
             }
             _ => {
-                let size = *random.pick(SIZES);
+                let sizes = if random.chance(3) { LARGE } else { SIZES };
+                let size = *random.pick(sizes);
                 let content = if random.chance(50) {
                     random.text(size)
                 } else {
                     random.bytes(size)
                 };
+                // A name may be as long as this.
+                let path = if random.chance(3) {
+                    format!("{directory}{}", format!("{number}").repeat(255))
+                } else {
+                    path
+                };
                 tree.file(&path, content, *random.pick(MODES));
-                if random.chance(20) {
-                    for _ in 0..=random.below(3) {
-                        let name = format!(
-                            "user.{}",
-                            random.pick(&["a", "b", "größe", "long.name.of.attribute"])
-                        );
-                        let length = *random.pick(&[1, 2, 255, 256, 1000]);
-                        tree.xattr(&path, &name, &random.bytes(length));
-                    }
+                attributes(tree, random, &path);
+                if random.chance(3) {
+                    tree.xattr(&path, "security.capability", CAPABILITIES);
                 }
                 if random.chance(20) {
                     let (uid, gid) = (random.below(70_000), random.below(70_000));
@@ -63,6 +75,18 @@ fn grow(tree: &Tree, random: &mut Random, directory: &str, depth: usize, files: 
                 files.push(path);
             }
         }
+    }
+}
+
+/// Gives some files and directories extended attributes.
+fn attributes(tree: &Tree, random: &mut Random, path: &str) {
+    if !random.chance(20) {
+        return;
+    }
+    for _ in 0..=random.below(3) {
+        let name = random.pick(&["a", "b", "größe", "long.name.of.attribute", "with=sign"]);
+        let length = *random.pick(&[1, 2, 255, 256, 1000]);
+        tree.xattr(path, &format!("user.{name}"), &random.bytes(length));
     }
 }
 
@@ -111,11 +135,29 @@ const OPTIONS: &[&str] = &[
     "--timestamp=1999-12-31 23:59:59 +0100",
 ];
 
-fn options(random: &mut Random) -> Vec<String> {
+/// Options that go together with those, where there is a commit already.
+const LATER: &[&str] = &[
+    "--parent=",
+    "--keep-metadata=version@",
+    "--base=",
+    "--tree=ref=",
+    "--skip-if-unchanged@",
+];
+
+/// Chooses options, some of which need a commit that was made before.
+fn options(random: &mut Random, before: Option<&str>) -> Vec<String> {
     let mut options: Vec<String> = Vec::new();
     for option in OPTIONS {
         if random.chance(12) {
             options.push((*option).to_owned());
+        }
+    }
+    for option in LATER {
+        if let Some(before) = before.filter(|_| random.chance(20)) {
+            match option.strip_suffix('@') {
+                None => options.push(format!("{option}{before}")),
+                Some(option) => options.extend([option.to_owned(), format!("--parent={before}")]),
+            }
         }
     }
     match random.below(4) {
@@ -153,10 +195,11 @@ fn compare(seed: u64) {
     kernels(&bench.path("tree"), &mut random);
     lists(&bench, &mut random, &files);
     bench.shell("tar --format=pax -C second -cf tree.tar .");
+    let mut before = None;
     for _ in 0..8 {
-        let options = options(&mut random);
+        let options = options(&mut random, before.as_deref());
         println!("seed {seed}, {mode}: {options:?}");
-        let _either = bench.both(&options);
+        before = bench.both(&options).ok().or(before);
     }
 }
 

@@ -245,6 +245,8 @@ macro_rules! scripts {
 scripts! {
     alone archives_of_files "test-libarchive.sh" 18;
     alone configuration "test-config.sh" 3;
+    alone everything_in_bare_user "test-basic-user.sh" 96;
+    alone everything_in_bare_user_only "test-basic-user-only.sh" 97;
     alone exports "test-export.sh" 5;
     alone ownership_in_bare_repositories "test-basic-root.sh" 1;
     alone times_of_commits "test-commit-timestamp.sh" 2;
@@ -258,6 +260,7 @@ scripts! {
     alone local_pulls "test-local-pull.sh" 8;
     alone local_pulls_of_hostile_trees "test-pull-untrusted.sh" 1;
     alone many_at_once "test-concurrency.py" 2;
+    alone prune_of_collections "test-prune-collections.sh" 2;
     alone remotes "test-remote-add.sh" 16;
     alone resets "test-reset-nonlinear.sh" 1;
     alone summaries_made_by_themselves "test-auto-summary.sh" 4;
@@ -268,8 +271,6 @@ scripts! {
     with_stock builds_of_a_system "test-demo-buildsystem.sh" 1;
     with_stock deltas "test-delta.sh" 13;
     with_stock everything_in_bare "test-basic.sh" 90, words: &[RELABEL];
-    with_stock everything_in_bare_user "test-basic-user.sh" 96;
-    with_stock everything_in_bare_user_only "test-basic-user-only.sh" 97;
     with_stock media "test-create-usb.sh" 5, without: "nothing";
     // What is pulled here is signed.
     with_stock media_and_remotes_found "test-find-remotes.sh" 1, without: "nothing", stock: &["--pull"], words: &[&[
@@ -279,7 +280,6 @@ scripts! {
     with_stock parent_repositories "test-parent.sh" 2, without: "nothing";
     with_stock partial_commits "test-oldstyle-partial.sh" 1;
     with_stock prune "test-prune.sh" 17;
-    with_stock prune_of_collections "test-prune-collections.sh" 2;
     with_stock pull_depth "test-pull-depth.sh" 3;
     with_stock pull_gone_on_with "test-pull-resume.sh" 1;
     with_stock pull_into_bare "test-pull-bare.sh" 35, words: &[PULL], stock: CORRUPT;
