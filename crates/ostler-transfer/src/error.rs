@@ -92,7 +92,7 @@ pub enum TransferError {
     #[error("cannot publish the summary: {0}")]
     Summary(String),
     /// Other publishers changed the target again and again.
-    #[error("gave up after {attempts} attempts: {target} changed while each was being computed")]
+    #[error("gave up after {}: {target} changed while each was being computed", counted(*.attempts as usize, "attempt"))]
     Contended {
         /// The target.
         target: String,

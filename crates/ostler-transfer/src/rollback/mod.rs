@@ -2,8 +2,9 @@
 //!
 //! Order of a run:
 //! 1. *nothing locked*: which generation is meant, what its refs need, which summary goes with them;
-//! 2. *lease*: the refs are read again (if they have changed, all is computed again), and everything that refs which move
-//!    will need is looked at; then refs, summary, the list of what is retired and a new record change in one flip.
+//! 2. *lease*: the refs are read again, and everything that refs which move will need is looked at; then refs, summary, the
+//!    list of what is retired and a new record change in one flip. If the refs have changed meanwhile, the run fails:
+//!    nobody asked for a way back from what was published just now.
 //!
 //! Stopped anywhere, it leaves what a publish leaves: the target as it was, or a flip that the next command completes.
 //! What the refs named before is retired by the flip, so that one can roll forward again until it is swept.
@@ -19,7 +20,7 @@ use crate::kept;
 use crate::past::{Past, recorded_refs};
 use crate::plan::{RefUpdate, SummaryPlan};
 use crate::policy::SummaryPolicy;
-use crate::publish::{ATTEMPTS, complete, ref_edits};
+use crate::publish::{complete, ref_edits};
 use crate::report::Reporter;
 use crate::retire;
 use crate::store::{Edit, Expect, Store};
@@ -77,31 +78,6 @@ pub fn rollback(store: &dyn Store, options: &RollbackOptions<'_>) -> Result<Roll
     if !options.dry_run {
         complete(store, options.reporter)?;
     }
-    for _ in 0..ATTEMPTS {
-        if let Some(outcome) = attempt(store, options)? {
-            return Ok(outcome);
-        }
-    }
-    Err(TransferError::Contended {
-        target: store.describe(),
-        attempts: ATTEMPTS,
-    })
-}
-
-/// What is to be done.
-struct Way<'a> {
-    store: &'a dyn Store,
-    options: &'a RollbackOptions<'a>,
-    before: Inventory,
-    refs: Vec<RefUpdate>,
-    refs_after: BTreeMap<CollectionRef, Checksum>,
-    summary: SummaryPlan,
-    needed: Needed,
-    to: u64,
-}
-
-/// Rolls back; `None` if the target has changed meanwhile.
-fn attempt(store: &dyn Store, options: &RollbackOptions<'_>) -> Result<Option<RollbackOutcome>> {
     let past = Past::read(store)?;
     let before = Inventory::read(store)?;
     let present = Generation::refs_of(&before.refs);
@@ -130,20 +106,30 @@ fn attempt(store: &dyn Store, options: &RollbackOptions<'_>) -> Result<Option<Ro
         to: record.number,
     };
     let idle = way.refs.is_empty() && way.summary == SummaryPlan::Keep;
-    let mut generation = None;
-    if !options.dry_run && !idle {
-        generation = way.take()?;
-        if generation.is_none() {
-            return Ok(None);
-        }
-    }
-    Ok(Some(RollbackOutcome {
+    let generation = if options.dry_run || idle {
+        None
+    } else {
+        Some(way.take()?)
+    };
+    Ok(RollbackOutcome {
         to: way.to,
         refs: way.refs,
         changed,
         summary: way.summary,
         generation,
-    }))
+    })
+}
+
+/// What is to be done.
+struct Way<'a> {
+    store: &'a dyn Store,
+    options: &'a RollbackOptions<'a>,
+    before: Inventory,
+    refs: Vec<RefUpdate>,
+    refs_after: BTreeMap<CollectionRef, Checksum>,
+    summary: SummaryPlan,
+    needed: Needed,
+    to: u64,
 }
 
 fn refuse_holes(store: &dyn Store, number: u64, missing: &[ObjectName]) -> Result<()> {
@@ -158,24 +144,30 @@ fn refuse_holes(store: &dyn Store, number: u64, missing: &[ObjectName]) -> Resul
 }
 
 impl Way<'_> {
-    /// The part under the lease: look again, flip. Returns the number of the new generation; `None` if the target has
-    /// changed.
-    fn take(&self) -> Result<Option<u64>> {
+    /// The part under the lease: look again, flip. Returns the number of the new generation.
+    fn take(&self) -> Result<u64> {
         self.options.reporter.flipping();
         let lease = self.store.lease()?;
         self.store.recover()?;
         if Inventory::read(self.store)? != self.before {
-            return Ok(None);
+            return Err(self.contended());
         }
         refuse_holes(self.store, self.to, &self.needed.look(self.store)?)?;
         let (edits, number) = self.edits()?;
         match self.store.flip(&edits) {
-            Err(TransferError::Repo(RepoError::Changed { .. })) => Ok(None),
+            Err(TransferError::Repo(RepoError::Changed { .. })) => Err(self.contended()),
             Err(error) => Err(error),
             Ok(()) => {
                 drop(lease);
-                Ok(Some(number))
+                Ok(number)
             }
+        }
+    }
+
+    fn contended(&self) -> TransferError {
+        TransferError::Contended {
+            target: self.store.describe(),
+            attempts: 1,
         }
     }
 

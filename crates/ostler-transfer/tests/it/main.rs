@@ -15,6 +15,8 @@ mod plans;
 #[cfg(test)]
 mod retire;
 #[cfg(test)]
+mod rollback;
+#[cfg(test)]
 mod sweep;
 #[cfg(test)]
 mod sweep_faults;

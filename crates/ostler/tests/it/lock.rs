@@ -3,6 +3,7 @@
 use crate::programs::{OSTLER, ostler};
 use ostler_testkit::command::{command, describe, fail, run};
 use ostler_testkit::stock::StockRepo;
+use ostler_testkit::strace::pause_after;
 use ostler_testkit::tree::Tree;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
@@ -135,6 +136,21 @@ fn status_tells_who_holds_the_lock_since_when_and_who_waits() {
     held.end();
     assert!(waiter.wait().unwrap().success());
     let text = run(ostler(directory.path()).args(["--repo=repo", "lock", "--status"]));
+    assert_eq!(text, "nobody holds the lock\n");
+}
+
+#[test]
+fn status_tells_who_publishes() {
+    let (directory, _repo) = repository();
+    let mut publish = ostler(directory.path());
+    publish.args(["--repo=repo", "publish", "public", "--jobs=1"]);
+    // The disk is synced below the lease.
+    let paused = pause_after(&publish, "syncfs", 1);
+    let text = run(ostler(directory.path()).args(["--repo=public", "lock", "--status"]));
+    assert!(text.contains("holds the exclusive lock since 20"), "{text}");
+    assert!(text.contains("publishes, running since 20"), "{text}");
+    assert!(paused.resume().status.success());
+    let text = run(ostler(directory.path()).args(["--repo=public", "lock", "--status"]));
     assert_eq!(text, "nobody holds the lock\n");
 }
 

@@ -293,6 +293,65 @@ fn a_summary_that_names_deltas_which_are_gone_is_not_brought_back() {
 }
 
 #[test]
+fn the_index_of_summaries_of_the_state_that_is_left_goes() {
+    let scene = Scene::new();
+    let digest = ostler_format::Checksum::of(b"a summary of some architecture");
+    fs::create_dir(scene.source.path().join("summaries")).unwrap();
+    let file = format!("summaries/{digest}.gz");
+    fs::write(scene.source.path().join(&file), "compressed").unwrap();
+    advance(&scene.source, scene.directory.path());
+    sign(&scene.source, "third");
+    fs::write(scene.source.path().join("summary.idx"), digest.as_bytes()).unwrap();
+    publish(scene.directory.path(), &[]);
+    assert!(scene.target().join(&file).exists() && scene.target().join("summary.idx").exists());
+    scene.run(&["rollback", "target"]);
+    scene.assert_like(&scene.second, "second");
+    assert!(!scene.target().join("summary.idx").exists());
+    let list = fs::read_to_string(scene.target().join("extensions/ostler/retired.json")).unwrap();
+    assert!(
+        scene.target().join(&file).exists() && list.contains(&file),
+        "{list}"
+    );
+}
+
+#[test]
+fn rollbacks_and_publishes_at_once_leave_whole_commits_and_one_summary() {
+    let scene = Scene::new();
+    let path = scene.directory.path();
+    fs::remove_file(scene.source.path().join("summary.sig")).unwrap();
+    publish(path, &["--summary=generate"]);
+    fs::remove_file(scene.target().join("summary.sig")).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..5 {
+                advance(&scene.source, path);
+                let options = [
+                    "--repo=source",
+                    "publish",
+                    "target",
+                    "--force",
+                    "--summary=generate",
+                ];
+                let _printed = run(ostler(path).args(options));
+            }
+        });
+        for _ in 0..10 {
+            let output = ostler(path).args(["rollback", "target"]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                output.status.success() || said.contains("gave up after 1 attempt:"),
+                "{said}"
+            );
+        }
+    });
+    assert_sound(&scene.target());
+    let now = State::of(&scene.target());
+    assert_eq!(now.refs, now.summary);
+    let history = scene.history();
+    assert_eq!(history[0]["current"], true, "{}", history[0]);
+}
+
+#[test]
 fn differences_between_generations_are_listed() {
     let scene = Scene::new();
     let difference = |name: &str| {

@@ -310,6 +310,24 @@ fn nobody_can_remove_objects_while_they_are_linked() {
     assert_sound(&directory.path().join("copy"));
 }
 
+#[test]
+fn a_snapshot_that_was_made_survives_a_power_cut() {
+    let disk = Disk::create(32);
+    let root = disk.path();
+    let source = make_source(&root);
+    let mut snapshot = ostler(&root);
+    snapshot.args(["--repo=source", "snapshot", "copy", "--replace"]);
+    for round in 1..=3 {
+        Tree::at(&root.join("tree")).file("first", format!("round {round}"), 0o644);
+        source.commit("os/a", &root.join("tree"));
+        let _printed = run(&mut snapshot);
+        let after = disk.snapshot();
+        let left = StockRepo::open(&after.path().join("copy"));
+        assert_eq!(left.rev_parse("os/a"), source.rev_parse("os/a"), "round {round}");
+        assert_sound(left.path());
+    }
+}
+
 /// Kills the making at every call that changes the disk: there is the old, the new, or nothing, and the next one makes the
 /// new and tidies up.
 fn kill_everywhere(prepare: &[&str]) {
