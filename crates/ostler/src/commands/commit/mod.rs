@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// Ref to move to the commit
     #[arg(short, long)]
     branch: Option<String>,
-    /// Move no ref; with --branch, the commit is bound to it all the same
+    /// Make do without a branch; with one, follow nothing that it has
     #[arg(long)]
     orphan: bool,
     /// Do not write into the commit which refs it is for
@@ -194,9 +194,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     refuse_signing(&args.signing)?;
     let durable = args.fsync.unwrap_or(true) && !args.disable_fsync;
     let repo = context.open_synced(durable)?;
-    // With --orphan it is bound to the branch alone.
     let branch = args.branch.as_deref().map(refspec).transpose()?;
-    let branch = branch.filter(|_| !args.orphan);
     let head = match &branch {
         Some(branch) => repo.read_ref(branch)?,
         None => None,
@@ -208,7 +206,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         bail!("branch '{branch}' could not be told from the beginning of a checksum");
     }
     let parent = match args.parent.as_deref() {
-        None => head,
+        None => head.filter(|_| !args.orphan),
         Some("none") => None,
         Some(rev) => Some(repo.resolve_rev(rev)?),
     };
@@ -223,7 +221,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         let tip = Tip {
             branch: branch.as_ref(),
             detached: detached.as_ref(),
-            follows: args.parent.is_none(),
+            follows: args.parent.is_none() && !args.orphan,
         };
         let moved = tip.move_to(&mut outcome, transaction, head, &mut builder, || {
             begin(context, &repo)

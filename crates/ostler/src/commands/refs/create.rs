@@ -24,14 +24,12 @@ pub(super) fn run(repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
         return alias(repo, args, name, rev);
     }
     let target: RefKey = if args.collections {
-        let (collection, name) = name.split_once(':').with_context(|| {
-            format!(
-                "collection ref '{}' is not of the form COLLECTION:REF",
-                name.escape_debug()
-            )
-        })?;
+        let invalid = || format!("Invalid collection ID {}", printable(name));
+        let (collection, name) = name
+            .split_once(':')
+            .with_context(|| format!("{}: COLLECTION:REF expected", invalid()))?;
         CollectionRef {
-            collection: Some(CollectionId::new(collection)?),
+            collection: Some(CollectionId::new(collection).with_context(invalid)?),
             name: RefName::new(name)?,
         }
         .into()
