@@ -115,6 +115,16 @@ pub enum TransferError {
         /// What is missing.
         object: ObjectName,
     },
+    /// A policy file, or a list that it names, is not what it must be.
+    #[error("{file}, line {line}: {detail}")]
+    Policy {
+        /// The file.
+        file: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        detail: String,
+    },
     /// The user interrupted the run.
     #[error("interrupted")]
     Interrupted,

@@ -42,7 +42,7 @@ pub use plan::{Addition, CarriedFile, DetachedUpdate, Plan, RefUpdate, SummaryPl
 pub use policy::{Policy, SummaryPolicy};
 pub use publish::{Outcome, PublishOptions, publish};
 pub use report::{Again, Reporter, Silent};
-pub use retention::{Keep, Retention, Rule, parse_span};
+pub use retention::{Keep, ReadList, Retention, Rule, parse_span};
 pub use retire::Retirement;
 pub use rollback::{RollbackOptions, RollbackOutcome, rollback};
 pub use snapshot::{Selection, Snapshot};

@@ -3,8 +3,10 @@
 //! A rule is for refs by pattern; the first that matches a ref decides. For refs that no rule is for, a run may bring a
 //! [`Keep`] of its own. Without either, what is there stays, as far as earlier runs have not cut it.
 
+mod file;
 mod span;
 
+pub use file::ReadList;
 pub use span::parse_span;
 
 use crate::snapshot::Selection;

@@ -86,7 +86,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZero::<usize>::MIN);
     let options = SweepOptions {
-        retention: &Retention::default(),
+        retention: &Retention::of_target(&store)?,
         selection: None,
         now: context.environment().now(),
         grace: args.grace.seconds(),

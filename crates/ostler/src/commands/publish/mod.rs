@@ -27,14 +27,27 @@ Examples:
   ostler --repo=/srv/build publish /srv/public
   ostler --repo=/srv/build publish /srv/public 'os/*/stable' --dry-run
   ostler --repo=/srv/build publish /srv/public --delete-refs --summary=generate
-  ostler --repo=/srv/build publish /srv/public --depth=10
+  ostler --repo=/srv/build publish /srv/public --depth=10 --grace=7d
+  ostler --repo=/srv/build publish /srv/public --policy=policy.toml
   ostler --repo=/srv/build publish /srv/public --verify
 
 Objects arrive first and are hashed; then all refs and the summary change at once. A run that is cut
 short leaves DEST as it was, and the next one goes on from there.
 
 Clients that are pulling meanwhile lose nothing: a commit of DEST that no ref leads to any more, or that lies
-behind the history that is kept, is retired first, and only removed by a run after the time of grace.")]
+behind the history that is kept, is retired first, and only removed by a run after the time of grace.
+
+How much history DEST keeps is said by --depth and --keep-younger-than, or by rules, of which the first that
+matches a ref decides, in a file of DEST or of --policy:
+  [[rule]]
+  refs = [\"os/*/stable\", \"os/*/beta\"]
+  keep-last = 5                   # so many commits,
+  keep-for = \"90d\"               # and those no older than that,
+  keep-listed = \"releases.txt\"   # and those of a list, a checksum a line, in a file beside this one
+  [[rule]]
+  refs = \"os/9/**\"
+  keep-forever = true
+  end-of-life = 2027-05-31        # after that day the refs are dropped")]
 #[expect(clippy::struct_excessive_bools, reason = "one field an option")]
 pub(crate) struct Args {
     /// The directory to publish to: an archive repository, or an empty or absent one, which becomes one
@@ -46,8 +59,8 @@ pub(crate) struct Args {
     /// Remove refs of DEST that the source has no more (with patterns: only those that match)
     #[arg(long)]
     delete_refs: bool,
-    /// Let --delete-refs remove even the last ref
-    #[arg(long, requires = "delete_refs")]
+    /// Let --delete-refs, or a rule, remove even the last ref
+    #[arg(long)]
     allow_empty: bool,
     #[command(flatten)]
     retention: RetentionArgs,
@@ -112,7 +125,7 @@ impl From<SummaryChoice> for SummaryPolicy {
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let source = context.open()?;
     let interrupt = Interrupt::watch()?;
-    let policy = Policy {
+    let mut policy = Policy {
         selection: Selection::new(&args.refs)?,
         force: args.force,
         delete_refs: args.delete_refs,
@@ -122,6 +135,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         verify: args.verify,
     };
     let store = open_target(context, args)?;
+    args.retention.add_rules(&mut policy.retention, &*store)?;
     let events = Events::new(context.ui());
     let options = PublishOptions {
         policy: &policy,

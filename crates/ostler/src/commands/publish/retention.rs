@@ -2,7 +2,12 @@
 
 use crate::context::Context;
 use crate::dates;
-use ostler_transfer::{Keep, Retention};
+use anyhow::Context as _;
+use ostler_repo::RepoError;
+use ostler_transfer::{Keep, Retention, Store};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The options for it.
 #[derive(Debug, clap::Args)]
@@ -18,15 +23,29 @@ pub(crate) struct RetentionArgs {
     /// Of each ref that is published, keep at DEST its commit and those before it that are not older than this
     #[arg(long, value_name = "DATE")]
     keep_younger_than: Option<String>,
+    /// Rules for what DEST keeps of which refs, in place of those of its own (extensions/ostler/policy.toml)
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 }
 
 impl RetentionArgs {
-    /// Returns what they say; a commit that one of them keeps is kept.
+    /// Returns what they say, but for the rules of DEST. A commit that one of the options keeps is kept; they are for refs
+    /// that no rule is for.
     pub(crate) fn read(&self, context: &Context) -> anyhow::Result<Retention> {
-        Ok(Retention {
-            rules: Vec::new(),
-            others: self.keep(context.environment().now())?,
-        })
+        let mut retention = match &self.policy {
+            Some(path) => read_policy(path)?,
+            None => Retention::default(),
+        };
+        retention.others = self.keep(context.environment().now())?;
+        Ok(retention)
+    }
+
+    /// Adds the rules of DEST, unless others are named.
+    pub(crate) fn add_rules(&self, retention: &mut Retention, store: &dyn Store) -> anyhow::Result<()> {
+        if self.policy.is_none() {
+            retention.rules = Retention::of_target(store)?.rules;
+        }
+        Ok(())
     }
 
     fn keep(&self, now: u64) -> anyhow::Result<Option<Keep>> {
@@ -44,4 +63,19 @@ impl RetentionArgs {
             age: None,
         }))
     }
+}
+
+/// Reads a policy; the lists that it names lie beside it.
+fn read_policy(path: &Path) -> anyhow::Result<Retention> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let holder = path.parent().unwrap_or(Path::new(""));
+    let parsed = Retention::parse(&bytes, &path.display().to_string(), &mut |name| {
+        let list = holder.join(name);
+        match fs::read(&list) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(RepoError::io("read", list)(fault).into()),
+        }
+    });
+    Ok(parsed?)
 }

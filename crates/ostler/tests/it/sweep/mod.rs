@@ -3,9 +3,10 @@
 mod faults;
 
 use crate::programs::{Ended, OSTLER, ended, ostler};
-use ostler_testkit::command::run;
+use ostler_testkit::command::{fail, run};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
+use std::fs;
 use std::path::Path;
 
 /// Runs ostler in a directory.
@@ -18,6 +19,12 @@ fn called(directory: &Path, arguments: &str) -> Ended {
 #[track_caller]
 fn done(directory: &Path, arguments: &str) -> String {
     run(ostler(directory).args(arguments.split(' ')))
+}
+
+/// Runs ostler in a directory; it has to fail. Returns what it says.
+#[track_caller]
+fn failed(directory: &Path, arguments: &str) -> String {
+    fail(ostler(directory).args(arguments.split(' ')))
 }
 
 /// Makes a repository `source` with three versions of `main`, each with detached metadata and a delta to it; returns the
@@ -112,4 +119,48 @@ fn time_that_cannot_be_read_is_bad_usage() {
         let ended = called(directory.path(), arguments);
         assert_eq!(ended.code, Some(2), "{arguments}");
     }
+}
+
+#[test]
+fn rules_of_the_target_say_what_stays_and_those_of_the_command_line_come_before_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let commits = make_source(path);
+    done(path, "--repo=source publish target");
+    let policy = path.join("target/extensions/ostler/policy.toml");
+    let rule = "[[rule]]\nrefs = 'main'\nkeep-last = 1\nkeep-listed = 'releases'\n";
+    fs::write(&policy, rule).unwrap();
+    let missing = failed(path, "--repo=source publish target");
+    assert!(
+        missing.contains("policy.toml, line 4: there is no list"),
+        "{missing}"
+    );
+    fs::write(
+        policy.with_file_name("releases"),
+        format!("{} first\n", commits[0]),
+    )
+    .unwrap();
+    done(path, "--repo=source publish target --grace=0");
+    let there = |commit: &str| {
+        let target = StockRepo::open(&path.join("target"));
+        target.attempt(&["show", commit]).status.success()
+    };
+    assert_eq!(
+        commits.iter().map(|commit| there(commit)).collect::<Vec<_>>(),
+        [true, false, true]
+    );
+    StockRepo::open(&path.join("target")).run(&["fsck", "-q"]);
+    let mine = path.join("mine.toml");
+    fs::write(&mine, "[[rule]]\nrefs = 'main'\nkeep-last = 1\n").unwrap();
+    let printed = done(path, "--repo=source publish target --policy=mine.toml");
+    assert!(
+        printed.contains("up to date"),
+        "no ref leads to the one listed: {printed}"
+    );
+    fs::write(&mine, "[[rule]]\nrefs = 'main'\nend-of-life = 2001-01-01\n").unwrap();
+    let refused = failed(path, "--repo=source publish target --policy=mine.toml");
+    assert!(refused.contains("--allow-empty"), "{refused}");
+    StockRepo::open(&path.join("source")).run(&["refs", "--create=other", "main"]);
+    done(path, "--repo=source publish target --policy=mine.toml");
+    assert_eq!(StockRepo::open(&path.join("target")).refs(), ["other"]);
 }
