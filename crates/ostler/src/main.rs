@@ -10,7 +10,6 @@ mod commit_text;
 mod context;
 mod dates;
 mod descriptors;
-mod durations;
 mod environment;
 mod exit;
 mod external;

@@ -457,3 +457,69 @@ fn trees_nested_beyond_any_stack_are_checked() {
 
     assert_eq!((report.findings.len(), report.partial.len()), (1, 2));
 }
+
+#[test]
+fn a_quick_check_reads_content_only_where_its_size_is_not_the_recorded_one() {
+    const QUICK: FsckOptions = FsckOptions { quick: true, ..ALL };
+    let (_dir, stock) = repository("archive");
+    let repo = Repo::open(stock.path()).unwrap();
+    let commit = stock.rev_parse("main").parse().unwrap();
+    let largest = |kind| {
+        let all = objects(&stock, kind).into_iter();
+        all.max_by_key(|path| std::fs::metadata(path).unwrap().len())
+            .unwrap()
+    };
+    let content = largest("filez");
+    let bytes = std::fs::read(&content).unwrap();
+    let list = repo.walk_list(&commit).unwrap();
+    // Cut behind its header: without a record only its bytes could tell.
+    truncate(&content);
+    assert_eq!(check(&stock, &QUICK).findings, []);
+    repo.record_list(&commit, &list, 1).unwrap();
+    assert_eq!(
+        damaged(&check(&stock, &QUICK)),
+        BTreeSet::from([name_of(&content)])
+    );
+    // Of the same size it is not read; all but content is.
+    replace(&content, &bytes);
+    flip(&content);
+    assert_eq!(check(&stock, &QUICK).findings, []);
+    assert_eq!(damaged(&check(&stock, &ALL)), BTreeSet::from([name_of(&content)]));
+    let tree = largest("dirtree");
+    flip(&tree);
+    assert!(damaged(&check(&stock, &QUICK)).contains(&name_of(&tree)));
+    delete(&content);
+    replace(&tree, &std::fs::read(&tree).unwrap());
+    assert!(!check(&stock, &QUICK).is_sound());
+}
+
+#[test]
+fn another_compression_of_the_same_content_is_no_damage() {
+    let (_dir, stock) = repository("archive");
+    let repo = Repo::open(stock.path()).unwrap();
+    let commit = stock.rev_parse("main").parse().unwrap();
+    let list = repo.walk_list(&commit).unwrap();
+    repo.record_list(&commit, &list, 1).unwrap();
+    // The same files, by our hand: compressed to other sizes.
+    let (_other, theirs) = repository("bare-user");
+    let content = objects(&stock, "filez");
+    for path in &content {
+        delete(path);
+    }
+    let source = Repo::open(theirs.path()).unwrap();
+    let transaction = repo.begin().unwrap();
+    for path in &content {
+        let mut reader = source.open_content(&name_of(path).checksum).unwrap();
+        let (header, size) = (reader.header().clone(), reader.size());
+        transaction
+            .write_content(&header, size, &mut reader, None)
+            .unwrap();
+    }
+    transaction.commit().unwrap();
+    let sizes = list.entries().filter(|listed| {
+        listed.size.map(std::num::NonZero::get) != Some(repo.object_size(&listed.name).unwrap())
+    });
+    assert!(sizes.count() > 0, "our compression makes other sizes");
+    let quick = FsckOptions { quick: true, ..ALL };
+    assert_eq!(check(&stock, &quick).findings, []);
+}

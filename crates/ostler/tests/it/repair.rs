@@ -299,6 +299,7 @@ fn a_quick_repair_and_a_quick_check_find_what_shows_without_reading() {
 #[test]
 fn killed_at_any_call_it_leaves_nothing_worse_and_is_finished_by_running_again() {
     let scene = scene("archive");
+    scene.repo.run(&["config", "set", "core.fsync", "false"]);
     let objects = scene.objects("repo");
     let kinds = ["commit", "dirtree", "dirmeta", "filez"];
     for kind in kinds {

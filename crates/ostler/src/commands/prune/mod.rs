@@ -5,8 +5,8 @@ mod report;
 use super::counterpart::{self, Match};
 use crate::context::Context;
 use crate::dates;
-use crate::durations;
 use crate::exit;
+use crate::spans::Span;
 use crate::switch;
 use anyhow::bail;
 use ostler_repo::prune::{
@@ -46,9 +46,9 @@ pub(crate) struct Args {
     /// As --no-prune, and say which refs would lose which commits, and what each would free
     #[arg(long)]
     dry_run: bool,
-    /// Remove a commit only when nothing has led to it for this long: 90s, 30m, 24h, 7d, 2w
+    /// Remove a commit only when nothing has led to it for this long, such as 24h or 7d
     #[arg(long, value_name = "TIME", conflicts_with = "delete_commit")]
-    grace: Option<String>,
+    grace: Option<Span>,
     /// Keep only what refs lead to
     #[arg(long)]
     refs_only: bool,
@@ -99,14 +99,17 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     }
     let repo = context.open()?;
     let now = context.environment().now();
-    let grace = |text: &String| durations::parse(text).map(|seconds| Grace { seconds, now });
+    let grace = |span: Span| Grace {
+        seconds: span.seconds(),
+        now,
+    };
     let options = PruneOptions {
         retention: retention(context, &repo, args)?,
         delete: deletion(&repo, args)?,
         commits_only: args.commit_only,
         dry_run: args.is_dry(),
         details: args.dry_run,
-        grace: args.grace.as_ref().map(grace).transpose()?,
+        grace: args.grace.map(grace),
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
     if args.grace.is_none() && !args.is_dry() && is_published_to(&repo)? {

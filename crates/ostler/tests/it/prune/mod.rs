@@ -3,6 +3,7 @@
 mod beside;
 mod faults;
 mod history;
+mod large;
 mod lately;
 mod locks;
 mod matching;
