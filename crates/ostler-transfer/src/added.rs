@@ -9,7 +9,7 @@ use crate::generation::{added_path, latest_number};
 use crate::plan::Plan;
 use crate::store::Store;
 use ostler_format::{LIST_ENTRY, ObjectName, list_entries, push_list_entry};
-use std::collections::HashMap;
+use ostler_repo::ListedObject;
 
 /// The largest list that is written or read: some three million objects.
 const LIST_LIMIT: u64 = 128 << 20;
@@ -32,11 +32,12 @@ pub(crate) fn list(plan: &Plan, as_stored: bool) -> Option<Vec<u8>> {
     (!bytes.is_empty() && bytes.len() as u64 <= LIST_LIMIT).then_some(bytes)
 }
 
-/// Returns the sizes that the lists of a target say, the last word of each; newest lists first, until they are long beside
-/// the number of objects that are asked for.
-pub(crate) fn sizes(store: &dyn Store, wanted: usize) -> Result<HashMap<ObjectName, u64>> {
-    let mut sizes = HashMap::new();
-    let mut budget = wanted.saturating_mul(WORTH_READING);
+/// Returns for each of some objects the size that the lists of a target say last, 0 where they say none; newest lists first,
+/// until they are long beside the number of objects that are asked for.
+pub(crate) fn sizes(store: &dyn Store, wanted: &[ListedObject]) -> Result<Vec<u64>> {
+    let mut sizes = vec![0; wanted.len()];
+    let index = Index::new(wanted);
+    let mut budget = wanted.len().saturating_mul(WORTH_READING);
     let latest = latest_number(store)?.unwrap_or(0);
     for number in (1..=latest).rev().take(LISTS) {
         // A generation that added nothing has no list.
@@ -48,8 +49,67 @@ pub(crate) fn sizes(store: &dyn Store, wanted: usize) -> Result<HashMap<ObjectNa
         };
         budget = rest;
         for (name, size) in list_entries(&bytes) {
-            sizes.entry(name).or_insert(size);
+            let known = index.find(&name).and_then(|place| sizes.get_mut(place));
+            if let Some(known) = known.filter(|known| **known == 0) {
+                *known = size;
+            }
         }
     }
     Ok(sizes)
+}
+
+/// Where each of some objects stands, found by the beginning of its checksum: 16 bytes an object.
+struct Index<'a> {
+    wanted: &'a [ListedObject],
+    places: Vec<(u64, usize)>,
+}
+
+impl<'a> Index<'a> {
+    fn new(wanted: &'a [ListedObject]) -> Self {
+        let mut places: Vec<_> = (0..)
+            .zip(wanted)
+            .map(|(place, listed)| (beginning(&listed.name), place))
+            .collect();
+        places.sort_unstable();
+        Self { wanted, places }
+    }
+
+    fn find(&self, name: &ObjectName) -> Option<usize> {
+        let key = beginning(name);
+        let from = self.places.partition_point(|(known, _)| *known < key);
+        let rest = self.places.get(from..).unwrap_or_default();
+        let near = rest.iter().take_while(|(known, _)| *known == key);
+        let is_it = |place: &usize| self.wanted.get(*place).is_some_and(|listed| listed.name == *name);
+        near.map(|(_, place)| *place).find(is_it)
+    }
+}
+
+fn beginning(name: &ObjectName) -> u64 {
+    let first = name.checksum.as_bytes().first_chunk().copied();
+    u64::from_be_bytes(first.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_format::{Checksum, ObjectType};
+
+    #[test]
+    fn objects_are_found_by_their_whole_names() {
+        let mut near = *Checksum::of(b"1").as_bytes();
+        near[31] ^= 1;
+        let checksums = [Checksum::of(b"1"), Checksum::of(b"2"), Checksum::from_bytes(near)];
+        let name = |checksum: &Checksum, kind| ObjectName::new(*checksum, kind);
+        let listed: Vec<_> = checksums
+            .iter()
+            .flat_map(|checksum| [ObjectType::File, ObjectType::DirTree].map(|kind| name(checksum, kind)))
+            .map(|name| ListedObject { name, size: None })
+            .collect();
+        let index = Index::new(&listed);
+        for (place, listed) in listed.iter().enumerate() {
+            assert_eq!(index.find(&listed.name), Some(place));
+        }
+        assert_eq!(index.find(&name(&checksums[0], ObjectType::Commit)), None);
+        assert_eq!(index.find(&name(&Checksum::of(b"3"), ObjectType::File)), None);
+    }
 }

@@ -43,15 +43,16 @@ impl Closure {
             listed.sort_unstable_by_key(|listed| listed.name);
             listed.dedup_by_key(|listed| listed.name);
         }
-        let recorded = added::sizes(store, listed.len())?;
+        let recorded = added::sizes(store, &listed)?;
         let archive = source.mode().is_archive();
-        let sized = |listed: ListedObject| {
+        let sized = |(listed, recorded): (ListedObject, u64)| {
             let stored_alike = archive || listed.name.kind.is_metadata();
-            let at_source = listed.size.map(NonZero::get).filter(|_| stored_alike);
-            (listed.name, recorded.get(&listed.name).copied().or(at_source))
+            let at_source = listed.size.filter(|_| stored_alike);
+            let size = NonZero::new(recorded).or(at_source);
+            (listed.name, size.map(NonZero::get))
         };
         Ok(Self {
-            objects: listed.into_iter().map(sized).collect(),
+            objects: listed.into_iter().zip(recorded).map(sized).collect(),
         })
     }
 

@@ -14,6 +14,9 @@ use ostler_format::{Checksum, DirTree, ObjectName, ObjectType};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 
+/// How many dirtrees are in memory at once, with the names of all that is in them.
+const TREES_AT_ONCE: usize = 256;
+
 /// What is new, by type, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewObjects {
@@ -149,12 +152,14 @@ impl<'r> ClosureDifference<'r> {
             if level.is_empty() {
                 return Ok(());
             }
-            let read = self.read(&level)?;
-            level.clear();
-            for (tree, contents) in read {
-                level.extend(contents.dirs.iter().map(|dir| dir.tree));
-                self.enter(tree, &contents);
+            let mut below = Vec::new();
+            for part in level.chunks(TREES_AT_ONCE) {
+                for (tree, contents) in self.read(part)? {
+                    below.extend(contents.dirs.iter().map(|dir| dir.tree));
+                    self.enter(tree, &contents);
+                }
             }
+            level = below;
         }
         Err(too_deep())
     }
