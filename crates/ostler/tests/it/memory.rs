@@ -1,7 +1,7 @@
 //! The memory of a command grows with the names and checksums of a tree and with nothing else: 256 MiB are enough for
 //! half a million files, and for a file of 20 GiB.
 //!
-//! Each command runs with a limit on what it may allocate. The full size takes a quarter of an hour and 45 GB of disk, so
+//! Each command runs with a limit on what it may allocate. The full size takes a quarter of an hour and 30 GB of disk, so
 //! it runs when it is asked for (`cargo test -p ostler --release -- --ignored half_a_million`); a small tree with a
 //! smaller limit runs always.
 
@@ -106,7 +106,7 @@ fn a_small_tree_takes_little_memory() {
 }
 
 #[test]
-#[ignore = "a quarter of an hour, and 45 GB of disk"]
+#[ignore = "a quarter of an hour, and 30 GB of disk"]
 fn half_a_million_files_and_20_gib_take_256_mib() {
     go_through(&Scale {
         files: 500_000,

@@ -1,7 +1,7 @@
 //! The words of error messages that scripts look for: stock's and ours both have them.
 
 use crate::fixture;
-use crate::programs::link;
+use crate::programs::{ended, link};
 use ostler_testkit::command::{command, fail};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
@@ -321,4 +321,107 @@ fn commits_fail_in_the_words_of_stock() {
             ),
         ],
     );
+}
+
+/// Command lines of every kind, each on what the ones before it left; `~` is a space.
+const LINES: &str = "\
+    --repo=repo commit -b one --timestamp=@1 --fsync=FALSE tree
+    --repo=repo commit -b one/two tree
+    --repo=repo commit -b two --timestamp=@2 --tree=ref=one --tree=dir=overlay --no-bindings
+    --repo=repo commit -b two --timestamp=@3 --skip-if-unchanged --tree=ref=two
+    --repo=repo commit -b two --tree=tar=nothing
+    --repo=repo commit -b two --timestamp=never tree
+    --repo=repo commit -b two --owner-uid=0x5 --timestamp=@4 tree
+    --repo=repo commit -b two --base=nothing tree
+    --repo=repo commit -b two --statoverride=nothing tree
+    --repo=repo commit -b three -s Subject --timestamp=@5 tree extra
+    --repo=repo commit --parent=none -b two --timestamp=@6 tree
+    --repo=repo commit -b beef --timestamp=@6 tree/a
+    --repo=repo log two extra
+    --repo=repo log -- two
+    --repo=repo show two --raw
+    --repo=repo show -B two
+    --repo=repo show --print-metadata-key=ostree.ref-binding one
+    --repo=repo show --print-metadata-key=ostree.ref-binding two
+    --repo=repo rev-parse one two
+    --repo=repo rev-parse one nothing
+    --repo=repo rev-parse --single
+    --repo=repo ls -RCXd one /sub /a
+    --repo=repo ls one /a/b
+    --repo=repo cat one /a /sub/run
+    --repo=repo cat one /sub/loop/x
+    --repo=repo diff one two --stats
+    --repo=repo diff one ./tree --no-xattrs --owner-uid=0 --owner-gid=0
+    --repo=repo diff one ./nothing
+    --repo=repo checkout -U one out
+    --repo=repo checkout -U one out
+    --repo=repo checkout -U --union one out
+    --repo=repo checkout -U --union-add --whiteouts one out
+    --repo=repo checkout -U --subpath=/nothing one out2
+    --repo=repo checkout -U --subpath=sub one out3 extra
+    --repo=repo checkout -UH one out4
+    --repo=repo checkout -U --fsync=maybe one out5
+    --repo=repo refs --list on extra
+    --repo=repo refs --create=four one
+    --repo=repo refs --create=four one
+    --repo=repo refs --create=four two --force
+    --repo=repo refs -A --create=five four
+    --repo=repo refs --delete four
+    --repo=repo refs --delete five nothing
+    --repo=repo refs --collections
+    --repo=repo reset two one
+    --repo=repo reset nothing one
+    --repo=repo config get core.mode extra
+    --repo=repo config set core.x
+    --repo=repo config unset nothing.nothing
+    --repo=repo init --mode=bare
+    --repo=other init --mode=bare-user-only extra
+    --repo=other init --mode=nothing
+    --repo=third init --mode=nothing
+    --repo=other pull-local repo one --depth=0x1 --disable-fsync
+    --repo=other pull-local repo nothing
+    --repo=other pull-local repo --bareuseronly-files --commit-metadata-only two
+    --repo=other pull-local nothing
+    --repo=repo export one -o exported.tar --subpath=/sub --prefix=x/
+    --repo=repo export one -o nothing/exported.tar
+    --repo=repo summary
+    --repo=repo summary -u -m a.b=1
+    --repo=repo summary -u -m a.b
+    --repo=repo fsck -qa --verify-bindings
+    --repo=other fsck
+    --repo=repo prune --refs-only --depth=0 --no-prune
+    --repo=repo prune --depth
+    --repo=repo prune --static-deltas-only
+    --repo=repo prune --retain-branch-depth=one
+    --repo=repo prune --only-branch=nothing
+    --repo=repo prune --refs-only --depth=1
+    --repo=repo create-usb nothing
+    --repo=repo find-remotes --finders=nothing org.example.Os main
+    checksum tree/a
+    checksum tree/sub extra
+    checksum --repo=repo tree/a
+    checksum nothing
+    --repo=nothing refs
+    --repo=repo nothing
+    --repo= refs
+    refs
+    --help
+    refs --help
+    --version
+    -v";
+
+#[test]
+fn exit_statuses_are_those_of_stock() {
+    let [stock, ours] = [fixture::repository(), fixture::repository()];
+    let program = link(ours.path());
+    let others: Vec<_> = LINES
+        .lines()
+        .map(str::trim)
+        .map(|line| {
+            let expected = ended("ostree", stock.path(), line).code;
+            (line, ended(&program, ours.path(), line).code, expected)
+        })
+        .filter(|(_, code, expected)| code != expected)
+        .collect();
+    assert_eq!(others, [], "lines, our statuses and those of stock");
 }
