@@ -8,6 +8,7 @@ mod collection_refs;
 mod commands;
 mod commit_text;
 mod context;
+mod counted;
 mod dates;
 mod descriptors;
 mod environment;

@@ -31,6 +31,9 @@ use ostler_format::{Checksum, CollectionRef, ObjectName};
 use ostler_repo::RepoError;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How often the target is read until it does not change meanwhile.
+const LOOKS: u32 = 8;
+
 /// How a target is rolled back.
 #[derive(Clone, Copy)]
 #[expect(
@@ -78,8 +81,7 @@ pub fn rollback(store: &dyn Store, options: &RollbackOptions<'_>) -> Result<Roll
     if !options.dry_run {
         complete(store, options.reporter)?;
     }
-    let past = Past::read(store)?;
-    let before = Inventory::read(store)?;
+    let (past, before) = look(store)?;
     let present = Generation::refs_of(&before.refs);
     let record = choose::generation(store, &past, &present, options.generation)?;
     let changed = choose::changed_since(&past, &present);
@@ -130,6 +132,21 @@ struct Way<'a> {
     summary: SummaryPlan,
     needed: Needed,
     to: u64,
+}
+
+/// Reads the records and the refs of a store so that they are of one time: a flip may be under way.
+fn look(store: &dyn Store) -> Result<(Past, Inventory)> {
+    for _ in 0..LOOKS {
+        let before = Inventory::read(store)?;
+        let past = Past::read(store)?;
+        if Inventory::read(store)? == before {
+            return Ok((past, before));
+        }
+    }
+    Err(TransferError::Contended {
+        target: store.describe(),
+        attempts: LOOKS,
+    })
 }
 
 fn refuse_holes(store: &dyn Store, number: u64, missing: &[ObjectName]) -> Result<()> {

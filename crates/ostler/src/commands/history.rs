@@ -1,6 +1,7 @@
 //! `history`: what was published to a target, when, by whom; and which generations must stay.
 
 use crate::context::Context;
+use crate::counted::counted;
 use crate::dates;
 use crate::sizes::format_size;
 use crate::ui::printable;
@@ -138,18 +139,18 @@ fn show(
     let what = match record.rolled_back_to {
         Some(to) => format!("rolled back to {to}"),
         None => format!(
-            "{} objects ({}) added",
-            record.added_objects,
+            "{} ({}) added",
+            counted(record.added_objects, "object"),
             format_size(record.added_bytes)
         ),
     };
     let mut line = format!(
-        "{:>8}  {}  {}  {} of {} refs changed, {what}",
+        "{:>8}  {}  {}  {} of {} changed, {what}",
         record.number,
         dates::commit_date(record.time),
         printable(&record.who),
         changed_refs.len(),
-        record.refs.len(),
+        counted(record.refs.len(), "ref"),
     );
     for (is_so, word) in [(pinned, ", pinned"), (current, ", current")] {
         if is_so {

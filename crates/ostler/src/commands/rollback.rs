@@ -2,6 +2,7 @@
 
 use super::publish::Events;
 use crate::context::Context;
+use crate::counted::counted;
 use anyhow::Context as _;
 use ostler_transfer::{
     DirStore, RefUpdate, RollbackOptions, RollbackOutcome, SummaryPlan, SummaryPolicy, rollback,
@@ -130,8 +131,8 @@ fn tell(context: &Context, args: &Args, outcome: &RollbackOutcome) -> anyhow::Re
             "{destination} is as generation {to} left it: nothing to do"
         )),
         Some(number) => ui.line(format_args!(
-            "rolled {destination} back to generation {to}: {} refs changed, generation {number}",
-            outcome.refs.len()
+            "rolled {destination} back to generation {to}: {} changed, generation {number}",
+            counted(outcome.refs.len(), "ref")
         )),
     }
 }

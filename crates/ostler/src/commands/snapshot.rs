@@ -1,6 +1,7 @@
 //! `snapshot`: a whole copy of refs of a repository, at the cost of a link for each object.
 
 use crate::context::Context;
+use crate::counted::counted;
 use ostler_repo::refs::RefKey;
 use ostler_repo::snapshot::{SnapshotOptions, SnapshotStats, snapshot};
 use ostler_transfer::{Selection, TransferError};
@@ -97,8 +98,8 @@ fn tell(context: &Context, args: &Args, stats: &SnapshotStats) -> anyhow::Result
     let directory = args.directory.display().to_string();
     if stats.copied_objects > 0 {
         ui.note(&format!(
-            "{} objects could not be linked and were copied",
-            stats.copied_objects
+            "{} could not be linked, and copied instead",
+            counted(stats.copied_objects, "object")
         ));
     }
     let left = stats.left.as_ref().map(|path| path.display().to_string());
@@ -120,10 +121,11 @@ fn tell(context: &Context, args: &Args, stats: &SnapshotStats) -> anyhow::Result
             left,
         },
         format_args!(
-            "made {directory}: {} refs, {} commits, {objects} objects, {} deltas, {} summary",
-            stats.refs,
-            stats.commits,
-            stats.deltas,
+            "made {directory}: {}, {}, {}, {}, {} summary",
+            counted(stats.refs, "ref"),
+            counted(stats.commits, "commit"),
+            counted(objects, "object"),
+            counted(stats.deltas, "delta"),
             if stats.summary { "with its" } else { "without a" },
         ),
     )

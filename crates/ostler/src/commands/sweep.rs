@@ -1,6 +1,7 @@
 //! `sweep`: removes from a target what nothing has needed for as long as the grace period.
 
 use crate::context::Context;
+use crate::counted::counted;
 use crate::exit;
 use crate::interrupt::Interrupt;
 use crate::sizes::format_size;
@@ -127,8 +128,4 @@ pub(crate) fn sentence(swept: &Swept, dry_run: bool) -> String {
         text = format!("{text}; {} in the time of grace", swept.waiting);
     }
     text
-}
-
-fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

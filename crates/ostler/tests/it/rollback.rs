@@ -231,6 +231,10 @@ fn what_a_pinned_generation_needs_stays() {
     scene.assert_like(&scene.first, "first");
     scene.run(&["rollback", "target"]);
     assert_eq!(scene.retired(), BTreeMap::new());
+    scene.run(&["sweep", "target", "--grace=0"]);
+    scene.run(&["rollback", "target", "1"]);
+    scene.assert_like(&scene.first, "first");
+    scene.run(&["rollback", "target", "2"]);
     let said = scene.run(&["history", "target", "--unpin=1"]);
     assert_eq!(said, "generation 1: no longer pinned\n");
     let said = scene.run(&["history", "target", "--unpin=1"]);
@@ -252,8 +256,14 @@ fn unpinning_retires_what_only_the_pin_kept_and_pinning_takes_that_back() {
     assert_eq!(retired.len(), 2);
     scene.run(&["history", "target", "--pin=2"]);
     assert_eq!(scene.retired(), BTreeMap::new());
+    scene.run(&["sweep", "target", "--grace=0"]);
+    assert_sound(&scene.target());
     scene.run(&["history", "target", "--unpin=2"]);
     assert!(scene.retired().keys().eq(retired.keys()));
+    scene.run(&["sweep", "target", "--grace=0"]);
+    let said = scene.fail(&["rollback", "target", "2"]);
+    assert!(said.contains("objects of it are gone"), "{said}");
+    scene.assert_like(&scene.first, "first");
 }
 
 #[test]
@@ -318,9 +328,6 @@ fn the_index_of_summaries_of_the_state_that_is_left_goes() {
 fn rollbacks_and_publishes_at_once_leave_whole_commits_and_one_summary() {
     let scene = Scene::new();
     let path = scene.directory.path();
-    fs::remove_file(scene.source.path().join("summary.sig")).unwrap();
-    publish(path, &["--summary=generate"]);
-    fs::remove_file(scene.target().join("summary.sig")).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..5 {
@@ -336,10 +343,11 @@ fn rollbacks_and_publishes_at_once_leave_whole_commits_and_one_summary() {
             }
         });
         for _ in 0..10 {
-            let output = ostler(path).args(["rollback", "target"]).output().unwrap();
+            let rollback = ["rollback", "target", "--summary=generate"];
+            let output = ostler(path).args(rollback).output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(
-                output.status.success() || said.contains("gave up after 1 attempt:"),
+                output.status.success() || said.contains("gave up after"),
                 "{said}"
             );
         }

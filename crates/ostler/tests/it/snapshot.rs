@@ -127,7 +127,7 @@ fn on_another_file_system_objects_are_copied_which_is_said() {
     let output = attempt(&mut snapshot);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        output.status.success() && said.contains("could not be linked and were copied"),
+        output.status.success() && said.contains("could not be linked, and copied instead"),
         "{said}"
     );
     assert_sound(&there);

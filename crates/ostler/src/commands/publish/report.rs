@@ -1,6 +1,7 @@
 //! What `publish` did, or would do, in words or as JSON.
 
 use crate::commands::sweep;
+use crate::counted::counted;
 use crate::sizes::format_size;
 use crate::ui::Ui;
 use ostler_format::Checksum;
@@ -153,8 +154,4 @@ fn plan(ui: &Ui, destination: &Path, plan: &Plan) -> anyhow::Result<()> {
 
 fn value(commit: Option<Checksum>) -> String {
     commit.map_or_else(|| "none".to_owned(), |commit| commit.to_string())
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
