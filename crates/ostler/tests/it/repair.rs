@@ -378,3 +378,32 @@ fn killed_at_any_call_it_leaves_nothing_worse_and_is_finished_by_running_again()
         );
     }
 }
+
+#[test]
+fn a_publish_that_drops_what_is_broken_is_not_stopped_by_it() {
+    for suffix in ["commit", "dirtree"] {
+        let scene = scene("archive");
+        let target = StockRepo::init(&scene.path("public"), "archive");
+        let publish = |options: &[&str]| {
+            let mut publish = ostler(scene.directory.path());
+            publish.args(["--repo=repo", "publish"]).args(options);
+            run(publish.args(["public", "main"]))
+        };
+        publish(&[]);
+        let old = target.rev_parse("main^");
+        let listed = match suffix {
+            "commit" => old.clone(),
+            _ => target.run(&["ls", "-d", "-C", &old]),
+        };
+        let broken = listed.split_whitespace().find(|word| word.len() == 64);
+        let (first, rest) = broken.unwrap().split_at(2);
+        delete(&target.path().join(format!("objects/{first}/{rest}.{suffix}")));
+        let tree = scene.path("three");
+        Tree::at(&tree).file("file", "content of three", 0o644);
+        scene.repo.commit("main", &tree);
+        publish(&["--depth=0", "--grace=0"]);
+        target.fsck();
+        target.run(&["ls", "-R", "main"]);
+        assert!(!target.attempt(&["ls", "-R", &old]).status.success());
+    }
+}
