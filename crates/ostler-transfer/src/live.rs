@@ -8,7 +8,6 @@ use crate::generation;
 use crate::history::{History, Link, link_at};
 use crate::refs;
 use crate::retention::{Keep, Retention};
-use crate::snapshot::Selection;
 use crate::store::Store;
 use ostler_format::{Checksum, CollectionRef, ObjectName, ObjectType};
 use ostler_repo::Retired;
@@ -22,23 +21,36 @@ pub(crate) struct Root {
     pub(crate) keep: Option<Keep>,
 }
 
+/// What a run publishes, and to where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Publishing<'a> {
+    /// Its refs: [`Retention::others`] is for these.
+    pub(crate) refs: &'a BTreeMap<CollectionRef, Checksum>,
+    /// Refs of the target that follow others.
+    pub(crate) aliases: &'a BTreeMap<CollectionRef, CollectionRef>,
+}
+
 /// The rules of a run for what stays.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
     pub(crate) retention: &'a Retention,
-    /// The refs that the run publishes; `None`: it publishes none.
-    pub(crate) selection: Option<&'a Selection>,
+    /// The run that publishes, if one does.
+    pub(crate) publishing: Option<Publishing<'a>>,
     /// Seconds since the epoch.
     pub(crate) now: u64,
 }
 
 impl Rules<'_> {
-    /// Returns how far a ref leads.
-    pub(crate) fn root(&self, name: &str, tip: Checksum) -> Root {
-        let selected = self.selection.is_some_and(|selection| selection.matches(name));
+    /// Returns how far a ref leads. One that follows another leads as far as that, unless there is a rule for it.
+    pub(crate) fn root(&self, name: &CollectionRef, tip: Checksum) -> Root {
+        let followed = (self.publishing.as_ref())
+            .and_then(|run| run.aliases.get(name))
+            .filter(|_| !self.retention.has_rule_for(name.name.as_str()));
+        let name = followed.unwrap_or(name);
+        let published = self.publishing.is_some_and(|run| run.refs.contains_key(name));
         Root {
             tip,
-            keep: self.retention.keep_of(name, selected),
+            keep: self.retention.keep_of(name.name.as_str(), published),
         }
     }
 
@@ -61,16 +73,14 @@ impl Rules<'_> {
     ) -> Result<Vec<Root>> {
         let mut roots: Vec<_> = published
             .iter()
-            .map(|(name, tip)| self.root(name.name.as_str(), *tip))
+            .map(|(name, tip)| self.root(name, *tip))
             .collect();
         let tracked = refs::of_remotes(store)?;
         roots.extend(tracked.into_iter().map(|tip| Root { tip, keep: None }));
         for (name, tip) in generation::pinned_refs(store, unpinned)? {
             // Without a name of a ref, what is there stays.
             let name = name.parse::<CollectionRef>().ok();
-            roots.push(name.map_or(Root { tip, keep: None }, |name| {
-                self.root(name.name.as_str(), tip)
-            }));
+            roots.push(name.map_or(Root { tip, keep: None }, |name| self.root(&name, tip)));
         }
         roots.extend(self.listed_roots());
         Ok(roots)

@@ -7,7 +7,7 @@ use crate::error::{Damage, Result, TransferError};
 use crate::history::History;
 use crate::inventory::Inventory;
 use crate::lists::Lists;
-use crate::live::Rules;
+use crate::live::{Publishing, Rules};
 use crate::plan::{Addition, Plan, RefUpdate};
 use crate::policy::Policy;
 use crate::retire::{Changes, Pending};
@@ -95,7 +95,10 @@ impl Planner<'_> {
     pub(crate) fn rules(&self) -> Rules<'_> {
         Rules {
             retention: &self.policy.retention,
-            selection: Some(&self.policy.selection),
+            publishing: Some(Publishing {
+                refs: &self.snapshot.refs,
+                aliases: &self.inventory.aliases,
+            }),
             now: self.now,
         }
     }
@@ -169,7 +172,7 @@ impl Planner<'_> {
         let mut wanted = HashSet::new();
         for update in refs {
             let Some(tip) = update.new else { continue };
-            let keep = rules.root(update.name.name.as_str(), tip).keep;
+            let keep = rules.root(&update.name, tip).keep;
             for (index, commit) in (0..).zip(history.from(tip)) {
                 let time = history.timestamp(&commit).unwrap_or_default();
                 if keep.is_some_and(|keep| !keep.keeps(index, time, self.now)) {

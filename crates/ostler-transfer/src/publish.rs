@@ -128,7 +128,6 @@ impl<'a> Run<'a> {
     fn sweep(&self) -> Option<Swept> {
         let options = SweepOptions {
             retention: &self.options.policy.retention,
-            selection: Some(&self.options.policy.selection),
             now: self.options.now,
             grace: self.options.sweep?,
             dry_run: false,

@@ -146,8 +146,7 @@ impl Retiring<'_> {
             return Ok(false);
         }
         // What time alone, or another rule than the last time, puts behind the end of what is kept.
-        let named =
-            (self.changes.refs_after.iter()).map(|(name, tip)| self.rules.root(name.name.as_str(), *tip));
+        let named = (self.changes.refs_after.iter()).map(|(name, tip)| self.rules.root(name, *tip));
         let listed = self.rules.listed_roots();
         let limited: Vec<_> = named.chain(listed).filter(|root| root.keep.is_some()).collect();
         let kept = Live::of(&limited, &mut self.chains, list, self.rules.now)?;
@@ -170,7 +169,7 @@ impl Retiring<'_> {
     fn leaves_behind(&self, update: &RefUpdate) -> bool {
         match (update.old, update.new) {
             (Some(old), Some(new)) => {
-                let kept = self.rules.root(update.name.name.as_str(), new).keep;
+                let kept = self.rules.root(&update.name, new).keep;
                 kept.is_some_and(|keep| !keep.forever) || !self.changes.history.contains(new, old)
             }
             (Some(_), None) => true,
@@ -237,7 +236,7 @@ pub(crate) fn unlimited(now: u64) -> Rules<'static> {
     };
     Rules {
         retention: &NOTHING,
-        selection: None,
+        publishing: None,
         now,
     }
 }

@@ -66,11 +66,11 @@ impl Retention {
         self.rules.is_empty() && self.others.is_none()
     }
 
-    /// Returns what is kept of a ref; `None`: what is there. `selected` says whether this run publishes it.
-    pub(crate) fn keep_of(&self, name: &str, selected: bool) -> Option<Keep> {
+    /// Returns what is kept of a ref; `None`: what is there. `published` says whether this run publishes it.
+    pub(crate) fn keep_of(&self, name: &str, published: bool) -> Option<Keep> {
         match self.rule_for(name) {
             Some(rule) => rule.keep,
-            None => self.others.filter(|_| selected),
+            None => self.others.filter(|_| published),
         }
     }
 
@@ -83,6 +83,11 @@ impl Retention {
     /// Returns the commits that stay wherever in history they are.
     pub(crate) fn listed(&self) -> impl Iterator<Item = &Checksum> {
         self.rules.iter().flat_map(|rule| &rule.listed)
+    }
+
+    /// Returns whether there is a rule for a ref.
+    pub(crate) fn has_rule_for(&self, name: &str) -> bool {
+        self.rule_for(name).is_some()
     }
 
     fn rule_for(&self, name: &str) -> Option<&Rule> {

@@ -28,7 +28,6 @@ use crate::error::{Result, TransferError};
 use crate::live::Rules;
 use crate::report::Reporter;
 use crate::retention::Retention;
-use crate::snapshot::Selection;
 use crate::store::Store;
 use due::Due;
 use ostler_format::{Checksum, ObjectName, ObjectType};
@@ -44,10 +43,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
     reason = "the reporter is a trait object without one"
 )]
 pub struct SweepOptions<'a> {
-    /// Rules for what is live.
+    /// Rules for what is live. Those of a single run ([`Retention::others`]) say nothing here: where they cut history is on the list.
     pub retention: &'a Retention,
-    /// The refs that [`Retention::others`] is for; `None`: it is for none.
-    pub selection: Option<&'a Selection>,
     /// The time of the run: seconds since the epoch, UTC.
     pub now: u64,
     /// How many seconds what is retired stays.
@@ -131,7 +128,7 @@ impl Sweep<'_> {
     fn rules(&self) -> Rules<'_> {
         Rules {
             retention: self.options.retention,
-            selection: self.options.selection,
+            publishing: None,
             now: self.options.now,
         }
     }

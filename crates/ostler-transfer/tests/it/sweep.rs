@@ -29,7 +29,6 @@ static UNLIMITED: Retention = Retention {
 pub(crate) fn options(now: u64) -> SweepOptions<'static> {
     SweepOptions {
         retention: &UNLIMITED,
-        selection: None,
         now,
         grace: GRACE,
         dry_run: false,

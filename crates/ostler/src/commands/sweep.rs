@@ -88,7 +88,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         .unwrap_or(NonZero::<usize>::MIN);
     let options = SweepOptions {
         retention: &Retention::of_target(&store)?,
-        selection: None,
         now: context.environment().now(),
         grace: args.grace.seconds(),
         dry_run: args.dry_run,

@@ -164,3 +164,27 @@ fn rules_of_the_target_say_what_stays_and_those_of_the_command_line_come_before_
     done(path, "--repo=source publish target --policy=mine.toml");
     assert_eq!(StockRepo::open(&path.join("target")).refs(), ["other"]);
 }
+
+#[test]
+fn limit_of_a_run_is_for_its_refs_and_an_alias_keeps_no_more_than_its_ref() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    make_source(path);
+    done(path, "--repo=source publish target");
+    let target = StockRepo::open(&path.join("target"));
+    let source = StockRepo::open(&path.join("source"));
+    let commits = |name: &str| target.run(&["log", name]).matches("\nDate:").count();
+    target.run(&["refs", "--alias", "--create=follows", "main"]);
+    target.run(&["refs", "--create=of-others", "main"]);
+    source.run(&["refs", "--create=mine", "main"]);
+    let printed = done(path, "--repo=source publish target --depth=0 --grace=0");
+    assert!(
+        !printed.contains("swept"),
+        "another's ref keeps the history: {printed}"
+    );
+    assert_eq!(commits("of-others"), 3);
+    target.run(&["refs", "--delete", "of-others"]);
+    let printed = done(path, "--repo=source publish target --depth=0 --grace=0");
+    assert!(printed.contains("swept 2 commits"), "{printed}");
+    assert_eq!((commits("main"), commits("mine"), commits("follows")), (1, 1, 1));
+}
