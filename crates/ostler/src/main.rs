@@ -22,6 +22,7 @@ mod program;
 mod sizes;
 mod spans;
 mod stock_usage;
+mod summary_choice;
 mod switch;
 mod tree_path;
 mod ui;

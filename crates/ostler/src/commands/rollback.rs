@@ -3,10 +3,9 @@
 use super::publish::Events;
 use crate::context::Context;
 use crate::counted::counted;
+use crate::summary_choice::SummaryChoice;
 use anyhow::Context as _;
-use ostler_transfer::{
-    DirStore, RefUpdate, RollbackOptions, RollbackOutcome, SummaryPlan, SummaryPolicy, rollback,
-};
+use ostler_transfer::{DirStore, RefUpdate, RollbackOptions, RollbackOutcome, SummaryPlan, rollback};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -38,31 +37,6 @@ pub(crate) struct Args {
     /// Print what would be done, and do nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-}
-
-/// What becomes of the summary.
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum SummaryChoice {
-    /// That of the generation with its signature, else a new one without; never drops a signature
-    #[default]
-    Auto,
-    /// That of the generation; fails if it was not kept
-    Copy,
-    /// A new one, unsigned
-    Generate,
-    /// Left alone
-    None,
-}
-
-impl From<SummaryChoice> for SummaryPolicy {
-    fn from(choice: SummaryChoice) -> Self {
-        match choice {
-            SummaryChoice::Auto => Self::Auto,
-            SummaryChoice::Copy => Self::Copy,
-            SummaryChoice::Generate => Self::Generate,
-            SummaryChoice::None => Self::None,
-        }
-    }
 }
 
 /// The result as JSON.

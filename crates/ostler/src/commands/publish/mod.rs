@@ -8,13 +8,14 @@ use crate::context::Context;
 use crate::exit;
 use crate::interrupt::Interrupt;
 use crate::spans::Span;
+use crate::summary_choice::SummaryChoice;
 use anyhow::Context as _;
 pub(super) use events::Events;
 use ostler_format::RepoMode;
 use ostler_repo::Repo;
 use ostler_repo::fs::Dir;
 use ostler_transfer::{
-    DirStore, MemoryStore, Policy, PublishOptions, Selection, Store, SummaryPolicy, TransferError, publish,
+    DirStore, MemoryStore, Policy, PublishOptions, Selection, Store, TransferError, publish,
 };
 use retention::RetentionArgs;
 use std::num::NonZero;
@@ -95,31 +96,6 @@ pub(crate) struct Args {
 
 /// What is hashed in less than a second.
 pub(crate) const HELD_BYTES: u64 = 128 << 20;
-
-/// What becomes of the summary.
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum SummaryChoice {
-    /// The source's with its signature if it fits DEST's refs, else a new one without; never drops a signature
-    #[default]
-    Auto,
-    /// The source's with its signature; fails if it does not fit
-    Copy,
-    /// A new one, unsigned
-    Generate,
-    /// Left alone
-    None,
-}
-
-impl From<SummaryChoice> for SummaryPolicy {
-    fn from(choice: SummaryChoice) -> Self {
-        match choice {
-            SummaryChoice::Auto => Self::Auto,
-            SummaryChoice::Copy => Self::Copy,
-            SummaryChoice::Generate => Self::Generate,
-            SummaryChoice::None => Self::None,
-        }
-    }
-}
 
 /// Publishes.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
