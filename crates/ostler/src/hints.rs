@@ -1,6 +1,6 @@
 //! What a user may do about an error, where we know.
 
-use crate::commands::Occupied;
+use crate::commands::{Damaged, Occupied};
 use crate::context::NoRepository;
 use crate::program::Program;
 use ostler_repo::RepoError;
@@ -14,6 +14,9 @@ pub(crate) fn of(error: &anyhow::Error, program: Program) -> Vec<String> {
             "name it with '{} --repo=PATH …', set OSTREE_REPO, or change into its directory",
             program.name()
         ));
+    }
+    if let Some(damaged) = error.downcast_ref::<Damaged>() {
+        hints.extend(damaged.hints.iter().cloned());
     }
     if error.is::<Occupied>() {
         hints.push(

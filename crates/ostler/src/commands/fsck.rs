@@ -3,7 +3,6 @@
 use crate::context::Context;
 use crate::program::Program;
 use crate::ui::{Progress, Ui};
-use anyhow::bail;
 use ostler_format::{Checksum, ObjectName};
 use ostler_repo::fsck::{Damage, FsckFinding, FsckOptions, FsckPhase, FsckReport, FsckReporter, fsck};
 use serde::Serialize;
@@ -117,25 +116,41 @@ fn damage_record(finding: &FsckFinding) -> Option<DamageRecord> {
     })
 }
 
-/// Tells of each damaged object which refs need it, and where.
-fn say_who_needs_it(ui: &Ui, report: &FsckReport) {
-    for record in report.findings.iter().filter_map(damage_record) {
-        let list = |names: &[String]| names.join(", ");
-        let place = match record.paths.as_slice() {
-            [] => String::new(),
-            paths => format!(" at {}", list(paths)),
-        };
-        if !record.refs.is_empty() {
-            ui.note(&format!(
-                "{} is needed by {}{place}",
-                record.object,
-                list(&record.refs)
-            ));
-        }
+/// Damage, with what is worth knowing about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Damaged {
+    message: String,
+    /// Which refs need what is damaged, and where; and what to do.
+    pub(crate) hints: Vec<String>,
+}
+
+/// Returns the error of a check that found damage. Scripts written for stock hear no more than its words.
+fn damaged(message: String, stock: bool, report: &FsckReport) -> anyhow::Error {
+    let mut hints = Vec::new();
+    if !stock {
+        let records = report.findings.iter().filter_map(damage_record);
+        hints.extend(records.filter_map(|record| who_needs_it(&record)));
+        let way = "'repair --from=REPO' takes what is missing or damaged from a repository that has it";
+        hints.push(way.to_owned());
     }
-    if !report.is_sound() {
-        ui.hint("'repair --from=REPO' takes what is missing or damaged from a repository that has it");
+    Damaged { message, hints }.into()
+}
+
+/// Tells which refs need a damaged object, and where.
+fn who_needs_it(record: &DamageRecord) -> Option<String> {
+    if record.refs.is_empty() {
+        return None;
     }
+    let place = match record.paths.as_slice() {
+        [] => String::new(),
+        paths => format!(" at {}", paths.join(", ")),
+    };
+    Some(format!(
+        "{} is needed by {}{place}",
+        record.object,
+        record.refs.join(", ")
+    ))
 }
 
 fn conclude(ui: &Ui, stock: bool, options: &FsckOptions, report: &FsckReport) -> anyhow::Result<()> {
@@ -148,14 +163,16 @@ fn conclude(ui: &Ui, stock: bool, options: &FsckOptions, report: &FsckReport) ->
             findings: report.findings.iter().map(ToString::to_string).collect(),
             damage: report.findings.iter().filter_map(damage_record).collect(),
         })?;
-    } else if !stock {
-        say_who_needs_it(ui, report);
     }
     if let Some(finding) = report.findings.last().filter(|finding| finding.ends(options)) {
-        bail!("{finding}");
+        return Err(damaged(finding.to_string(), stock, report));
     }
     if !report.findings.is_empty() {
-        bail!("repository corruption encountered");
+        return Err(damaged(
+            "repository corruption encountered".to_owned(),
+            stock,
+            report,
+        ));
     }
     if !report.partial.is_empty() {
         ui.heading(format_args!(
@@ -164,10 +181,11 @@ fn conclude(ui: &Ui, stock: bool, options: &FsckOptions, report: &FsckReport) ->
         ))?;
     }
     if !report.is_sound() {
-        bail!(
+        let message = format!(
             "{} partial commits from fsck-detected corruption",
             report.partial_by_fsck.len()
         );
+        return Err(damaged(message, stock, report));
     }
     let commits = report.commits;
     let unread = if options.quick {

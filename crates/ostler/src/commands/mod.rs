@@ -35,6 +35,7 @@ mod summary;
 mod sweep;
 
 pub(crate) use demo::Occupied;
+pub(crate) use fsck::Damaged;
 pub(crate) use lock::USAGE as LOCK_USAGE;
 
 use crate::context::Context;
