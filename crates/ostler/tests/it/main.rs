@@ -31,6 +31,7 @@ mod remotes;
 mod repair;
 mod rollback;
 mod rollback_faults;
+mod slow_client;
 mod snapshot;
 mod sweep;
 mod usage;
