@@ -192,6 +192,18 @@ impl Retired {
         self.files.remove(path).is_some()
     }
 
+    /// Gives all that is not on an earlier list this time: the list was computed some time before it is written.
+    pub fn stamp_new(&mut self, earlier: &Self, now: u64) {
+        let commits = self.commits.iter_mut();
+        for (_, time) in commits.filter(|(commit, _)| !earlier.commits.contains_key(*commit)) {
+            *time = now;
+        }
+        let files = self.files.iter_mut();
+        for (_, time) in files.filter(|(path, _)| !earlier.files.contains_key(*path)) {
+            *time = now;
+        }
+    }
+
     /// Returns what was retired at least `grace` seconds before `now`. A time that lies ahead, from a clock that was wrong,
     /// has not passed.
     #[must_use]

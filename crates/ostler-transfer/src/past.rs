@@ -102,7 +102,7 @@ pub fn set_pinned(
     store: &dyn Store,
     number: u64,
     pinned: bool,
-    now: u64,
+    clock: &dyn Fn() -> u64,
     reporter: &dyn Reporter,
 ) -> Result<bool> {
     complete(store, reporter)?;
@@ -113,6 +113,7 @@ pub fn set_pinned(
     if past.pinned.contains(&number) == pinned {
         return Ok(false);
     }
+    let now = clock();
     let rules = retire::unlimited(now);
     let (present, _) = refs::of_store(store)?;
     let mut roots = rules.roots_without(store, &present, Some(number))?;

@@ -59,8 +59,9 @@ pub struct PublishOptions<'a> {
     pub held_bytes: u64,
     /// After so many seconds what the target does not need any more is removed, at the end of a run; `None`: never.
     pub sweep: Option<u64>,
-    /// The time of the run: seconds since the epoch, UTC.
-    pub now: u64,
+    /// Returns the time, in seconds since the epoch, UTC: asked at the beginning, and again when nobody else can change the
+    /// target any more, since what a flip leaves behind was needed until then.
+    pub clock: &'a (dyn Fn() -> u64 + Sync),
     /// Who publishes, for the generation record.
     pub who: &'a str,
     /// Set when the user wants the run to stop; looked at between objects.
@@ -91,6 +92,7 @@ pub fn publish(source: &Repo, store: &dyn Store, options: &PublishOptions<'_>) -
         source,
         store,
         options,
+        now: (options.clock)(),
     }
     .publish()
 }
@@ -99,6 +101,8 @@ struct Run<'a> {
     source: &'a Repo,
     store: &'a dyn Store,
     options: &'a PublishOptions<'a>,
+    /// When it began.
+    now: u64,
 }
 
 /// How the last part of a run ended.
@@ -128,7 +132,7 @@ impl<'a> Run<'a> {
     fn sweep(&self) -> Option<Swept> {
         let options = SweepOptions {
             retention: &self.options.policy.retention,
-            now: self.options.now,
+            now: (self.options.clock)(),
             grace: self.options.sweep?,
             dry_run: false,
             threads: self.options.jobs,
@@ -155,7 +159,7 @@ impl<'a> Run<'a> {
         let guard = self.source.lock(LockKind::Shared)?;
         let mut snapshot = Snapshot::take(self.source, &self.options.policy.selection)?;
         let retention = &self.options.policy.retention;
-        (snapshot.refs).retain(|name, _| !retention.is_over(name.name.as_str(), self.options.now));
+        (snapshot.refs).retain(|name, _| !retention.is_over(name.name.as_str(), self.now));
         let mut holes = BTreeSet::new();
         let lists = Lists::new(self.source);
         let mut guard = Some(guard);
@@ -240,7 +244,7 @@ impl<'a> Run<'a> {
             policy,
             holes,
             lists,
-            now: self.options.now,
+            now: self.now,
         }
         .plan()
     }
@@ -350,6 +354,7 @@ impl<'a> Run<'a> {
         if !holes.is_empty() {
             return Ok(Ending::Again(Again::Holes(holes.into_iter().collect())));
         }
+        let time = (self.options.clock)();
         let refs_after = refs::after(&now, &aliases, &plan.refs);
         let mut edits: Vec<Edit> = plan.detached.iter().map(detached::edit).collect();
         edits.extend(plan.healed.iter().map(|commit| Edit {
@@ -357,18 +362,13 @@ impl<'a> Run<'a> {
             expect: Expect::Any,
             new: None,
         }));
-        edits.extend(plan.retirement.edit.clone());
+        edits.extend(plan.retirement.edit(time)?);
         edits.extend(ref_edits(&plan.refs));
-        let (summary_edits, digest) = summary::edits(
-            Some(self.source),
-            self.store,
-            &plan.summary,
-            &refs_after,
-            self.options.now,
-        )?;
+        let (summary_edits, digest) =
+            summary::edits(Some(self.source), self.store, &plan.summary, &refs_after, time)?;
         edits.splice(0..0, kept::edits(self.store, &summary_edits)?);
         edits.extend(summary_edits);
-        let record = self.record(plan, &refs_after, digest)?;
+        let record = self.record(plan, &refs_after, digest, time)?;
         let added = added::list(plan, self.source.mode().is_archive());
         edits.splice(0..0, record.edits(added)?);
         edits.extend(generation::expired(self.store, &record)?);
@@ -389,10 +389,11 @@ impl<'a> Run<'a> {
         plan: &Plan,
         refs_after: &BTreeMap<CollectionRef, Checksum>,
         summary: Option<Checksum>,
+        time: u64,
     ) -> Result<Generation> {
         Ok(Generation {
             number: generation::latest_number(self.store)?.unwrap_or(0) + 1,
-            time: self.options.now,
+            time,
             who: self.options.who.to_owned(),
             refs: Generation::refs_of(refs_after),
             summary: summary.map(|digest| digest.to_string()),

@@ -24,16 +24,42 @@ pub struct Retirement {
     pub retired: Vec<Checksum>,
     /// Commits that were retired and that something leads to again.
     pub revived: Vec<Checksum>,
-    /// The edit of the flip that says so; `None` if nothing changes.
-    pub(crate) edit: Option<Edit>,
+    /// The list as it is and as it will be; `None` if nothing changes.
+    change: Option<Change>,
     /// Why the list that was there is passed over, if it is damaged.
     pub(crate) damage: Option<String>,
+}
+
+/// A change of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Change {
+    before: Retired,
+    after: Retired,
+    expect: Expect,
 }
 
 impl Retirement {
     /// Returns whether the list stays as it is.
     pub fn is_empty(&self) -> bool {
-        self.edit.is_none()
+        self.change.is_none()
+    }
+
+    /// Returns the edit of a flip at a time: what it retires was needed until then, however long ago it was planned.
+    pub(crate) fn edit(&self, now: u64) -> Result<Option<Edit>> {
+        let Some(Change {
+            before,
+            after,
+            expect,
+        }) = &self.change
+        else {
+            return Ok(None);
+        };
+        let mut list = after.clone();
+        list.stamp_new(before, now);
+        Ok(Some(Edit {
+            expect: *expect,
+            ..list.edit()?
+        }))
     }
 }
 
@@ -115,9 +141,10 @@ impl Pending {
             list.revive_file(holder);
         }
         if list != before {
-            retirement.edit = Some(Edit {
+            retirement.change = Some(Change {
+                before,
+                after: list,
                 expect: bytes.map_or(Expect::Absent, |bytes| Expect::Bytes(Checksum::of(&bytes))),
-                ..list.edit()?
             });
         }
         Ok(retirement)

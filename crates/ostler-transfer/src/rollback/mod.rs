@@ -49,8 +49,8 @@ pub struct RollbackOptions<'a> {
     pub summary: SummaryPolicy,
     /// Say what would be done, and stop there.
     pub dry_run: bool,
-    /// The time of the run: seconds since the epoch, UTC.
-    pub now: u64,
+    /// Returns the time, in seconds since the epoch, UTC: asked when nobody else can change the target any more.
+    pub clock: &'a (dyn Fn() -> u64 + Sync),
     /// Who rolls back, for the generation record.
     pub who: &'a str,
     /// Hears how the run goes.
@@ -189,7 +189,7 @@ impl Way<'_> {
     }
 
     fn edits(&self) -> Result<(Vec<Edit>, u64)> {
-        let (store, now) = (self.store, self.options.now);
+        let (store, now) = (self.store, (self.options.clock)());
         let (mut summary_edits, digest) =
             crate::summary::edits(None, store, &self.summary, &self.refs_after, now)?;
         let drops_index = self.drop_index(&mut summary_edits)?;

@@ -10,7 +10,7 @@ use ostler_format::{ObjectName, RepoMode};
 use ostler_repo::{Recovery, RepoError, verify_archived};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a hook is told before it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct MemoryStore {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     intent: Mutex<Vec<Edit>>,
     leased: Mutex<()>,
-    hook: Mutex<Hook>,
+    hook: Mutex<Arc<Hook>>,
 }
 
 impl fmt::Debug for MemoryStore {
@@ -53,7 +53,7 @@ impl Default for MemoryStore {
             files: Mutex::new(BTreeMap::from([("config".to_owned(), config.into_bytes())])),
             intent: Mutex::new(Vec::new()),
             leased: Mutex::new(()),
-            hook: Mutex::new(Box::new(|_| Ok(()))),
+            hook: Mutex::new(Arc::new(Box::new(|_| Ok(())))),
         }
     }
 }
@@ -69,7 +69,7 @@ impl MemoryStore {
 
     /// Sets what is called before each step.
     pub fn set_hook(&self, hook: Hook) {
-        *lock(&self.hook) = hook;
+        *lock(&self.hook) = Arc::new(hook);
     }
 
     /// Returns all files, by path.
@@ -86,7 +86,9 @@ impl MemoryStore {
     }
 
     fn step(&self, step: &Step) -> Result<()> {
-        (lock(&self.hook))(step)
+        // Not locked meanwhile: a hook may let others go first.
+        let hook = Arc::clone(&lock(&self.hook));
+        hook(step)
     }
 
     fn carry_out(&self, edits: &[Edit]) -> Result<()> {

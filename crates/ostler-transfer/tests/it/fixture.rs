@@ -96,7 +96,11 @@ pub(crate) const NOW: u64 = 1_700_000_000;
 
 /// Publishes everything at a time.
 pub(crate) fn run_at(source: &Source, store: &dyn Store, policy: &Policy, now: u64) -> Result<Outcome> {
-    run_with(source, store, policy, |options| PublishOptions { now, ..options })
+    let clock = move || now;
+    run_with(source, store, policy, |options| PublishOptions {
+        clock: &clock,
+        ..options
+    })
 }
 
 /// Publishes everything with changed options.
@@ -112,7 +116,7 @@ pub(crate) fn run_with<'a>(
         jobs: NonZero::<usize>::MIN,
         held_bytes: 0,
         sweep: None,
-        now: NOW,
+        clock: &|| NOW,
         who: "tester@example",
         interrupted: &NEVER,
         reporter: &Silent,

@@ -2,12 +2,15 @@
 
 use crate::fixture::{
     DAY, NOW, Source, assert_closed, commit_version, commits_of, keep_last, refs_of, retired, run, run_at,
-    versions,
+    run_with, versions,
 };
 use ostler_format::Checksum;
 use ostler_repo::Retired;
-use ostler_transfer::{Keep, MemoryStore, Outcome, Policy, Retention, Rule, Selection, Store as _};
+use ostler_transfer::{
+    Keep, MemoryStore, Outcome, Policy, PublishOptions, Retention, Rule, Selection, Store as _,
+};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn set(commits: &[String]) -> BTreeSet<String> {
     commits.iter().cloned().collect()
@@ -67,6 +70,21 @@ fn commits_of_a_dropped_ref_are_retired_at_the_time_of_the_flip() {
     let again = publish(&source, &store, &deleting(), NOW + 9);
     assert!(again.generation.is_none(), "nothing to do");
     assert_eq!(retired(&store), at(&gone, NOW + 5));
+}
+
+#[test]
+fn commits_are_retired_at_the_time_of_the_flip_however_long_the_publish_took_until_then() {
+    let (source, commits) = versions(2);
+    let store = MemoryStore::default();
+    publish(&source, &store, &Policy::default(), NOW);
+    let asked = AtomicU64::new(0);
+    let clock = || NOW + 1000 * asked.fetch_add(1, Ordering::Relaxed);
+    run_with(&source, &store, &keep_last(1), |options| PublishOptions {
+        clock: &clock,
+        ..options
+    })
+    .unwrap();
+    assert_eq!(retired(&store), at(&commits[..1], NOW + 1000));
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Scene {
                 force: false,
                 summary: SummaryPolicy::Auto,
                 dry_run: false,
-                now: NOW,
+                clock: &|| NOW,
                 who: "tester@example",
                 reporter,
             },
@@ -57,7 +57,7 @@ fn rollback_over_any_store_brings_refs_back_and_retires_what_they_leave() {
             .iter()
             .all(|commit| retired(&scene.store).contains_key(*commit))
     );
-    assert!(set_pinned(&scene.store, 2, true, NOW, &Silent).unwrap());
+    assert!(set_pinned(&scene.store, 2, true, &|| NOW, &Silent).unwrap());
     assert!(retired(&scene.store).is_empty());
     assert_eq!(Past::read(&scene.store).unwrap().pinned, [2].into());
 }

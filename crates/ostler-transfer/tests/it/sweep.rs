@@ -300,8 +300,9 @@ fn publish_sweeps_at_its_end_what_is_over_and_with_a_grace_of_0_at_once() {
     let (source, commits) = with_two_retired(&store);
     let policy = keep_last(1);
     let publish = |now: u64, grace: u64| {
+        let clock = move || now;
         run_with(&source, &store, &policy, |options| PublishOptions {
-            now,
+            clock: &clock,
             sweep: Some(grace),
             ..options
         })

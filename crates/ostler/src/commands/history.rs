@@ -72,7 +72,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
 }
 
 fn set(context: &Context, store: &DirStore, number: u64, pinned: bool) -> anyhow::Result<()> {
-    let changed = set_pinned(store, number, pinned, context.environment().now(), &Silent)?;
+    let changed = set_pinned(store, number, pinned, &|| context.environment().now(), &Silent)?;
     let record = Pinning {
         generation: number,
         pinned,

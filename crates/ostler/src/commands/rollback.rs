@@ -60,7 +60,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         force: args.force,
         summary: args.summary.into(),
         dry_run: args.dry_run,
-        now: context.environment().now(),
+        clock: &|| context.environment().now(),
         who: &context.environment().who(),
         reporter: &events,
     };

@@ -97,7 +97,7 @@ impl<'a> Publisher<'a> {
             dry_run: false,
             jobs: thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
             held_bytes: HELD_BYTES,
-            now: environment.now(),
+            clock: &|| environment.now(),
             who: &environment.who(),
             interrupted: self.interrupt.flag(),
             reporter: &Silent,

@@ -122,7 +122,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             .unwrap_or(NonZero::<usize>::MIN),
         held_bytes: args.held_bytes,
         sweep: (!args.no_sweep).then(|| args.grace.seconds()),
-        now: context.environment().now(),
+        clock: &|| context.environment().now(),
         who: &context.environment().who(),
         interrupted: interrupt.flag(),
         reporter: &events,
