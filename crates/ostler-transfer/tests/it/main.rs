@@ -17,6 +17,8 @@ mod retire;
 #[cfg(test)]
 mod rollback;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod sweep;
 #[cfg(test)]
 mod sweep_faults;

@@ -1,0 +1,225 @@
+//! The commits that plays are about: a few lines of history that share trees and content, made by stock ostree.
+
+use ostler_format::{Checksum, Commit, DirTree, ObjectName, ObjectType, RepoMode};
+use ostler_repo::Repo;
+use ostler_testkit::stock::StockRepo;
+use ostler_testkit::tree::Tree;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The time of the first commit; those behind it follow at intervals of a second.
+pub(crate) const BIRTH: u64 = 1_700_000_000;
+
+/// Names of the commits in traces.
+const NAMES: [&str; 7] = ["x0", "x1", "x2", "y0", "y1", "z0", "z1"];
+/// Commits: parent (by index), content of `top`, content of `d/s` if there is that directory.
+const COMMITS: [(Option<usize>, &str, Option<&str>); 7] = [
+    (None, "x0", Some("s0")),
+    (Some(0), "x1", Some("s0")),
+    (Some(1), "x2", Some("s1")),
+    (None, "y0", Some("s0")),
+    // The same tree as that of another line.
+    (Some(3), "x2", Some("s1")),
+    (None, "z0", None),
+    (Some(5), "z0", Some("s1")),
+];
+
+/// An object, as an archive stores it.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) bytes: Vec<u8>,
+    /// Paths of the objects that it names, without a commit's parent.
+    pub(crate) children: Vec<String>,
+}
+
+/// All commits, and what they consist of.
+#[derive(Debug)]
+pub(crate) struct World {
+    directory: TempDir,
+    /// In the order of their making; parents come first.
+    pub(crate) commits: Vec<String>,
+    parents: BTreeMap<String, String>,
+    objects: BTreeMap<String, Object>,
+    closures: BTreeMap<String, BTreeSet<String>>,
+    named_by: BTreeMap<String, Vec<String>>,
+}
+
+/// A source: a repository with all commits of the world, and refs that are its own.
+#[derive(Debug)]
+pub(crate) struct Source {
+    path: PathBuf,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let stock = StockRepo::init(&directory.path().join("repo"), "archive");
+        // What a power cut would do is not played.
+        stock.run(&["config", "set", "core.fsync", "false"]);
+        let mut commits: Vec<String> = Vec::new();
+        for (index, (parent, top, below)) in COMMITS.into_iter().enumerate() {
+            let path = directory.path().join(format!("tree{index}"));
+            let tree = Tree::at(&path);
+            tree.file("top", top, 0o644);
+            if let Some(content) = below {
+                tree.file("d/s", content, 0o644);
+            }
+            let parent = parent.map_or_else(|| "none".to_owned(), |parent| commits[parent].clone());
+            let options = [
+                format!("--parent={parent}"),
+                format!("--timestamp=@{}", BIRTH + index as u64),
+                "--canonical-permissions".to_owned(),
+            ];
+            let options: Vec<_> = options.iter().map(String::as_str).collect();
+            commits.push(stock.commit_with(&format!("c{index}"), &path, &options));
+        }
+        let mut world = Self {
+            objects: read_objects(&stock.path().join("objects")),
+            directory,
+            parents: BTreeMap::new(),
+            closures: BTreeMap::new(),
+            named_by: BTreeMap::new(),
+            commits,
+        };
+        for (index, (parent, ..)) in COMMITS.into_iter().enumerate() {
+            if let Some(parent) = parent {
+                let parent = world.commits[parent].clone();
+                world.parents.insert(world.commits[index].clone(), parent);
+            }
+        }
+        for commit in &world.commits {
+            let mut closure = BTreeSet::new();
+            let mut open = vec![commit_path(commit)];
+            while let Some(path) = open.pop() {
+                open.extend(world.objects[&path].children.iter().cloned());
+                closure.insert(path);
+            }
+            world.closures.insert(commit.clone(), closure);
+        }
+        for (path, object) in &world.objects {
+            for child in &object.children {
+                world
+                    .named_by
+                    .entry(child.clone())
+                    .or_default()
+                    .push(path.clone());
+            }
+        }
+        world
+    }
+
+    /// Makes a source.
+    pub(crate) fn source(&self, name: &str) -> Source {
+        let path = self.directory.path().join(name);
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(self.directory.path().join("repo"))
+            .arg(&path)
+            .status();
+        assert!(copied.unwrap().success());
+        Source { path }
+    }
+
+    pub(crate) fn object(&self, path: &str) -> Option<&Object> {
+        self.objects.get(path)
+    }
+
+    /// Returns the paths of what a commit needs, itself among it.
+    pub(crate) fn closure(&self, commit: &str) -> &BTreeSet<String> {
+        &self.closures[commit]
+    }
+
+    pub(crate) fn parent(&self, commit: &str) -> Option<&String> {
+        self.parents.get(commit)
+    }
+
+    /// Returns a text with commits by their names, in one line.
+    pub(crate) fn shorten(&self, text: &str) -> String {
+        let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (commit, name) in self.commits.iter().zip(NAMES) {
+            text = text.replace(commit, name);
+        }
+        text
+    }
+
+    /// Returns what names an object.
+    pub(crate) fn named_by(&self, path: &str) -> &[String] {
+        self.named_by.get(path).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Source {
+    pub(crate) fn open(&self) -> Repo {
+        Repo::open(&self.path).unwrap()
+    }
+
+    /// Sets all refs.
+    pub(crate) fn set_refs(&self, refs: &BTreeMap<String, String>) {
+        let heads = self.path.join("refs/heads");
+        fs::remove_dir_all(&heads).unwrap();
+        fs::create_dir(&heads).unwrap();
+        for (name, commit) in refs {
+            let path = heads.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, format!("{commit}\n")).unwrap();
+        }
+    }
+}
+
+/// Returns where a commit lies.
+pub(crate) fn commit_path(commit: &str) -> String {
+    let name = ObjectName::new(Checksum::from_hex(commit).unwrap(), ObjectType::Commit);
+    path_of(name)
+}
+
+fn path_of(name: ObjectName) -> String {
+    format!("objects/{}", name.loose_path(RepoMode::Archive).as_str())
+}
+
+fn read_objects(dir: &Path) -> BTreeMap<String, Object> {
+    let mut objects = BTreeMap::new();
+    for fan in fs::read_dir(dir).unwrap() {
+        let fan = fan.unwrap();
+        for file in fs::read_dir(fan.path()).unwrap() {
+            let file = file.unwrap();
+            let (fan, file_name) = (fan.file_name(), file.file_name());
+            let name = ObjectName::from_loose(fan.to_str().unwrap(), file_name.to_str().unwrap()).unwrap();
+            let bytes = fs::read(file.path()).unwrap();
+            let children = children(name, &bytes).into_iter().map(path_of).collect();
+            objects.insert(path_of(name), Object { bytes, children });
+        }
+    }
+    objects
+}
+
+fn children(name: ObjectName, bytes: &[u8]) -> Vec<ObjectName> {
+    match name.kind {
+        ObjectType::Commit => {
+            let commit = Commit::parse(bytes).unwrap();
+            vec![
+                ObjectName::new(commit.root_tree, ObjectType::DirTree),
+                ObjectName::new(commit.root_meta, ObjectType::DirMeta),
+            ]
+        }
+        ObjectType::DirTree => {
+            let tree = DirTree::parse(bytes).unwrap();
+            let files = tree
+                .files
+                .iter()
+                .map(|file| ObjectName::new(file.checksum, ObjectType::File));
+            let trees = tree
+                .dirs
+                .iter()
+                .map(|dir| ObjectName::new(dir.tree, ObjectType::DirTree));
+            let metas = tree
+                .dirs
+                .iter()
+                .map(|dir| ObjectName::new(dir.meta, ObjectType::DirMeta));
+            files.chain(trees).chain(metas).collect()
+        }
+        _ => Vec::new(),
+    }
+}
