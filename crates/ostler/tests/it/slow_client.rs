@@ -120,7 +120,11 @@ impl Scene {
     /// What comes between two fetches: another ref moves, to and fro between files that the client needs and others, is
     /// published, what it leaves is retired, and what is past its grace is swept.
     fn between(&mut self) {
-        let start = if self.step.is_multiple_of(2) { 3 } else { 200 + self.step };
+        let start = if self.step.is_multiple_of(2) {
+            3
+        } else {
+            200 + self.step
+        };
         self.commit("other", start..start + 4);
         self.publish();
         self.pass(FETCH);
