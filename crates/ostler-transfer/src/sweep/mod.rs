@@ -6,7 +6,8 @@
 //! Order of effects, and what a crash between them leaves:
 //! 1. *nothing locked*: what has expired is read from the list, what it needs is collected, and what stays is followed
 //!    through all its trees, each read once: nothing has changed.
-//! 2. *target lease*: refs, list and commits are read again; what came since is followed as well.
+//! 2. *target lease*: refs, list and commits are read again; what came since is followed as well, trees among it that
+//!    commits which are marked as incomplete lacked before.
 //! 3. The record `extensions/ostler/sweeping` says what will go, with it come tombstones where the target has those.
 //! 4. Static deltas go: indexes, then superblocks, then parts. Clients fetch the objects instead.
 //! 5. Commits go, each with its detached metadata; then dirtrees and dirmetas; then content; then other files. Each kind
@@ -148,8 +149,14 @@ impl Sweep<'_> {
         let followed: HashSet<_> = due.staying().collect();
         let new: Vec<_> = now
             .staying()
-            .filter(|commit| !followed.contains(commit))
+            .filter(|commit| !followed.contains(commit) || candidates.has_lost(commit))
             .collect();
+        let has_holes = candidates.keep_lost_trees(self.store)?;
+        let claims_more = !due.partial.is_subset(&now.partial);
+        if has_holes && (claims_more || !new.is_empty()) {
+            // A commit that says now that it is whole may have one of the holes.
+            return self.prepare(now);
+        }
         candidates.keep(self.store, &new, &now.partial)?;
         Ok(Prepared { due: now, candidates })
     }

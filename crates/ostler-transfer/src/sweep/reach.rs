@@ -22,7 +22,15 @@ pub(super) struct Candidates {
     needed: Vec<AtomicBool>,
     /// Trees of commits that stay.
     followed: HashSet<Checksum>,
+    lost: Lost,
     threads: usize,
+}
+
+/// What stays and was not there to be read. While nothing is locked, somebody may bring it, and count on what it needs.
+#[derive(Debug, Default)]
+struct Lost {
+    commits: HashSet<Checksum>,
+    trees: Vec<Checksum>,
 }
 
 impl Candidates {
@@ -74,6 +82,7 @@ impl Candidates {
             needed: names.iter().map(|_| AtomicBool::new(false)).collect(),
             names,
             followed: HashSet::new(),
+            lost: Lost::default(),
             threads,
         })
     }
@@ -95,31 +104,53 @@ impl Candidates {
         Ok(())
     }
 
+    /// Returns whether a commit was not there when it was to be followed.
+    pub(super) fn has_lost(&self, commit: &Checksum) -> bool {
+        self.lost.commits.contains(commit)
+    }
+
+    /// Looks again for the trees that were not there. Returns whether any is missing still.
+    pub(super) fn keep_lost_trees(&mut self, store: &dyn Store) -> Result<bool> {
+        let trees = std::mem::take(&mut self.lost.trees);
+        // What lies above them needs no second look: a tree never changes.
+        self.follow(store, trees, true)?;
+        Ok(!self.lost.trees.is_empty())
+    }
+
     /// Reads commits; returns their trees, as far as they were not followed before.
     fn enter(&mut self, store: &dyn Store, commits: &[Checksum]) -> Result<Vec<Checksum>> {
-        let read = |roots: &mut Vec<Checksum>, checksum: &Checksum| {
+        let read = |found: &mut Found, checksum: &Checksum| {
             self.mark(&ObjectName::new(*checksum, ObjectType::Commit));
-            // One that is gone was removed by somebody just now.
-            if let Some(commit) = read_commit(store, checksum)? {
-                self.mark(&ObjectName::new(commit.root_meta, ObjectType::DirMeta));
-                roots.push(commit.root_tree);
+            match read_commit(store, checksum)? {
+                Some(commit) => {
+                    self.mark(&ObjectName::new(commit.root_meta, ObjectType::DirMeta));
+                    found.trees.push(commit.root_tree);
+                }
+                // Removed by somebody just now.
+                None => found.lost.push(*checksum),
             }
             Ok::<_, TransferError>(())
         };
         let never = AtomicBool::new(false);
-        let roots = spread(commits, self.threads, &never, Vec::new, read, |_| {})?.concat();
+        let found = spread(commits, self.threads, &never, Found::default, read, |_| {})?;
+        let (roots, lost) = Found::joined(found);
+        self.lost.commits.extend(lost);
         Ok(self.unfollowed(roots))
     }
 
     fn follow(&mut self, store: &dyn Store, mut level: Vec<Checksum>, tolerant: bool) -> Result<()> {
         while !level.is_empty() {
-            let read = |below: &mut Vec<Checksum>, tree: &Checksum| {
+            let read = |found: &mut Found, tree: &Checksum| {
                 self.mark(&ObjectName::new(*tree, ObjectType::DirTree));
-                let found = read_tree(store, tree, |name| match name.kind {
-                    ObjectType::DirTree => below.push(name.checksum),
+                let is_there = read_tree(store, tree, |name| match name.kind {
+                    ObjectType::DirTree => found.trees.push(name.checksum),
                     _ => self.mark(&name),
                 })?;
-                if found || tolerant {
+                if is_there {
+                    return Ok(());
+                }
+                if tolerant {
+                    found.lost.push(*tree);
                     return Ok(());
                 }
                 Err(TransferError::Hole {
@@ -128,7 +159,9 @@ impl Candidates {
                 })
             };
             let never = AtomicBool::new(false);
-            let below = spread(&level, self.threads, &never, Vec::new, read, |_| {})?.concat();
+            let found = spread(&level, self.threads, &never, Found::default, read, |_| {})?;
+            let (below, lost) = Found::joined(found);
+            self.lost.trees.extend(lost);
             level = self.unfollowed(below);
         }
         Ok(())
@@ -154,6 +187,26 @@ impl Candidates {
         let marked = self.names.iter().zip(&self.needed);
         let unneeded = marked.filter(|(_, needed)| !needed.load(Ordering::Relaxed));
         unneeded.map(|(name, _)| *name).collect()
+    }
+}
+
+/// What a thread found below what it read.
+#[derive(Debug, Default)]
+struct Found {
+    trees: Vec<Checksum>,
+    /// What was to be read and was not there.
+    lost: Vec<Checksum>,
+}
+
+impl Found {
+    /// Returns the trees that all of them found, and what was not there.
+    fn joined(all: Vec<Self>) -> (Vec<Checksum>, Vec<Checksum>) {
+        let mut joined = Self::default();
+        for found in all {
+            joined.trees.extend(found.trees);
+            joined.lost.extend(found.lost);
+        }
+        (joined.trees, joined.lost)
     }
 }
 

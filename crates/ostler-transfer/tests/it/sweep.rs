@@ -490,3 +490,49 @@ fn damaged_record_of_a_sweep_is_told_and_removed() {
     assert!(!paths(&store).contains("extensions/ostler/sweeping"));
     assert_eq!(retired(&store).len(), 2);
 }
+
+/// A store where a commit that stays is marked as incomplete: it lacks a tree whose file only the first of the commits
+/// that were retired has. Returns the bytes of the tree, by its path, and the commit.
+fn with_a_tree_to_come(store: &MemoryStore) -> (String, Vec<u8>, String) {
+    let (source, _) = with_two_retired(store);
+    let tree = ostler_testkit::tree::Tree::at(&source.tree());
+    tree.file("version", "9", 0o644);
+    tree.file("above/copy/version", "0", 0o644);
+    let commit = source.commit("os/again");
+    run_at(&source, store, &keep_last(1), NOW).unwrap();
+    let listed = source.stock.run(&["ls", "-dC", "os/again", "/above/copy"]);
+    let hex = listed.split_whitespace().find(|word| word.len() == 64).unwrap();
+    let name = ObjectName::new(Checksum::from_hex(hex).unwrap(), ObjectType::DirTree);
+    let path = format!("objects/{}", name.loose_path(RepoMode::Archive).as_str());
+    let bytes = store.get(&path, 1 << 20).unwrap().unwrap();
+    store.tamper(&path, None);
+    store.tamper("refs/heads/os/again", None);
+    store.tamper(&format!("state/{commit}.commitpartial"), Some(Vec::new()));
+    (path, bytes, commit)
+}
+
+#[test]
+fn tree_that_a_pull_brings_while_a_sweep_begins_keeps_the_files_that_the_pull_found_there() {
+    let store = MemoryStore::default();
+    let (path, bytes, commit) = with_a_tree_to_come(&store);
+    let meddled = FaultyStore::meddled(&store, || {
+        store.tamper(&path, Some(bytes));
+        store.tamper(&format!("state/{commit}.commitpartial"), None);
+        store.tamper("refs/heads/os/again", Some(format!("{commit}\n").into_bytes()));
+    });
+    assert_eq!(sweep_at(&meddled, NOW + GRACE).commits.len(), 2);
+    assert_closed(&store);
+}
+
+#[test]
+fn commit_that_says_while_a_sweep_begins_that_it_is_whole_and_is_not_stops_the_sweep() {
+    let store = MemoryStore::default();
+    let (_, _, commit) = with_a_tree_to_come(&store);
+    let meddled = FaultyStore::meddled(&store, || {
+        store.tamper(&format!("state/{commit}.commitpartial"), None);
+    });
+    let before = commits_of(&store);
+    let error = sweep(&meddled, &options(NOW + GRACE)).unwrap_err();
+    assert!(matches!(error, TransferError::Hole { .. }), "{error}");
+    assert_eq!(commits_of(&store), before);
+}
