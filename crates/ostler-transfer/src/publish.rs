@@ -6,7 +6,8 @@
 //!    had at once, the source stays locked instead, and the objects are linked under the lease);
 //! 3. *target lease*: refs are read again; objects are settled while the rest of the closure of each ref that moves is
 //!    looked at. If a ref is not what the plan was computed against, or an object is not there, the lease is let go and
-//!    the run computes again, with the same snapshot and what was put already. Otherwise the flip is made.
+//!    the run computes again, with what was put already and the same snapshot, or a new one where the source has pruned
+//!    a commit of it since. Otherwise the flip is made.
 //!
 //! Stopped anywhere, it leaves the target as it was or the flip's intent record, which the next run completes; what was
 //! put stays and is used by the next run. Pins and what was put are gone before the flip, so that a run that is stopped
@@ -31,7 +32,7 @@ use crate::snapshot::Snapshot;
 use crate::store::{Edit, Expect, Lease, Store};
 use crate::summary;
 use crate::sweep::{self, SweepOptions, Swept};
-use ostler_format::{Checksum, CollectionRef, ObjectName};
+use ostler_format::{Checksum, CollectionRef, ObjectName, ObjectType};
 use ostler_repo::pin::remove_stale;
 use ostler_repo::{LockGuard, LockKind, ObjectList, Recovery, Repo, RepoError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -157,9 +158,7 @@ impl<'a> Run<'a> {
             self.tidy_up()?;
         }
         let guard = self.source.lock(LockKind::Shared)?;
-        let mut snapshot = Snapshot::take(self.source, &self.options.policy.selection)?;
-        let retention = &self.options.policy.retention;
-        (snapshot.refs).retain(|name, _| !retention.is_over(name.name.as_str(), self.now));
+        let mut snapshot = self.snapshot()?;
         let mut holes = BTreeSet::new();
         let lists = Lists::new(self.source);
         let mut guard = Some(guard);
@@ -168,6 +167,10 @@ impl<'a> Run<'a> {
                 Some(guard) => guard,
                 None => self.source.lock(LockKind::Shared)?,
             };
+            if attempts > 1 && self.is_pruned(&snapshot)? {
+                snapshot = self.snapshot()?;
+                holes.clear();
+            }
             let inventory = Inventory::read(self.store)?;
             if holes.is_empty() {
                 holes = known_holes(
@@ -218,6 +221,24 @@ impl<'a> Run<'a> {
             target: self.store.describe(),
             attempts: ATTEMPTS,
         })
+    }
+
+    /// Resolves the refs that are published. The source is locked.
+    fn snapshot(&self) -> Result<Snapshot> {
+        let mut snapshot = Snapshot::take(self.source, &self.options.policy.selection)?;
+        let retention = &self.options.policy.retention;
+        (snapshot.refs).retain(|name, _| !retention.is_over(name.name.as_str(), self.now));
+        Ok(snapshot)
+    }
+
+    /// Returns whether the source has lost a commit of the snapshot, while it was not locked and nothing was pinned any more.
+    fn is_pruned(&self, snapshot: &Snapshot) -> Result<bool> {
+        for commit in snapshot.refs.values() {
+            if !(self.source).has_object(&ObjectName::new(*commit, ObjectType::Commit))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Completes what an earlier run did not finish, and removes its pins.

@@ -327,6 +327,30 @@ fn objects_that_a_prune_of_the_target_took_are_sent_again() {
 }
 
 #[test]
+fn who_computes_again_publishes_what_the_source_has_when_it_has_pruned_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &["--delete-refs"]);
+    scene.reset();
+    let target = StockRepo::init(&scene.target(), "archive");
+    let lock = hold_publishers(&scene.target());
+    let mut publisher = Publisher::start(scene.publish());
+    publisher.wait_until_all_is_put();
+    target.commit("own", &directory.path().join("tree"));
+    let source = StockRepo::open(&scene.source());
+    advance(&source, scene.path());
+    source.run(&["refs", "--create=os/c", "os/a"]);
+    source.run(&["prune", "--refs-only", "--depth=0"]);
+    drop(lock);
+    let printed = succeeded(&publisher.finish());
+    assert!(printed.contains(r#""event":"again""#), "{printed}");
+    let state = State::of(&scene.target());
+    assert_eq!(state.refs, State::of(&scene.source()).refs);
+    assert_eq!(state.summary, state.refs);
+    assert_sound(&scene.target());
+    assert_eq!(strays(&scene.source()), Vec::<String>::new());
+}
+
+#[test]
 fn ref_that_stock_moved_meanwhile_is_not_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     let scene = Scene::second(directory.path(), &[]);
