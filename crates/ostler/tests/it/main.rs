@@ -36,6 +36,7 @@ mod rollback_faults;
 mod slow_client;
 mod snapshot;
 mod sweep;
+mod together;
 mod usage;
 mod usb;
 mod words;
