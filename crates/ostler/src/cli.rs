@@ -176,6 +176,26 @@ mod tests {
         }
     }
 
+    /// Where lines end within a paragraph, a narrow terminal breaks them a second time.
+    #[test]
+    fn only_the_terminal_breaks_the_lines_of_paragraphs_in_helps() {
+        let mut commands = vec![definition(Program::Ostler)];
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let lines: Vec<_> = help.iter().flat_map(|help| help.lines()).collect();
+            for pair in lines.windows(2) {
+                let paragraph = pair.iter().all(|line| !line.is_empty() && !line.starts_with(' '));
+                assert!(
+                    !paragraph || pair[0].len() <= 78,
+                    "{}: {}",
+                    command.get_name(),
+                    pair[0]
+                );
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
+
     #[test]
     fn a_command_is_defined_alone_as_among_all() {
         let whole = definition(Program::Ostler);

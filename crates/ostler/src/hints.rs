@@ -76,7 +76,8 @@ fn of_repo_error(error: &RepoError) -> Option<String> {
             "make room, or lower core.min-free-space-percent or core.min-free-space-size"
         }
         RepoError::Incomplete { .. } | RepoError::Hole { .. } => {
-            "'repair --from=REPO' takes what is missing from a repository that has it"
+            "'repair --from=REPO' takes what is missing from a repository that has it; of a commit that was pulled in part, pull \
+             the rest"
         }
         RepoError::ReadOnly { .. } => "run as a user who may write to the repository",
         _ => return None,

@@ -4,6 +4,9 @@
 //! list without interruption. Until then it stays with all that it needs. Objects of no commit go when nothing about
 //! their files has changed for as long.
 //!
+//! The list tells as well where histories end although there is a parent, which is retired: without a depth that says
+//! otherwise they end there, and a publish or a prune to come does not lead over that edge.
+//!
 //! Which commits nothing leads to is known only where refs say what stays; otherwise the list is left as it is.
 
 use super::inventory::Inventory;
@@ -41,6 +44,8 @@ pub struct GraceReport {
 /// The list as it is to be.
 pub(super) struct Waiting {
     list: Retired,
+    /// Where histories end, each with the retired parent.
+    edges: Vec<(Checksum, Checksum)>,
     changed: bool,
     pub(super) report: GraceReport,
 }
@@ -55,10 +60,13 @@ pub(super) fn spare(
     let mut report = GraceReport::default();
     let mut list = repo.retired(|error| report.damaged_list = Some(error.to_string()))?;
     let before = list.clone();
+    let mut edges = Vec::new();
     let expired = if matches!(options.retention, Retention::Commits { .. }) {
         Vec::new()
     } else {
         let (expired, waiting) = retire(survey, &mut list, grace, &mut report);
+        edges = edges_of(survey, &list, options);
+        list.set_ends(edges.iter().map(|(end, _)| *end));
         let spared = roots::spared(repo, &waiting, &mut survey.facts)?;
         mark::mark(repo, &survey.inventory, &spared, options)?;
         // A commit that is damaged has nothing to mark; it waits all the same.
@@ -75,6 +83,7 @@ pub(super) fn spare(
     Ok(Waiting {
         changed: list != before || report.damaged_list.is_some(),
         list,
+        edges,
         report,
     })
 }
@@ -119,6 +128,16 @@ fn retire(
     report.retired.retain(|commit| !passed.contains(commit));
     report.waiting = waiting.len() as u64;
     (expired, waiting)
+}
+
+/// Returns the commits that stay although their parents are retired, with these. By a target that was matched, commits may
+/// stay on both sides of such an edge; then only those count that were ends before.
+fn edges_of(survey: &Survey, list: &Retired, options: &PruneOptions) -> Vec<(Checksum, Checksum)> {
+    let matching = matches!(options.retention, Retention::Matching(_));
+    let commits = survey.roots.iter().map(|root| root.commit);
+    let commits = commits.filter(|commit| !matching || list.is_end(commit));
+    let edges = commits.filter_map(|commit| Some((commit, survey.facts.get(&commit)?.parent?)));
+    edges.filter(|(_, parent)| list.has_commit(parent)).collect()
 }
 
 /// Returns the objects that belong to no commit that goes, and have come or changed within the grace.
@@ -187,6 +206,10 @@ impl Waiting {
             for name in gone {
                 self.changed |= self.list.revive_commit(&name.checksum);
             }
+        }
+        if self.changed {
+            self.edges.retain(|(_, parent)| self.list.has_commit(parent));
+            self.list.set_ends(self.edges.iter().map(|(end, _)| *end));
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Removing what nothing needs.
 //!
 //! What is reachable is found out first, and without any lock: others go on adding objects and moving refs meanwhile. Then the
-//! exclusive lock is taken, what has changed since is looked at (see [`survey`]), and what nothing needs is removed. Where
+//! exclusive lock is taken, what has changed since is looked at (see `survey`), and what nothing needs is removed. Where
 //! nothing is to be removed the lock is not taken at all. Nothing is removed unless every object that has to stay could be
 //! told; a tree that is missing from a commit not marked as partial ends the prune before it began. If somebody removes
 //! things while the first look is taken, or it fails for another reason, all of it is done under the lock.
 //!
 //! Order of effects, and what a crash between them leaves:
-//! 0. With a grace (see [`grace`]): commits that are to go are noted as retired, as one flip.
+//! 0. With a grace (see `grace`): commits that are to go are noted as retired, as one flip.
 //! 1. `core.tombstone-commits` is set, where a commit is deleted by name: only that.
 //! 2. Static deltas to commits that go, each superblock first: clients fetch the objects instead.
 //! 3. Commits, of each its tombstone, its detached metadata, itself: trees and content that nothing names.
@@ -110,14 +110,14 @@ pub enum Depth {
 /// How much of the history of each ref stays.
 #[derive(Debug, Clone, Default)]
 pub struct RefRetention {
-    /// How many parents of the commit of a ref.
-    pub depth: Depth,
+    /// How many parents of the commit of a ref. `None` is all of its history: with a grace, up to where it was cut before.
+    pub depth: Option<Depth>,
     /// In place of a depth: commits of this time (seconds since the epoch) or later, up to the first one that is
     /// earlier. The commit that a ref names stays however old.
     pub younger_than: Option<u64>,
     /// Depths of single refs, by name as listed (`ref`, `remote:ref`): these come before all else.
     pub branches: BTreeMap<String, Depth>,
-    /// Where there are any: of all other refs the whole history stays.
+    /// Where there are any: of all other refs the whole history stays, as without a depth.
     pub only: BTreeSet<String>,
 }
 
@@ -175,17 +175,6 @@ impl PruneOptions {
             Some(Deletion::Commit(commit)) => Some(commit),
             _ => None,
         }
-    }
-}
-
-impl RefRetention {
-    /// Returns the depth that was set for a ref, if one was. Refs of mirrored collections have no name to set one by.
-    fn depth_of(&self, name: Option<&str>) -> Option<Depth> {
-        if let Some(depth) = name.and_then(|name| self.branches.get(name)) {
-            return Some(*depth);
-        }
-        let other = name.is_none_or(|name| !self.only.contains(name));
-        (!self.only.is_empty() && other).then_some(Depth::All)
     }
 }
 

@@ -34,6 +34,8 @@ enum Reach {
     Depth(Depth),
     /// As far as commits are not older than this, and the tip.
     Younger(u64),
+    /// Up to where it was cut before.
+    Ends,
 }
 
 /// What was read of commits. A commit never changes, so that this holds for as long as it is there.
@@ -57,6 +59,8 @@ struct Collector<'a> {
     partial: HashSet<Checksum>,
     roots: Vec<Root>,
     facts: &'a mut Facts,
+    /// Where histories were cut before: see [`crate::retired`].
+    ends: HashSet<Checksum>,
     walked: HashMap<Checksum, Walked>,
 }
 
@@ -68,6 +72,8 @@ struct Walked {
     followed: Option<Depth>,
     /// Whether its parents were followed by their age.
     aged: bool,
+    /// Whether its parents were followed up to where their history was cut.
+    to_end: bool,
 }
 
 /// Returns the commits that stay. What is read of commits is added to `facts`, and not read again where it is there.
@@ -77,6 +83,11 @@ pub(super) fn collect(
     options: &PruneOptions,
     facts: &mut Facts,
 ) -> Result<Vec<Root>> {
+    let ends = match options.grace {
+        // Whoever reads the list to change it tells of damage.
+        Some(_) => repo.retired(|_| ())?.ends().copied().collect(),
+        None => HashSet::new(),
+    };
     let mut collector = Collector {
         repo,
         inventory,
@@ -84,6 +95,7 @@ pub(super) fn collect(
         partial: partial_commits(repo)?,
         roots: Vec::new(),
         facts,
+        ends,
         walked: HashMap::new(),
     };
     match &options.retention {
@@ -165,10 +177,15 @@ impl Fact {
 impl Reach {
     /// Returns how far the history of a ref of this name is kept.
     fn of(retention: &RefRetention, name: Option<&str>) -> Self {
-        match (retention.depth_of(name), retention.younger_than) {
-            (Some(depth), _) => Self::Depth(depth),
-            (None, Some(time)) => Self::Younger(time),
-            (None, None) => Self::Depth(retention.depth),
+        if let Some(depth) = name.and_then(|name| retention.branches.get(name)) {
+            return Self::Depth(*depth);
+        }
+        let other = name.is_none_or(|name| !retention.only.contains(name));
+        match (retention.younger_than, retention.depth) {
+            _ if !retention.only.is_empty() && other => Self::Ends,
+            (Some(time), _) => Self::Younger(time),
+            (None, Some(depth)) => Self::Depth(depth),
+            (None, None) => Self::Ends,
         }
     }
 }
@@ -265,6 +282,9 @@ impl Collector<'_> {
                 break;
             }
             self.keep(commit, &fact);
+            if reach == Reach::Ends && self.ends.contains(&commit) {
+                break;
+            }
             let walked = self.walked.entry(commit).or_default();
             if walked.follow(&mut reach, fact.timestamp) {
                 next = fact.parent;
@@ -323,6 +343,7 @@ impl Walked {
     fn follow(&mut self, reach: &mut Reach, timestamp: u64) -> bool {
         match reach {
             Reach::Younger(time) => timestamp >= *time && !std::mem::replace(&mut self.aged, true),
+            Reach::Ends => !std::mem::replace(&mut self.to_end, true),
             Reach::Depth(left) => {
                 if self.followed.is_some_and(|before| before >= *left) {
                     return false;

@@ -72,7 +72,9 @@ pub struct Loss {
 /// [`RepoError::Invalid`] for a source that is the repository itself; [`RepoError::Locked`], [`RepoError::ReadOnly`],
 /// [`RepoError::NoSpace`], [`RepoError::Io`]: nothing was put into place that is not sound.
 pub fn repair(repo: &Repo, sources: &[Repo], options: &RepairOptions) -> Result<RepairReport> {
-    repo.require_writable()?;
+    if !options.dry_run {
+        repo.require_writable()?;
+    }
     for source in sources {
         refuse_itself(repo, source)?;
     }

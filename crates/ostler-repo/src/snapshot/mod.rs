@@ -75,7 +75,7 @@ pub struct SnapshotStats {
 ///
 /// # Errors
 /// [`RepoError::AlreadyExists`] for a directory that is not empty, or with `replace` no snapshot;
-/// [`RepoError::NotFound`] where no ref is selected; [`RepoError::Refused`] for a ref to a commit that is partial;
+/// [`RepoError::Invalid`] for one inside the source; [`RepoError::NotFound`] where no ref is selected; [`RepoError::Refused`] for a ref to a commit that is partial;
 /// [`RepoError::Locked`], [`RepoError::Io`]. Nothing is visible then.
 pub fn snapshot(
     source: &Repo,
@@ -84,6 +84,7 @@ pub fn snapshot(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<SnapshotStats> {
     let destination = Destination::open(directory)?;
+    destination.refuse_inside(source)?;
     destination.remove_stale()?;
     destination.check(options.replace)?;
     let sibling = Sibling::make(&destination)?;

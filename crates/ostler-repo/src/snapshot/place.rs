@@ -52,6 +52,22 @@ impl Destination {
         self.holder.path_of(&self.name)
     }
 
+    /// Fails for a place inside the repository: the copy would be part of what it is a copy of.
+    pub(super) fn refuse_inside(&self, source: &Repo) -> Result<()> {
+        let failed = |fault| RepoError::io("look at", self.holder.path())(fault);
+        let place = |dir: &Dir| dir.stat_self().map(|stat| (stat.dev, stat.ino));
+        let repository = place(source.root()).map_err(failed)?;
+        let real = std::fs::canonicalize(self.holder.path()).map_err(failed)?;
+        for above in real.ancestors() {
+            let dir = Dir::open(above).map_err(RepoError::io("open", above))?;
+            if place(&dir).map_err(failed)? == repository {
+                let what = format!("directory {}", self.path().display());
+                return Err(RepoError::invalid(what, "it lies inside the repository itself"));
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what makers have left here that are gone.
     pub(super) fn remove_stale(&self) -> Result<()> {
         let holder = &self.holder;
@@ -76,7 +92,7 @@ impl Destination {
             Found::Nothing | Found::Empty => return Ok(()),
             Found::Snapshot if replace => return Ok(()),
             Found::Snapshot => format!("a snapshot at {}", self.path().display()),
-            Found::Other => format!("something that is no snapshot, at {},", self.path().display()),
+            Found::Other => format!("{}, which is no snapshot,", self.path().display()),
         };
         Err(RepoError::AlreadyExists { what })
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 fn tips(threads: usize) -> PruneOptions {
     PruneOptions {
         retention: Retention::Refs(RefRetention {
-            depth: Depth::Parents(0),
+            depth: Some(Depth::Parents(0)),
             ..RefRetention::default()
         }),
         threads,

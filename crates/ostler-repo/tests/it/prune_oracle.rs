@@ -22,7 +22,7 @@ fn depth(random: &mut Random) -> Depth {
 fn retention(random: &mut Random, graph: &Graph) -> RefRetention {
     let names: Vec<String> = graph.refs.keys().cloned().collect();
     let mut retention = RefRetention {
-        depth: depth(random),
+        depth: Some(depth(random)),
         ..RefRetention::default()
     };
     if random.chance(30) {
@@ -55,7 +55,7 @@ fn kept_by(graph: &Graph, name: &str, tip: usize, retention: &RefRetention) -> V
             .take_while(|commit| graph.commits[**commit].time >= time);
         young.count().max(1)
     } else {
-        parents(retention.depth)
+        parents(retention.depth.unwrap())
     };
     history.into_iter().take(count).collect()
 }
@@ -149,7 +149,7 @@ fn arguments(retention: &RefRetention) -> Vec<String> {
     };
     let mut arguments = vec![
         "--refs-only".to_owned(),
-        format!("--depth={}", number(&retention.depth)),
+        format!("--depth={}", number(&retention.depth.unwrap())),
     ];
     arguments.extend(
         retention

@@ -1,4 +1,4 @@
-//! Sweep: removes from a target what was retired for as long as the grace period, and what nothing else needs of it.
+//! Sweep: removes from a target what was retired for the time of grace, and what nothing else needs of it.
 //!
 //! What stays is everything that nobody retired: live commits, retired ones in their grace, commits without a ref that
 //! another tool put there, and all that any of these need. Objects that no commit ever needed are not looked at.

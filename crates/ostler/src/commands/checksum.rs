@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// The arguments of `checksum`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Of a regular file or symbolic link it is the checksum of the content object, of a directory that of its dirmeta; with owner,
+Of a regular file or symbolic link it is the checksum of the content object, of a directory that of its dirmeta; with owner, \
 mode and extended attributes as they are.
 
 Examples:

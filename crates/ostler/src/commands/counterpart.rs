@@ -28,7 +28,7 @@ struct Record {
     deleted: bool,
 }
 
-/// Reads the target, tells of refs that it has dropped, deletes them if that is asked for, and returns what stays.
+/// Reads the target, deletes refs that it has dropped if that is asked for, tells of them, and returns what stays.
 pub(crate) fn retention(context: &Context, repo: &Repo, by: &Match<'_>) -> anyhow::Result<Retention> {
     let target = context.open_at(by.target)?;
     if is_same(repo.root(), target.root())? {
@@ -37,21 +37,21 @@ pub(crate) fn retention(context: &Context, repo: &Repo, by: &Match<'_>) -> anyho
     let store = DirStore::new(target);
     let counterpart = Counterpart::read(&store)?;
     counterpart.require_common(repo, &store)?;
-    let mut without = Vec::new();
-    for dropped in counterpart.dropped(repo)? {
-        let goes = by.delete_refs && !dropped.unpublished;
-        tell(context, by, &dropped, goes)?;
-        if goes {
-            without.push(dropped);
-        }
-    }
+    let dropped = counterpart.dropped(repo)?;
+    let goes = |dropped: &DroppedRef| by.delete_refs && !dropped.unpublished;
     if !by.dry_run {
         let edit = |dropped: &DroppedRef| RefEdit::remove(dropped.key.clone(), Expected::Is(dropped.commit));
-        repo.edit_refs(&without.iter().map(edit).collect::<Vec<_>>())?;
+        let edits: Vec<_> = dropped.iter().filter(|dropped| goes(dropped)).map(edit).collect();
+        repo.edit_refs(&edits)?;
     }
+    // Only now is it true.
+    for dropped in &dropped {
+        tell(context, by, dropped, goes(dropped))?;
+    }
+    let without = dropped.into_iter().filter(goes).map(|dropped| dropped.key);
     Ok(Retention::Matching(Matching {
         held: counterpart.commits,
-        without: without.into_iter().map(|dropped| dropped.key).collect(),
+        without: without.collect(),
     }))
 }
 

@@ -131,8 +131,12 @@ fn damaged(message: String, stock: bool, report: &FsckReport) -> anyhow::Error {
     if !stock {
         let records = report.findings.iter().filter_map(damage_record);
         hints.extend(records.filter_map(|record| who_needs_it(&record)));
-        let way = "'repair --from=REPO' takes what is missing or damaged from a repository that has it";
-        hints.push(way.to_owned());
+        let is_binding = |finding: &FsckFinding| matches!(finding, FsckFinding::Binding { .. });
+        // A copy of a commit is bound as wrongly as the commit.
+        if report.findings.is_empty() || !report.findings.iter().all(is_binding) {
+            let way = "'repair --from=REPO' takes what is missing or damaged from a repository that has it";
+            hints.push(way.to_owned());
+        }
     }
     Damaged { message, hints }.into()
 }

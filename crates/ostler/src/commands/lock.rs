@@ -27,12 +27,12 @@ pub(crate) const USAGE: &str =
     group = clap::ArgGroup::new("what").required(true),
     override_usage = USAGE,
     after_help = "\
-COMMAND runs in place of this program, with its exit status, and the lock is held until it and all that it
-has started have ended. While the lock is shared, nothing is removed from the repository: a copy of it is
-whole if refs are copied first. While it is exclusive, nobody else works there. Commands of ostler and ostree
+COMMAND runs in place of this program, with its exit status, and the lock is held until it and all that it \
+has started have ended. While the lock is shared, nothing is removed from the repository: a copy of it is \
+whole if refs are copied first. While it is exclusive, nobody else works there. Commands of ostler and ostree \
 that take the lock themselves would wait for ever below an exclusive one.
 
-Exit status: that of COMMAND; 126 if it cannot be run, 127 if it is not found; else 1, if the lock is not to
+Exit status: that of COMMAND; 126 if it cannot be run, 127 if it is not found; else 1, if the lock is not to \
 be had.
 
 Examples:

@@ -1,6 +1,7 @@
 //! `repair`: brings back what is missing or damaged, from repositories that have it.
 
 use crate::context::Context;
+use crate::counted::counted;
 use anyhow::{Context as _, bail};
 use ostler_format::ObjectName;
 use ostler_repo::fsck::Damage;
@@ -13,8 +14,8 @@ use std::thread;
 /// The arguments of `repair`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Everything that refs and commits need is read. What is missing or damaged is taken from the first source that has it
-sound, hashed on the way, and replaced in one step. Marks that commits are not whole go when they are. What is missing on
+Everything that refs and commits need is read. What is missing or damaged is taken from the first source that has it \
+sound, hashed on the way, and replaced in one step. Marks that commits are not whole go when they are. What is missing on \
 purpose, after a pull of a part, stays so, and a history ends where a parent is missing, as ever.
 
 Examples:
@@ -132,14 +133,19 @@ fn print(context: &Context, args: &Args, report: &RepairReport) -> anyhow::Resul
     }
     if !report.incomplete.is_empty() {
         ui.line(format_args!(
-            "{} commits are not whole on purpose, and stay so",
-            report.incomplete.len()
+            "{} not whole on purpose, and {} so",
+            counted(report.incomplete.len(), "commit"),
+            if report.incomplete.len() == 1 {
+                "stays"
+            } else {
+                "stay"
+            },
         ))?;
     }
     let lost = report.lost.len();
     ui.line(format_args!(
-        "{} objects looked at, {} {}, {lost} lost",
-        report.objects,
+        "{} looked at, {} {}, {lost} lost",
+        counted(report.objects, "object"),
         report.mended.len(),
         if args.dry_run {
             "to be repaired"

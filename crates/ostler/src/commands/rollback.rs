@@ -12,9 +12,9 @@ use std::path::PathBuf;
 /// The arguments of `rollback`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A rollback is a generation of its own: all refs and the summary change at once, and one can go back to where
-one was. It is refused, with the names of what is missing, where objects of the generation were swept. Commits
-that refs no longer lead to are retired as by a publish. The next publish brings newer commits of its source
+A rollback is a generation of its own: all refs and the summary change at once, and one can go back to where \
+one was. It is refused, with the names of what is missing, where objects of the generation were swept. Commits \
+that refs no longer lead to are retired as by a publish. The next publish brings newer commits of its source \
 again, unless they are taken back there too.
 
 Examples:

@@ -13,11 +13,11 @@ use std::thread;
 /// The arguments of `snapshot`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The copy is a repository of its own, which any tool may read: what happens to the repository does not happen
-to it. Objects are hard links to those of the repository, or copies where links are not to be had (that shares
-blocks where the file system can). They must not be changed in place, which no tool for repositories does.
-It appears under its name when it is whole; until then the repository is locked, so that nothing is removed
-from it. Remotes are left out, as are commits that no ref leads to. The
+The copy is a repository of its own, which any tool may read: what happens to the repository does not happen \
+to it. Objects are hard links to those of the repository, or copies where links are not to be had (that shares \
+blocks where the file system can). They must not be changed in place, which no tool for repositories does. \
+It appears under its name when it is whole; until then the repository is locked, so that nothing is removed \
+from it. Remotes are left out, as are commits that no ref leads to. The \
 summary is taken if it lists exactly the refs that are copied; with patterns it is left out.
 
 REF is a ref, or REMOTE:REF of a remote; '*' matches within a part of a name, '**' across parts.

@@ -1,4 +1,4 @@
-//! `sweep`: removes from a target what nothing has needed for as long as the grace period.
+//! `sweep`: removes from a target what nothing has needed for the time of grace.
 
 use crate::context::Context;
 use crate::counted::counted;
@@ -20,9 +20,9 @@ Examples:
   ostler sweep /srv/public --dry-run
   ostler sweep /srv/public --grace=7d
 
-Commits that a publish leaves without a ref, or behind the history that is kept, are retired: noted with the time, and
-left where they are, for clients that are pulling them just now. When they have been retired for the time of grace,
-and nothing leads to them again, they are swept, with everything that they alone needed. 'publish' does that
+Commits that a publish leaves without a ref, or behind the history that is kept, are retired: noted with the time, and \
+left where they are, for clients that are pulling them just now. When they have been retired for the time of grace, \
+and nothing leads to them again, they are swept, with everything that they alone needed. 'publish' does that \
 at its end; this is for a target that nobody publishes to any more, or with another time of grace.
 
 What nobody retired stays: 'prune' removes that.")]
@@ -116,12 +116,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
 /// Says what was swept.
 pub(crate) fn sentence(swept: &Swept, dry_run: bool) -> String {
     let verb = if dry_run { "would sweep" } else { "swept" };
-    let commits = counted(swept.commits.len() as u64, "commit");
-    let mut text = if swept.objects == 0 && swept.files.is_empty() {
+    let size = format_size(swept.bytes);
+    let objects = (swept.objects > 0).then(|| format!("{} ({size})", counted(swept.objects, "object")));
+    let files = (!swept.files.is_empty()).then(|| counted(swept.files.len(), "file"));
+    let what: Vec<_> = objects.into_iter().chain(files).collect();
+    let mut text = if what.is_empty() {
         "nothing to sweep".to_owned()
     } else {
-        let objects = counted(swept.objects, "object");
-        format!("{verb} {commits}: {objects} ({})", format_size(swept.bytes))
+        let commits = match swept.commits.len() {
+            0 => String::new(),
+            number => format!("{}: ", counted(number, "commit")),
+        };
+        format!("{verb} {commits}{}", what.join(", "))
     };
     if swept.waiting > 0 {
         text = format!("{text}; {} in the time of grace", swept.waiting);

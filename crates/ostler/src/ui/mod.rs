@@ -132,7 +132,7 @@ impl Ui {
 
     /// Prints what the user may do about an error.
     pub(crate) fn hint(&self, text: &str) {
-        self.message("hint:", CYAN, text);
+        self.message("hint:", CYAN, &printable(text));
     }
 
     /// Prints something worth knowing that is neither data nor an error.

@@ -4,7 +4,7 @@ use crate::fixture;
 use crate::programs::{Ended, OSTLER, assert_alike, ended, link, ostler};
 use crate::reading::all_alike;
 use crate::writing::compare;
-use ostler_testkit::command::run;
+use ostler_testkit::command::{fail, run};
 use ostler_testkit::stock::StockRepo;
 use std::collections::BTreeSet;
 use std::fs;
@@ -41,6 +41,16 @@ fn a_check_that_nobody_watches_prints_its_beginning_and_its_end() {
     );
     let own = ended(OSTLER, directory.path(), "--repo=repo fsck -q").stdout;
     assert_eq!(own.lines().count(), 1, "{own}");
+}
+
+#[test]
+fn a_commit_that_is_bound_wrongly_is_nothing_to_repair() {
+    let directory = fixture::repository();
+    let said = fail(ostler(directory.path()).args(["--repo=repo", "fsck", "--verify-bindings"]));
+    assert!(
+        said.contains("in ref binding metadata") && !said.contains("repair --from"),
+        "{said}"
+    );
 }
 
 #[test]

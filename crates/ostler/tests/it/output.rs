@@ -2,10 +2,11 @@
 
 use crate::fixture;
 use crate::programs::ostler;
-use ostler_testkit::command::run;
+use ostler_testkit::command::{fail, run};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
 use snapbox::str;
+use std::fs;
 use std::path::Path;
 
 fn printed(directory: &Path, arguments: &[&str]) -> String {
@@ -90,6 +91,17 @@ fn text_from_a_repository_cannot_steer_the_terminal() {
     assert!(
         raw.contains("/esc\u{1b}[2J\0"),
         "names for programs stay as they are: {raw:?}"
+    );
+    let listed = repo.run(&["ls", "-C", "nasty"]);
+    let line = listed.lines().find(|line| line.contains("[2J")).unwrap();
+    let file = line.split_whitespace().find(|word| word.len() == 64).unwrap();
+    let (first, rest) = file.split_at(2);
+    let object = format!("objects/{first}/{rest}.filez");
+    fs::remove_file(repo.path().join(object)).unwrap();
+    let said = fail(ostler(directory.path()).args(["--repo=repo", "fsck"]));
+    assert!(
+        said.contains("hint:") && said.contains("[2J") && !said.contains('\u{1b}'),
+        "{said:?}"
     );
 }
 

@@ -229,7 +229,10 @@ fn what_is_missing_on_purpose_stays_so() {
     let before = files(child.path());
     let mut repair = ostler(scene.directory.path());
     let said = run(repair.args(["--repo=part", "repair", "--from=backup"]));
-    assert!(said.contains("1 commits are not whole on purpose"), "{said}");
+    assert!(
+        said.contains("1 commit not whole on purpose, and stays so"),
+        "{said}"
+    );
     assert_eq!(files(child.path()), before);
     // Somebody brought the rest: only the mark is left of it.
     child.run(&["pull-local", scene.repo.path().to_str().unwrap(), "main"]);
@@ -260,6 +263,23 @@ fn sources_that_cannot_be_used_are_refused_and_the_dead_are_cleaned_up_after() {
     let said = scene.repaired(&["--from=backup"]);
     assert!(said.contains("Removed tmp/staging-another-boot-abcdef"), "{said}");
     assert!(!stray.exists());
+}
+
+#[test]
+fn nothing_need_be_writable_to_tell_what_would_be_repaired() {
+    let scene = scene("archive");
+    let (path, _) = scene.objects("repo").swap_remove(0);
+    delete(&scene.path("repo/objects").join(path));
+    let repair = |option: &[&str]| {
+        let mut repair = command("strace");
+        let refused = "inject=access,faccessat,faccessat2:error=EROFS";
+        repair.args(["-f", "-qq", "-o", "/dev/null", "-e", refused, OSTLER]);
+        repair.args(["--repo=repo", "repair", "--from=backup"]);
+        attempt(repair.args(option).current_dir(scene.directory.path()))
+    };
+    let said = String::from_utf8(repair(&["--dry-run"]).stdout).unwrap();
+    assert!(said.contains("1 to be repaired"), "{said}");
+    assert!(!repair(&[]).status.success());
 }
 
 #[test]

@@ -266,6 +266,12 @@ fn only_a_snapshot_is_replaced_and_only_if_asked() {
         let said = fail(&mut snapshot);
         assert!(said.contains("no snapshot"), "{said}");
     }
+    for inside in ["repo/inner", "repo/objects/inner"] {
+        let mut snapshot = ostler(directory.path());
+        let said = fail(snapshot.args(["--repo=repo", "snapshot", inside]));
+        assert!(said.contains("inside the repository itself"), "{said}");
+        assert!(!directory.path().join(inside).exists());
+    }
     assert_eq!(left(directory.path()), Vec::<String>::new());
 }
 

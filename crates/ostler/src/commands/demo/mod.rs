@@ -38,9 +38,9 @@ Examples:
   ostler demo --dir=/var/tmp/demo --tree=/etc/ssl
   ostler demo --json
 
-Two versions of a tree are committed to a private repository and published to a public one, from which a
-stock ostree client pulls over HTTP on this machine; what it gets is compared with the tree byte for byte.
-Without ostree, ostler reads the public repository itself. Files are committed as root's, without extended
+Two versions of a tree are committed to a private repository and published to a public one, from which a \
+stock ostree client pulls over HTTP on this machine; what it gets is compared with the tree byte for byte. \
+Without ostree, ostler reads the public repository itself. Files are committed as root's, without extended \
 attributes, so no privileges are needed. Commands to go on with are printed at the end.")]
 pub(crate) struct Args {
     /// The directory to work in: an empty or an absent one

@@ -25,9 +25,12 @@ use std::thread;
 #[command(after_help = "\
 Without --refs-only, or an option that implies it, all commits stay, and only what no commit needs is removed.
 
-With --grace, commits that are to go are noted first and go with a later prune, when they have been on the list for that
-long; clients that are in the middle of fetching one get to its end. Objects of no commit go when they have been there,
+With --grace, commits that are to go are noted first and go with a later prune, when they have been on the list for that \
+long; clients that are in the middle of fetching one get to its end. Objects of no commit go when they have been there, \
 and unchanged, for as long.
+
+With --match, of each ref stay the commits that DEST has and those that are newer than the first of them; of a \
+ref of which DEST has no commit, the whole history stays.
 
 Examples:
   ostler --repo=/srv/repo prune
@@ -35,10 +38,7 @@ Examples:
   ostler --repo=/srv/public prune --refs-only --depth=5 --grace=24h
   ostler --repo=/srv/repo prune --keep-younger-than='30 days ago' --retain-branch-depth=os/stable=-1
   ostler --repo=/srv/repo prune --delete-commit=COMMIT
-  ostler --repo=/srv/build prune --match=/srv/public --no-prune
-
-With --match, of each ref stay the commits that DEST has and those that are newer than the first of them; of a
-ref of which DEST has no commit, the whole history stays.")]
+  ostler --repo=/srv/build prune --match=/srv/public --no-prune")]
 pub(crate) struct Args {
     /// Remove nothing, only say what would be
     #[arg(long)]
@@ -52,15 +52,15 @@ pub(crate) struct Args {
     /// Keep only what refs lead to
     #[arg(long)]
     refs_only: bool,
-    /// Of each ref keep the commit and so many parents; -1 for all
+    /// Of each ref keep the commit and so many parents; -1 for all [default: all, with --grace up to where an earlier run
+    /// cut it]
     #[arg(
         long,
         value_name = "DEPTH",
-        default_value = "-1",
         value_parser = switch::integer,
         allow_negative_numbers = true
     )]
-    depth: i64,
+    depth: Option<i64>,
     /// Delete this commit, to which no ref may lead
     #[arg(long, value_name = "COMMIT")]
     delete_commit: Option<String>,
@@ -148,11 +148,13 @@ fn retention(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<Rete
         };
         return counterpart::retention(context, repo, &by);
     }
-    let depth = depth(args.depth)?;
+    let limit = args.depth.map(depth).transpose()?;
     let mut branches = branches(args)?;
     let simple = branches.is_empty() && args.keep_younger_than.is_none() && args.only_branch.is_empty();
     if simple && !args.refs_only {
-        return Ok(Retention::Commits { depth });
+        return Ok(Retention::Commits {
+            depth: limit.unwrap_or_default(),
+        });
     }
     for branch in &args.only_branch {
         repo.resolve_rev(branch)?;
@@ -170,7 +172,7 @@ fn retention(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<Rete
     let now = context.environment().now();
     let time = |text: &String| dates::parse(text, now);
     Ok(Retention::Refs(RefRetention {
-        depth,
+        depth: limit,
         younger_than: args.keep_younger_than.as_ref().map(time).transpose()?,
         branches,
         only,

@@ -32,13 +32,13 @@ Examples:
   ostler --repo=/srv/build publish /srv/public --policy=policy.toml
   ostler --repo=/srv/build publish /srv/public --verify
 
-Objects arrive first and are hashed; then all refs and the summary change at once. A run that is cut
+Objects arrive first and are hashed; then all refs and the summary change at once. A run that is cut \
 short leaves DEST as it was, and the next one goes on from there.
 
-Clients that are pulling meanwhile lose nothing: a commit of DEST that no ref leads to any more, or that lies
+Clients that are pulling meanwhile lose nothing: a commit of DEST that no ref leads to any more, or that lies \
 behind the history that is kept, is retired first, and only removed by a run after the time of grace.
 
-How much history DEST keeps is said by --depth and --keep-younger-than, or by rules, of which the first that
+How much history DEST keeps is said by --depth and --keep-younger-than, or by rules, of which the first that \
 matches a ref decides, in a file of DEST or of --policy:
   [[rule]]
   refs = [\"os/*/stable\", \"os/*/beta\"]

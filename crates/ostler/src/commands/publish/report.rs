@@ -144,10 +144,10 @@ fn plan(ui: &Ui, destination: &Path, plan: &Plan) -> anyhow::Result<()> {
         ui.line(format_args!("  summary: {}", summary_word(&plan.summary)))?;
     }
     for commit in &plan.retirement.retired {
-        ui.line(format_args!("  no longer referenced: commit {commit}"))?;
+        ui.line(format_args!("  retire commit {commit}"))?;
     }
     for commit in &plan.retirement.revived {
-        ui.line(format_args!("  referenced again: commit {commit}"))?;
+        ui.line(format_args!("  revive commit {commit}"))?;
     }
     Ok(())
 }

@@ -173,6 +173,34 @@ fn a_commit_goes_when_nothing_has_led_to_it_for_the_grace() {
 }
 
 #[test]
+fn a_history_that_was_cut_ends_there_until_a_depth_says_otherwise() {
+    let scene = scene();
+    let prune = |arguments: &[&str]| {
+        let mut prune = ostler(scene.directory.path());
+        prune.args(["--repo=repo", "prune", "--refs-only", "--grace=1h"]);
+        run(prune.args(arguments))
+    };
+    let cut = &scene.commits[0];
+    prune(&["--depth=0"]);
+    let list = scene.list();
+    assert!(list.contains(cut) && list.contains(&scene.commits[1]), "{list}");
+    prune(&[]);
+    prune(&["--only-branch=old", "--depth=0"]);
+    assert_eq!(scene.list(), list);
+    prune(&["--retain-branch-depth=main=-1"]);
+    assert!(!scene.list().contains(cut));
+    prune(&["--depth=0"]);
+    prune(&["--depth=-1"]);
+    assert!(!scene.list().contains(cut));
+    prune(&["--depth=0"]);
+    scene.let_time_pass();
+    prune(&[]);
+    assert!(!scene.has(cut) && scene.has(&scene.commits[1]));
+    assert_eq!(scene.list(), "");
+    scene.repo.fsck();
+}
+
+#[test]
 fn no_grace_removes_at_once_what_a_grace_would_keep() {
     let scene = scene();
     let said = scene.prune(&["--grace=0", "--json"]);

@@ -1,7 +1,7 @@
 //! `prune --match`: the private repository drops what the public one has dropped, and nothing that was not published.
 
 use super::files;
-use crate::programs::ostler;
+use crate::programs::{OSTLER, ostler};
 use ostler_testkit::command::{attempt, fail, run};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
@@ -129,6 +129,24 @@ fn a_ref_that_the_public_repository_dropped_is_named_and_goes_if_asked() {
     assert!(said.contains("deleted here too"), "{said}");
     assert_eq!(pair.private.refs(), ["main", "new"]);
     assert_eq!((pair.length("main"), pair.length("new")), (5, 3));
+}
+
+#[test]
+fn a_ref_that_could_not_be_deleted_is_not_said_to_be() {
+    let pair = Pair::new();
+    pair.public.run(&["refs", "--delete", "old"]);
+    pair.private
+        .run(&["config", "set", "core.lock-timeout-secs", "0"]);
+    // Below an exclusive lock refs cannot be changed.
+    let mut locked = ostler(pair.path());
+    locked.args(["--repo=private", "lock", "--exclusive", "--", OSTLER]);
+    locked.args(["--repo=private", "prune", "--match=public", "--delete-refs"]);
+    let said = fail(&mut locked);
+    assert!(
+        said.contains("cannot take the shared lock") && !said.contains("deleted here too"),
+        "{said}"
+    );
+    assert_eq!(pair.length("old"), 2);
 }
 
 #[test]
