@@ -13,7 +13,9 @@
 //! be live again for whoever knows nothing of the limit.
 //!
 //! An entry says that nothing has led to the commit since that time, as far as those who change refs know. Who makes refs
-//! lead there again removes the entry ([`Retired::revive_commit`]); who retires it twice does not move its time.
+//! lead there again removes the entry ([`Retired::revive_commit`]); who retires it twice does not move its time. Tools that
+//! know nothing of the list may have made a ref lead there nevertheless: whoever drops that one moves the time
+//! ([`Retired::renew_commit`]).
 //! An entry is no reason to remove anything by itself: who removes looks again, alone in the repository.
 //!
 //! The list is changed as an [`Edit`] of the flip that changes the refs, or of one of its own.
@@ -170,6 +172,11 @@ impl Retired {
     /// Notes that nothing leads to a commit any more; one that is on the list keeps its time.
     pub fn retire_commit(&mut self, commit: Checksum, now: u64) {
         self.commits.entry(commit).or_insert(now);
+    }
+
+    /// Notes that nothing leads to a commit any more, and that something did until now, whatever the list says.
+    pub fn renew_commit(&mut self, commit: Checksum, now: u64) {
+        self.commits.insert(commit, now);
     }
 
     /// Takes a commit off the list: something leads to it, or it is gone. Returns whether it was there.

@@ -26,6 +26,8 @@ pub struct Retirement {
     pub revived: Vec<Checksum>,
     /// The list as it is and as it will be; `None` if nothing changes.
     change: Option<Change>,
+    /// The digest of the list as it was read.
+    seen: Option<Checksum>,
     /// Why the list that was there is passed over, if it is damaged.
     pub(crate) damage: Option<String>,
 }
@@ -44,6 +46,12 @@ impl Retirement {
         self.change.is_none()
     }
 
+    /// Returns whether the list is what it was when this was computed: no sweep has gone by it, and nobody retired more.
+    pub(crate) fn is_current(&self, store: &dyn Store) -> Result<bool> {
+        let bytes = store.get(Retired::PATH, Retired::LIMIT)?;
+        Ok(bytes.as_deref().map(Checksum::of) == self.seen)
+    }
+
     /// Returns the edit of a flip at a time: what it retires was needed until then, however long ago it was planned.
     pub(crate) fn edit(&self, now: u64) -> Result<Option<Edit>> {
         let Some(Change {
@@ -56,6 +64,9 @@ impl Retirement {
         };
         let mut list = after.clone();
         list.stamp_new(before, now);
+        for commit in &self.retired {
+            list.renew_commit(*commit, now);
+        }
         Ok(Some(Edit {
             expect: *expect,
             ..list.edit()?
@@ -75,8 +86,6 @@ pub(crate) struct Changes<'a> {
 /// The list as it will be, as far as that is known.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    /// The bytes that were read.
-    bytes: Option<Vec<u8>>,
     before: Retired,
     list: Retired,
     retirement: Retirement,
@@ -88,11 +97,11 @@ pub(crate) fn commits(planner: &Planner<'_>, changes: &Changes<'_>) -> Result<Pe
     let mut damage = None;
     let before = Retired::read(bytes.as_deref(), |error| damage = Some(error.to_string()));
     let mut pending = Pending {
-        bytes,
         list: before.clone(),
         before,
         retirement: Retirement {
             damage,
+            seen: bytes.as_deref().map(Checksum::of),
             ..Retirement::default()
         },
     };
@@ -127,7 +136,6 @@ impl Pending {
         now: u64,
     ) -> Result<Retirement> {
         let Self {
-            bytes,
             before,
             mut list,
             mut retirement,
@@ -140,11 +148,11 @@ impl Pending {
             list.revive_file(&file.path);
             list.revive_file(holder);
         }
-        if list != before {
+        if list != before || !retirement.retired.is_empty() {
             retirement.change = Some(Change {
                 before,
                 after: list,
-                expect: bytes.map_or(Expect::Absent, |bytes| Expect::Bytes(Checksum::of(&bytes))),
+                expect: retirement.seen.map_or(Expect::Absent, Expect::Bytes),
             });
         }
         Ok(retirement)
@@ -238,15 +246,23 @@ pub(crate) fn bring_up_to_date(
     now: u64,
 ) -> Result<(Vec<Checksum>, Vec<Checksum>)> {
     let live = Live::of(roots, chains, list, now)?;
-    let mut gone = BTreeSet::new();
-    for start in dropped.chain(live.beyond.iter().copied()) {
-        follow_dead(start, &live.commits, chains, list, &mut gone)?;
+    let mut dead = Dead {
+        live: &live.commits,
+        list,
+        gone: BTreeSet::new(),
+    };
+    for start in dropped {
+        dead.follow(start, true, chains)?;
     }
+    for start in &live.beyond {
+        dead.follow(*start, false, chains)?;
+    }
+    let gone = dead.gone;
     let revived: Vec<_> = (list.commits().map(|(commit, _)| *commit))
         .filter(|commit| live.commits.contains(commit))
         .collect();
     for commit in &gone {
-        list.retire_commit(*commit, now);
+        list.renew_commit(*commit, now);
     }
     for commit in &revived {
         list.revive_commit(commit);
@@ -293,26 +309,32 @@ pub(crate) fn edit(
     }))
 }
 
-/// Collects the commits from `start` back to the first one that is live, or on the list, or not at the target.
-fn follow_dead(
-    start: Checksum,
-    live: &HashSet<Checksum>,
-    chains: &mut Chains<'_>,
-    list: &Retired,
-    gone: &mut BTreeSet<Checksum>,
-) -> Result<()> {
-    let mut next = Some(start);
-    while let Some(commit) = next {
-        if live.contains(&commit) || list.has_commit(&commit) {
-            return Ok(());
+/// Collects what nothing leads to any more.
+struct Dead<'a> {
+    live: &'a HashSet<Checksum>,
+    /// The list as it was.
+    list: &'a Retired,
+    gone: BTreeSet<Checksum>,
+}
+
+impl Dead<'_> {
+    /// Collects the commits from `start` back to the first one that is live, or not at the target. What led to a commit
+    /// that is dropped `until_now` led as well to what is on the list behind it, up to where history was cut: something made
+    /// the ref that knows nothing of the list. Otherwise what is on the list has been dead since then, and ends the walk.
+    fn follow(&mut self, start: Checksum, until_now: bool, chains: &mut Chains<'_>) -> Result<()> {
+        let mut next = Some(start);
+        while let Some(commit) = next {
+            if self.live.contains(&commit) || (!until_now && self.list.has_commit(&commit)) {
+                return Ok(());
+            }
+            let Some(link) = chains.link(&commit)? else {
+                return Ok(());
+            };
+            if !self.gone.insert(commit) {
+                return Ok(());
+            }
+            next = link.parent.filter(|_| !until_now || !self.list.is_end(&commit));
         }
-        let Some(link) = chains.link(&commit)? else {
-            return Ok(());
-        };
-        if !gone.insert(commit) {
-            return Ok(());
-        }
-        next = link.parent;
+        Ok(())
     }
-    Ok(())
 }

@@ -395,3 +395,60 @@ fn digest_named_summaries_are_retired_when_the_index_names_them_no_more() {
             .is_none()
     );
 }
+
+#[test]
+fn commit_that_another_tool_revived_has_its_whole_grace_when_it_is_dropped_again() {
+    let (source, commits) = versions(3);
+    source.commit("os/other");
+    let store = MemoryStore::default();
+    publish(&source, &store, &Policy::default(), NOW);
+    source.stock.run(&["refs", "--delete", "os/a"]);
+    publish(&source, &store, &deleting(), NOW + 1);
+    assert_eq!(retired(&store), at(&commits, NOW + 1));
+    store.tamper(
+        "refs/heads/os/old",
+        Some(format!("{}\n", commits[1]).into_bytes()),
+    );
+    let outcome = publish(&source, &store, &deleting(), NOW + 9);
+    assert!(!refs_of(&store).contains_key("os/old"));
+    let mut expected = at(&commits[..2], NOW + 9);
+    expected.extend(at(&commits[2..], NOW + 1));
+    assert_eq!(retired(&store), expected);
+    assert_eq!(outcome.plan.retirement.retired.len(), 2);
+}
+
+#[test]
+fn commit_that_was_revived_and_is_dropped_again_counts_from_the_flip_and_not_from_the_plan() {
+    let (source, commits) = versions(2);
+    source.commit("os/other");
+    let store = MemoryStore::default();
+    publish(&source, &store, &Policy::default(), NOW);
+    source.stock.run(&["refs", "--delete", "os/a"]);
+    publish(&source, &store, &deleting(), NOW + 1);
+    store.tamper(
+        "refs/heads/os/old",
+        Some(format!("{}\n", commits[1]).into_bytes()),
+    );
+    let asked = AtomicU64::new(0);
+    let clock = || NOW + 1 + 1000 * asked.fetch_add(1, Ordering::Relaxed);
+    run_with(&source, &store, &deleting(), |options| PublishOptions {
+        clock: &clock,
+        ..options
+    })
+    .unwrap();
+    assert_eq!(retired(&store), at(&commits, NOW + 1001));
+}
+
+#[test]
+fn history_that_a_limit_cut_keeps_its_time_when_the_ref_is_dropped() {
+    let (source, commits) = versions(3);
+    source.commit("os/other");
+    let store = MemoryStore::default();
+    publish(&source, &store, &Policy::default(), NOW);
+    publish(&source, &store, &keep_last(1), NOW + 1);
+    source.stock.run(&["refs", "--delete", "os/a"]);
+    publish(&source, &store, &deleting(), NOW + 5);
+    let mut expected = at(&commits[..2], NOW + 1);
+    expected.extend(at(&commits[2..], NOW + 5));
+    assert_eq!(retired(&store), expected);
+}
