@@ -56,6 +56,14 @@ impl Closure {
         })
     }
 
+    /// Takes what the plan found at the target of commits that are sent and that no ref will name.
+    pub(crate) fn relied_on(plan: &Plan) -> Self {
+        let names = plan.relied_on.objects.iter();
+        Self {
+            objects: names.map(|name| (*name, None)).collect(),
+        }
+    }
+
     /// Lists what every commit of the history leads to.
     pub(crate) fn of_history(source: &Repo, history: &History) -> Result<Self> {
         let commits: Vec<_> = history.commits().copied().collect();

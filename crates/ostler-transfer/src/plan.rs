@@ -103,6 +103,8 @@ pub struct Plan {
     pub retirement: Retirement,
     /// Objects of the published commits that the target has already.
     pub reused_objects: u64,
+    /// What commits behind those that refs name need of that.
+    pub(crate) relied_on: ReliedOn,
 }
 
 impl Plan {
@@ -126,6 +128,14 @@ impl Plan {
             .sum()
     }
 
+    /// Returns the commits to add.
+    pub(crate) fn commits(&self) -> impl Iterator<Item = Checksum> {
+        let names = self.objects.iter().map(|added| added.name);
+        names
+            .filter(|name| name.kind == ObjectType::Commit)
+            .map(|name| name.checksum)
+    }
+
     /// Returns number and bytes of the objects to add, by type.
     pub fn by_type(&self) -> BTreeMap<ObjectType, Tally> {
         let mut tallies: BTreeMap<ObjectType, Tally> = BTreeMap::new();
@@ -136,6 +146,16 @@ impl Plan {
         }
         tallies
     }
+}
+
+/// What a target has and commits need that are sent but that no ref will name. (Of the others all is looked at before the
+/// refs move.)
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ReliedOn {
+    /// Commits of the target whose trees they share.
+    pub(crate) bases: Vec<Checksum>,
+    /// Objects beyond these.
+    pub(crate) objects: Vec<ObjectName>,
 }
 
 /// A number of objects and their bytes.

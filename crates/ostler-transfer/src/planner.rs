@@ -8,7 +8,7 @@ use crate::history::History;
 use crate::inventory::Inventory;
 use crate::lists::Lists;
 use crate::live::{Publishing, Rules};
-use crate::plan::{Addition, Plan, RefUpdate};
+use crate::plan::{Addition, Plan, RefUpdate, ReliedOn};
 use crate::policy::Policy;
 use crate::retire::{Changes, Pending};
 use crate::snapshot::Snapshot;
@@ -28,6 +28,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) policy: &'a Policy,
     /// Objects that the target was found to lack, or to have damaged, although it claims to have them.
     pub(crate) holes: &'a BTreeSet<ObjectName>,
+    /// Commits that an earlier attempt of the run sent: they may be there, but what they shared may be gone.
+    pub(crate) attempted: &'a BTreeSet<Checksum>,
     /// What commits of the source consist of, as far as known.
     pub(crate) lists: &'a Lists<'a>,
     /// The time of the run.
@@ -59,7 +61,7 @@ impl Planner<'_> {
         let history = History::read(self.source, &self.snapshot.refs)?;
         let refs = self.ref_updates(&history)?;
         let commits = self.commits_to_send(&refs, &history)?;
-        let (objects, reused_objects) = self.additions(&commits, &refs, &history)?;
+        let (objects, reused) = self.additions(&commits, &refs, &history)?;
         let refs_after = refs::after(&self.inventory.refs, &self.inventory.aliases, &refs);
         let summary = summary::plan(self, &refs_after, !refs.is_empty())?;
         let changes = Changes {
@@ -85,9 +87,14 @@ impl Planner<'_> {
             healed: self.healed(&history),
             files,
             summary,
-            refs,
             objects,
-            reused_objects,
+            reused_objects: reused.objects.len() as u64,
+            relied_on: if is_beyond_tips(&commits, &refs) {
+                reused
+            } else {
+                ReliedOn::default()
+            },
+            refs,
         })
     }
 
@@ -185,7 +192,7 @@ impl Planner<'_> {
                     }
                     continue;
                 }
-                if self.inventory.has_commit(self.store, &commit)? {
+                if self.has_commit(&commit)? {
                     break;
                 }
                 wanted.insert(commit);
@@ -194,31 +201,37 @@ impl Planner<'_> {
         Ok(history.oldest_first(&wanted))
     }
 
-    /// Returns the objects to add, in the order of putting, and the number of objects that need not be sent.
+    /// Returns whether the target has a commit with all that it needs, as far as is known.
+    fn has_commit(&self, commit: &Checksum) -> Result<bool> {
+        Ok(!self.attempted.contains(commit) && self.inventory.has_commit(self.store, commit)?)
+    }
+
+    /// Returns the objects to add, in the order of putting, and what need not be sent.
     fn additions(
         &self,
         commits: &[Checksum],
         refs: &[RefUpdate],
         history: &History,
-    ) -> Result<(Vec<Addition>, u64)> {
-        let wanted = in_order(&self.difference(commits, refs, history)?, self.holes);
+    ) -> Result<(Vec<Addition>, ReliedOn)> {
+        let (difference, bases) = self.difference(commits, refs, history)?;
+        let wanted = in_order(&difference, self.holes);
         let numbered: Vec<_> = wanted.iter().enumerate().collect();
         let mut looked = in_parallel(&numbered, |(index, name)| {
-            Ok(Some((*index, self.addition(name)?)))
+            Ok(Some((*index, **name, self.addition(name)?)))
         })?;
-        looked.sort_unstable_by_key(|(index, _)| *index);
-        let mut reused = 0;
+        looked.sort_unstable_by_key(|(index, ..)| *index);
+        let mut objects = Vec::new();
         let mut additions = Vec::new();
         let mut missing = Vec::new();
-        for (_, wanted) in looked {
+        for (_, name, wanted) in looked {
             match wanted {
-                Wanted::Reused => reused += 1,
+                Wanted::Reused => objects.push(name),
                 Wanted::Added(added) => additions.push(added),
                 Wanted::Missing(damage) => missing.push(damage),
             }
         }
         if missing.is_empty() {
-            Ok((additions, reused))
+            Ok((additions, ReliedOn { bases, objects }))
         } else {
             Err(TransferError::CorruptSource(missing))
         }
@@ -247,8 +260,13 @@ impl Planner<'_> {
         })
     }
 
-    /// Returns what `commits` need beyond the commits of the target that they follow.
-    fn difference(&self, commits: &[Checksum], refs: &[RefUpdate], history: &History) -> Result<NewObjects> {
+    /// Returns what `commits` need beyond the commits of the target that they follow, and these.
+    fn difference(
+        &self,
+        commits: &[Checksum],
+        refs: &[RefUpdate],
+        history: &History,
+    ) -> Result<(NewObjects, Vec<Checksum>)> {
         let sent: HashSet<_> = commits.iter().copied().collect();
         let replaced: HashMap<_, _> = refs
             .iter()
@@ -272,7 +290,7 @@ impl Planner<'_> {
                 None => difference.add(commit).map_err(missing_dirtree)?,
             }
         }
-        Ok(difference.finish())
+        Ok((difference.finish(), bases.into_iter().collect()))
     }
 
     /// Returns the commit whose tree is compared with that of `commit`: its parent, or what the ref names at the
@@ -286,7 +304,7 @@ impl Planner<'_> {
     ) -> Result<Option<Checksum>> {
         let parent = history.parent(commit);
         for candidate in parent.into_iter().chain(replaced.copied()) {
-            let there = sent.contains(&candidate) || self.inventory.has_commit(self.store, &candidate)?;
+            let there = sent.contains(&candidate) || self.has_commit(&candidate)?;
             if there && history.is_complete(self.source, &candidate)? {
                 return Ok(Some(candidate));
             }
@@ -315,6 +333,12 @@ impl Published<'_> {
         let name = ObjectName::new(*commit, ObjectType::Commit);
         Ok(store.look(&name)?.is_some())
     }
+}
+
+/// Returns whether any of these commits is none that a ref will name.
+fn is_beyond_tips(commits: &[Checksum], refs: &[RefUpdate]) -> bool {
+    let tips: HashSet<_> = refs.iter().filter_map(|update| update.new).collect();
+    commits.iter().any(|commit| !tips.contains(commit))
 }
 
 /// Returns the objects of a difference and the holes, each once, each behind those that it refers to.

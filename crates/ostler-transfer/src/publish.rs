@@ -4,8 +4,9 @@
 //! 1. *source shared*: the refs are resolved once (the snapshot), the plan is computed, what it names is pinned;
 //! 2. *nothing*: objects and files are put, out of sight of readers (where little is to be linked, and the lease is to be
 //!    had at once, the source stays locked instead, and the objects are linked under the lease);
-//! 3. *target lease*: refs are read again; objects are settled while the rest of the closure of each ref that moves is
-//!    looked at. If a ref is not what the plan was computed against, or an object is not there, the lease is let go and
+//! 3. *target lease*: refs and the list of what is retired are read again; objects are settled while the rest of the
+//!    closure of each ref that moves is looked at, after what older commits that are sent need and the target had.
+//!    If refs or list are not what the plan was computed against, or an object is not there, the lease is let go and
 //!    the run computes again, with what was put already and the same snapshot, or a new one where the source has pruned
 //!    a commit of it since. Otherwise the flip is made.
 //!
@@ -29,12 +30,12 @@ use crate::policy::Policy;
 use crate::refs;
 use crate::report::{Again, Reporter};
 use crate::snapshot::Snapshot;
-use crate::store::{Edit, Expect, Lease, Store};
+use crate::store::{Edit, Expect, Lease, Store, object_path};
 use crate::summary;
 use crate::sweep::{self, SweepOptions, Swept};
 use ostler_format::{Checksum, CollectionRef, ObjectName, ObjectType};
 use ostler_repo::pin::remove_stale;
-use ostler_repo::{LockGuard, LockKind, ObjectList, Recovery, Repo, RepoError};
+use ostler_repo::{LockGuard, LockKind, ObjectList, Recovery, Repo, RepoError, Retired};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::Arc;
@@ -161,6 +162,7 @@ impl<'a> Run<'a> {
         let mut snapshot = self.snapshot()?;
         let mut holes = BTreeSet::new();
         let lists = Lists::new(self.source);
+        let mut attempted = BTreeSet::new();
         let mut guard = Some(guard);
         for attempts in 1..=ATTEMPTS {
             let guard = match guard.take() {
@@ -182,7 +184,7 @@ impl<'a> Run<'a> {
                 )?;
             }
             let closure = self.list_moved(&snapshot, &inventory, &lists)?;
-            let plan = self.plan(&snapshot, &inventory, &holes, &lists)?;
+            let plan = self.plan(&snapshot, &inventory, (&holes, &attempted), &lists)?;
             if self.options.dry_run || plan.is_empty() {
                 // What an earlier attempt put has been brought by somebody else.
                 self.store.forget()?;
@@ -200,6 +202,7 @@ impl<'a> Run<'a> {
             }
             self.check_space(&plan)?;
             lists.record(snapshot.refs.len());
+            attempted.extend(plan.commits());
             match self.carry_out(&plan, &closure, &inventory, guard)? {
                 Ending::Done(number) => {
                     return Ok(Outcome {
@@ -253,7 +256,7 @@ impl<'a> Run<'a> {
         &self,
         snapshot: &Snapshot,
         inventory: &Inventory,
-        holes: &BTreeSet<ObjectName>,
+        (holes, attempted): (&BTreeSet<ObjectName>, &BTreeSet<Checksum>),
         lists: &Lists<'_>,
     ) -> Result<Plan> {
         let (source, store, policy) = (self.source, self.store, self.options.policy);
@@ -264,6 +267,7 @@ impl<'a> Run<'a> {
             inventory,
             policy,
             holes,
+            attempted,
             lists,
             now: self.now,
         }
@@ -370,6 +374,13 @@ impl<'a> Run<'a> {
         if let Some(moved) = moved(&inventory.refs, &now) {
             return Ok(Ending::Again(Again::Moved(moved)));
         }
+        let lost = Closure::relied_on(plan).look_after(self.store, || Ok(()))?;
+        if !lost.is_empty() {
+            return Ok(Ending::Again(Again::Holes(lost.into_iter().collect())));
+        }
+        if let Some(lost) = self.lost_ground(plan)? {
+            return Ok(Ending::Again(Again::Moved(lost)));
+        }
         // In place, before a ref names them, objects harm nobody if the run has to compute again.
         let holes = closure.look_after(self.store, settle)?;
         if !holes.is_empty() {
@@ -403,6 +414,21 @@ impl<'a> Run<'a> {
                 Ok(Ending::Done(record.number))
             }
         }
+    }
+
+    /// Names what a plan stands on and is not so any more, beside refs: the list of what is retired, or a commit whose
+    /// trees were taken to be there. (Whoever removes a commit removes it before what it needs.)
+    fn lost_ground(&self, plan: &Plan) -> Result<Option<String>> {
+        if !plan.retirement.is_current(self.store)? {
+            return Ok(Some(Retired::PATH.to_owned()));
+        }
+        for base in &plan.relied_on.bases {
+            let name = ObjectName::new(*base, ObjectType::Commit);
+            if self.store.look(&name)?.is_none_or(|size| size == 0) {
+                return Ok(Some(object_path(name)));
+            }
+        }
+        Ok(None)
     }
 
     fn record(

@@ -24,7 +24,7 @@ pub trait Reporter: Send + Sync {
 /// Why a run computes its plan again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Again {
-    /// A ref of the target is not what the plan was computed against.
+    /// A ref of the target, or a file that the plan stands on, is not what the plan was computed against.
     Moved(String),
     /// The target lacks objects that it claims to have, or has damaged ones; they are sent.
     Holes(Vec<ObjectName>),

@@ -536,3 +536,80 @@ fn commit_that_says_while_a_sweep_begins_that_it_is_whole_and_is_not_stops_the_s
     assert!(matches!(error, TransferError::Hole { .. }), "{error}");
     assert_eq!(commits_of(&store), before);
 }
+
+/// A hook that is called once, when the first plan is there.
+struct AfterPlan<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send> Reporter for AfterPlan<F> {
+    fn planned(&self, _: &ostler_transfer::Plan) {
+        let hook = self.0.lock().unwrap().take();
+        if let Some(hook) = hook {
+            hook();
+        }
+    }
+}
+
+/// Publishes two new commits, of which the older one needs a file that only the first of the commits that were retired has
+/// at the target; when the plan is there, something else happens.
+fn publish_an_older_commit_that_counts_on(store: &MemoryStore, meanwhile: impl FnOnce() + Send) -> u32 {
+    let (source, mut commits) = with_two_retired(store);
+    commits.push(commit_version(&source, 0));
+    commits.push(commit_version(&source, 4));
+    let reporter = AfterPlan(Mutex::new(Some(meanwhile)));
+    let outcome = run_with(&source, store, &Policy::default(), |options| PublishOptions {
+        reporter: &reporter,
+        ..options
+    })
+    .unwrap();
+    assert!(commits_of(store).is_superset(&set(&commits[3..])));
+    assert_no_hole(store, "all that was sent is whole");
+    outcome.attempts
+}
+
+#[test]
+fn older_commit_of_a_publish_is_whole_although_a_sweep_took_what_it_shared() {
+    let store = MemoryStore::default();
+    let attempts = publish_an_older_commit_that_counts_on(&store, || {
+        assert_eq!(sweep_at(&store, NOW + GRACE).commits.len(), 2);
+    });
+    assert!(attempts > 1);
+    assert!(retired(&store).is_empty());
+}
+
+#[test]
+fn older_commit_of_a_publish_is_whole_although_a_sweep_that_was_cut_short_took_what_it_shared() {
+    let store = MemoryStore::default();
+    let attempts = publish_an_older_commit_that_counts_on(&store, || {
+        let list = store.get(Retired::PATH, Retired::LIMIT).unwrap();
+        sweep_at(&store, NOW + GRACE);
+        store.tamper(Retired::PATH, list);
+    });
+    assert!(attempts > 1);
+}
+
+#[test]
+fn commit_whose_trees_a_publish_shares_is_looked_for_again() {
+    let store = MemoryStore::default();
+    let (source, commits) = versions(1);
+    run_at(&source, &store, &Policy::default(), NOW).unwrap();
+    source.commit("os/other");
+    run_at(&source, &store, &Policy::default(), NOW).unwrap();
+    // Not on any list: another tool removed the ref, and prunes.
+    store.tamper("refs/heads/os/a", None);
+    let whole = store.files();
+    ostler_testkit::tree::Tree::at(&source.tree()).file("version", "x", 0o644);
+    let added = commit_version(&source, 1);
+    commit_version(&source, 2);
+    let commit = ObjectName::new(Checksum::from_hex(&commits[0]).unwrap(), ObjectType::Commit);
+    let path = format!("objects/{}", commit.loose_path(RepoMode::Archive).as_str());
+    assert!(whole.contains_key(&path));
+    let reporter = AfterPlan(Mutex::new(Some(|| store.tamper(&path, None))));
+    let outcome = run_with(&source, &store, &Policy::default(), |options| PublishOptions {
+        reporter: &reporter,
+        ..options
+    })
+    .unwrap();
+    assert!(outcome.attempts > 1);
+    assert!(commits_of(&store).contains(&added));
+    assert_no_hole(&store, "the commits are whole");
+}
