@@ -54,6 +54,14 @@ pub enum TransferError {
         /// The number that was asked for.
         number: u64,
     },
+    /// The highest number that there is is taken.
+    #[error(
+        "{target} has no number left for a generation: look at the names in its extensions/ostler/generations"
+    )]
+    NoNumber {
+        /// The target.
+        target: String,
+    },
     /// No generation before the present one had other refs.
     #[error("{target} has no record of an earlier generation with other refs")]
     NothingEarlier {

@@ -6,6 +6,7 @@
 //! extensions/ostler/generations/00000042.objects the objects that it added, see [`crate::added`]
 //! extensions/ostler/generations/00000042.pin     empty: what its refs lead to is never swept
 //! ```
+//! A number is never given twice, as long as anything of its generation is there.
 //! All are edits of the flip that they record. Nothing but history and speed is lost when they are deleted.
 
 use crate::error::{Result, TransferError};
@@ -146,11 +147,23 @@ pub(crate) fn latest_number(store: &dyn Store) -> Result<Option<u64>> {
     Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok()))
 }
 
+/// Returns the number of the next generation: behind all that are known, also where the number of the last one was lost.
+/// A record never changes, and a pin means one record.
+pub(crate) fn next_number(store: &dyn Store, listing: &Listing) -> Result<u64> {
+    let latest = latest_number(store)?;
+    let listed = [listing.numbers.last(), listing.pinned.last()];
+    let known = listed.into_iter().flatten().copied().chain(latest);
+    let next = known.max().unwrap_or(0).checked_add(1);
+    next.ok_or_else(|| TransferError::NoNumber {
+        target: store.describe(),
+    })
+}
+
 /// Returns the edits that remove the records of old generations, with their lists and kept summaries, once there are
-/// more than enough of them. `new` is the record that the same flip adds.
-pub(crate) fn expired(store: &dyn Store, new: &Generation) -> Result<Vec<Edit>> {
-    let Listing { numbers, pinned } = Listing::read(store)?;
-    let unpinned: Vec<_> = numbers.difference(&pinned).copied().collect();
+/// more than enough of them. `new` is the record that the same flip adds to those of the listing.
+pub(crate) fn expired(store: &dyn Store, listing: &Listing, new: &Generation) -> Result<Vec<Edit>> {
+    let Listing { numbers, pinned } = listing;
+    let unpinned: Vec<_> = numbers.difference(pinned).copied().collect();
     if unpinned.len() < KEPT + SLACK {
         return Ok(Vec::new());
     }
@@ -159,8 +172,8 @@ pub(crate) fn expired(store: &dyn Store, new: &Generation) -> Result<Vec<Edit>> 
     let mut needed: HashSet<String> = new.summary.iter().cloned().collect();
     let mut dropped = BTreeSet::new();
     for number in numbers {
-        let summary = Generation::read(store, number)?.and_then(|record| record.summary);
-        if old.contains(&number) {
+        let summary = Generation::read(store, *number)?.and_then(|record| record.summary);
+        if old.contains(number) {
             dropped.extend(summary);
         } else {
             needed.extend(summary);

@@ -19,7 +19,7 @@ use crate::check::{Closure, known_holes};
 use crate::detached;
 use crate::error::{Result, TransferError};
 use crate::execute::Execution;
-use crate::generation::{self, Generation};
+use crate::generation::{self, Generation, Listing};
 use crate::inventory::{Inventory, partial_path};
 use crate::kept;
 use crate::lists::Lists;
@@ -400,10 +400,12 @@ impl<'a> Run<'a> {
             summary::edits(Some(self.source), self.store, &plan.summary, &refs_after, time)?;
         edits.splice(0..0, kept::edits(self.store, &summary_edits)?);
         edits.extend(summary_edits);
-        let record = self.record(plan, &refs_after, digest, time)?;
+        let listing = Listing::read(self.store)?;
+        let number = generation::next_number(self.store, &listing)?;
+        let record = self.record(plan, number, &refs_after, digest, time);
         let added = added::list(plan, self.source.mode().is_archive());
         edits.splice(0..0, record.edits(added)?);
-        edits.extend(generation::expired(self.store, &record)?);
+        edits.extend(generation::expired(self.store, &listing, &record)?);
         match self.store.flip(&edits) {
             Err(TransferError::Repo(RepoError::Changed { path, .. })) => {
                 Ok(Ending::Again(Again::Moved(path.display().to_string())))
@@ -434,12 +436,13 @@ impl<'a> Run<'a> {
     fn record(
         &self,
         plan: &Plan,
+        number: u64,
         refs_after: &BTreeMap<CollectionRef, Checksum>,
         summary: Option<Checksum>,
         time: u64,
-    ) -> Result<Generation> {
-        Ok(Generation {
-            number: generation::latest_number(self.store)?.unwrap_or(0) + 1,
+    ) -> Generation {
+        Generation {
+            number,
             time,
             who: self.options.who.to_owned(),
             refs: Generation::refs_of(refs_after),
@@ -447,7 +450,7 @@ impl<'a> Run<'a> {
             added_objects: plan.objects.len() as u64,
             added_bytes: plan.bytes(),
             rolled_back_to: None,
-        })
+        }
     }
 }
 

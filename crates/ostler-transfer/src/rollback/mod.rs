@@ -14,7 +14,7 @@ mod closure;
 mod summary;
 
 use crate::error::{Result, TransferError};
-use crate::generation::{self, Generation};
+use crate::generation::{self, Generation, Listing};
 use crate::inventory::Inventory;
 use crate::kept;
 use crate::past::{Past, recorded_refs};
@@ -201,8 +201,9 @@ impl Way<'_> {
             }
             Ok(())
         })?;
+        let listing = Listing::read(store)?;
         let record = Generation {
-            number: generation::latest_number(store)?.unwrap_or(0) + 1,
+            number: generation::next_number(store, &listing)?,
             time: now,
             who: self.options.who.to_owned(),
             refs: Generation::refs_of(&self.refs_after),
@@ -216,7 +217,7 @@ impl Way<'_> {
         edits.extend(retired);
         edits.extend(ref_edits(&self.refs));
         edits.extend(summary_edits);
-        edits.extend(generation::expired(store, &record)?);
+        edits.extend(generation::expired(store, &listing, &record)?);
         Ok((edits, record.number))
     }
 

@@ -3,8 +3,8 @@
 use crate::fixture::{NOW, Source, refs_of, retired, run};
 use ostler_format::Checksum;
 use ostler_transfer::{
-    MemoryStore, Past, Policy, Reporter, RollbackOptions, RollbackOutcome, Silent, Step, SummaryPolicy,
-    TransferError, rollback, set_pinned,
+    MemoryStore, Past, Policy, Reporter, RollbackOptions, RollbackOutcome, Silent, Step, Store as _,
+    SummaryPolicy, TransferError, rollback, set_pinned,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A store with two generations, and the refs of each.
 struct Scene {
+    source: Source,
     store: MemoryStore,
     first: BTreeMap<String, String>,
     second: BTreeMap<String, String>,
@@ -26,7 +27,12 @@ impl Scene {
         source.advance("more");
         run(&source, &store, &Policy::default()).unwrap();
         let second = refs_of(&store);
-        Self { store, first, second }
+        Self {
+            source,
+            store,
+            first,
+            second,
+        }
     }
 
     fn rollback(&self, reporter: &dyn Reporter) -> Result<RollbackOutcome, TransferError> {
@@ -135,5 +141,50 @@ fn object_that_goes_meanwhile_is_missed_under_the_lease() {
         panic!("{refused}");
     };
     assert_eq!((*number, missing.len()), (1, 1));
+    assert_eq!(refs_of(&scene.store), scene.second);
+}
+
+#[test]
+fn number_of_a_generation_is_not_given_again_when_the_last_one_is_forgotten() {
+    let latest = "extensions/ostler/generations/latest";
+    for forgotten in [None, Some(b"?".to_vec()), Some(b"1\n".to_vec())] {
+        let scene = Scene::new();
+        let record = "extensions/ostler/generations/00000001.json";
+        let first = scene.store.get(record, 1 << 20).unwrap();
+        scene.store.tamper(latest, forgotten.clone());
+        assert_eq!(scene.rollback(&Silent).unwrap().generation, Some(3));
+        scene.store.tamper(latest, forgotten);
+        scene.source.advance("most");
+        let outcome = run(&scene.source, &scene.store, &Policy::default()).unwrap();
+        assert_eq!(outcome.generation, Some(4));
+        assert_eq!(scene.store.get(record, 1 << 20).unwrap(), first);
+        assert_eq!(scene.store.get(latest, 64).unwrap(), Some(b"4\n".to_vec()));
+    }
+}
+
+#[test]
+fn pin_without_a_record_does_not_come_to_mean_another_generation() {
+    let scene = Scene::new();
+    scene
+        .store
+        .tamper("extensions/ostler/generations/00000007.pin", Some(Vec::new()));
+    assert_eq!(scene.rollback(&Silent).unwrap().generation, Some(8));
+}
+
+#[test]
+fn highest_number_is_followed_by_none() {
+    let scene = Scene::new();
+    let last = format!("{}\n", u64::MAX).into_bytes();
+    scene
+        .store
+        .tamper("extensions/ostler/generations/latest", Some(last));
+    let before = scene.store.files();
+    let refused = |error: TransferError| matches!(error, TransferError::NoNumber { .. });
+    assert!(refused(scene.rollback(&Silent).unwrap_err()));
+    assert_eq!(scene.store.files(), before);
+    scene.source.advance("most");
+    assert!(refused(
+        run(&scene.source, &scene.store, &Policy::default()).unwrap_err()
+    ));
     assert_eq!(refs_of(&scene.store), scene.second);
 }
