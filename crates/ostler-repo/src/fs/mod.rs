@@ -271,6 +271,15 @@ impl Dir {
         stat_of(self.as_fd(), Path::new(""), AtFlags::EMPTY_PATH)
     }
 
+    /// Returns whether both are one directory, whatever its names.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn is_same(&self, other: &Self) -> io::Result<bool> {
+        let (one, other) = (self.stat_self()?, other.stat_self()?);
+        Ok((one.dev, one.ino) == (other.dev, other.ino))
+    }
+
     /// Returns the target of a symbolic link.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use super::{Check, Damage, Damaged, FsckOptions, FsckReport, check};
 use crate::error::{RepoError, Result};
 use crate::parallel::spread;
 use crate::repo::Repo;
+use crate::walk::leaves;
 use ostler_format::{Checksum, Commit, ObjectName, ObjectType};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,15 +37,7 @@ impl Check<'_> {
         let mut damaged = Damaged::new();
         let (trees, metas, files) = self.walk_trees(commits, &mut damaged)?;
         let before = (commits.len() as u64).saturating_add(trees);
-        let others: Vec<ObjectName> = metas
-            .into_iter()
-            .map(|checksum| ObjectName::new(checksum, ObjectType::DirMeta))
-            .chain(
-                files
-                    .into_iter()
-                    .map(|checksum| ObjectName::new(checksum, ObjectType::File)),
-            )
-            .collect();
+        let others = leaves(metas, files);
         report.objects = before.saturating_add(others.len() as u64);
         self.reporter.progress(before, report.objects);
         let (repo, end) = (self.repo, self.end());

@@ -8,6 +8,7 @@ use crate::partial::Partial;
 use crate::refs::RefKey;
 use crate::repo::Repo;
 use crate::transaction::{Transaction, Trust};
+use crate::walk::leaves;
 use ostler_format::{Checksum, Commit, DirTree, ObjectName, ObjectType};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::AtomicBool;
@@ -106,15 +107,7 @@ impl<'a> Mender<'a> {
         report: &mut RepairReport,
     ) -> Result<()> {
         let (trees, metas, files) = self.mend_trees(commits)?;
-        let others: Vec<ObjectName> = metas
-            .into_iter()
-            .map(|checksum| ObjectName::new(checksum, ObjectType::DirMeta))
-            .chain(
-                files
-                    .into_iter()
-                    .map(|checksum| ObjectName::new(checksum, ObjectType::File)),
-            )
-            .collect();
+        let others = leaves(metas, files);
         report.objects += trees + others.len() as u64;
         let never = AtomicBool::new(false);
         let look = |(): &mut (), name: &ObjectName| {

@@ -108,12 +108,8 @@ pub fn repair(repo: &Repo, sources: &[Repo], options: &RepairOptions) -> Result<
 
 /// Refuses to take from a repository what is to be brought there.
 fn refuse_itself(repo: &Repo, source: &Repo) -> Result<()> {
-    let place = |repo: &Repo| {
-        let stat = repo.objects().stat_self();
-        stat.map(|stat| (stat.dev, stat.ino))
-            .map_err(RepoError::io("look at", repo.objects().path()))
-    };
-    if place(repo)? == place(source)? {
+    let same = repo.objects().is_same(source.objects());
+    if same.map_err(RepoError::io("compare with the source", repo.objects().path()))? {
         let detail = "it is the repository that is to be repaired";
         return Err(RepoError::invalid(
             format!("source {}", source.path().display()),

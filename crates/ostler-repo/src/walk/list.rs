@@ -18,7 +18,9 @@ use std::io::{self, Write as _};
 use std::num::NonZero;
 use std::sync::atomic::AtomicBool;
 
-const DIR: &str = "extensions/ostler/closures";
+/// Where the lists are, below the repository.
+pub const LISTS: &str = "extensions/ostler/closures";
+
 const MAGIC: &[u8] = b"ostler-closure 1\n";
 const DIGEST: usize = 32;
 
@@ -88,7 +90,7 @@ impl Repo {
     pub fn recorded_list(&self, commit: &Checksum) -> Option<ObjectList> {
         let bytes = self
             .root()
-            .read_if_exists(format!("{DIR}/{commit}"), RECORD_LIMIT);
+            .read_if_exists(format!("{LISTS}/{commit}"), RECORD_LIMIT);
         ObjectList::parse(bytes.ok()??, commit)
     }
 
@@ -148,11 +150,11 @@ impl Repo {
         let Some(tmp) = self.tmp().ok().filter(|_| length <= RECORD_LIMIT) else {
             return Ok(());
         };
-        self.root().ensure_dir(DIR, 0o777)?;
+        self.root().ensure_dir(LISTS, 0o777)?;
         let mut temp = tmp.temp_file(0o666)?;
         temp.write_all(&list.bytes)?;
         temp.write_all(Checksum::of(&list.bytes).as_bytes())?;
-        let records = self.root().open_dir(DIR)?;
+        let records = self.root().open_dir(LISTS)?;
         let name = commit.to_string();
         records.unlink(&name)?;
         // Another process may record the same list at the same time.

@@ -15,7 +15,7 @@ mod lookup;
 
 pub use closure::Closure;
 pub use difference::{ClosureDifference, NewObjects};
-pub use list::{ListedObject, ObjectList};
+pub use list::{LISTS, ListedObject, ObjectList};
 pub use lookup::PathEntry;
 
 use crate::error::{RepoError, Result};
@@ -53,6 +53,15 @@ pub enum Descend {
     Yes,
     /// Go on behind the directory. The same as [`Yes`](Self::Yes) after a file.
     Skip,
+}
+
+/// Returns the names of the objects of trees that name no others: dirmetas, then content.
+pub(crate) fn leaves(metas: Vec<Checksum>, files: Vec<Checksum>) -> Vec<ObjectName> {
+    let named = |kind| move |checksum| ObjectName::new(checksum, kind);
+    let metas = metas.into_iter().map(named(ObjectType::DirMeta));
+    metas
+        .chain(files.into_iter().map(named(ObjectType::File)))
+        .collect()
 }
 
 impl Repo {

@@ -8,12 +8,11 @@ use crate::inventory::partial_path;
 use crate::store::{Edit, Expect, Item, object_path};
 use ostler_format::{Checksum, ObjectName, ObjectType, tombstone};
 use ostler_repo::Config;
+use ostler_repo::walk::LISTS;
 use std::collections::HashSet;
 
 /// The largest configuration that is read, in bytes.
 const CONFIG_LIMIT: u64 = 1 << 20;
-/// Where lists of what commits consist of are kept.
-const LISTS: &str = "extensions/ostler/closures";
 
 impl Sweep<'_> {
     /// Removes what can go. The lease is held.

@@ -2,7 +2,6 @@
 
 use crate::context::Context;
 use anyhow::bail;
-use ostler_repo::fs::Dir;
 use ostler_repo::prune::{Matching, Retention};
 use ostler_repo::{Expected, RefEdit, Repo};
 use ostler_transfer::{Counterpart, DirStore, DroppedRef};
@@ -31,7 +30,7 @@ struct Record {
 /// Reads the target, deletes refs that it has dropped if that is asked for, tells of them, and returns what stays.
 pub(crate) fn retention(context: &Context, repo: &Repo, by: &Match<'_>) -> anyhow::Result<Retention> {
     let target = context.open_at(by.target)?;
-    if is_same(repo.root(), target.root())? {
+    if repo.root().is_same(target.root())? {
         bail!("{} is the repository itself", by.target.display());
     }
     let store = DirStore::new(target);
@@ -53,11 +52,6 @@ pub(crate) fn retention(context: &Context, repo: &Repo, by: &Match<'_>) -> anyho
         held: counterpart.commits,
         without: without.collect(),
     }))
-}
-
-fn is_same(one: &Dir, other: &Dir) -> anyhow::Result<bool> {
-    let (one, other) = (one.stat_self()?, other.stat_self()?);
-    Ok((one.dev, one.ino) == (other.dev, other.ino))
 }
 
 fn tell(context: &Context, by: &Match<'_>, dropped: &DroppedRef, goes: bool) -> anyhow::Result<()> {

@@ -30,6 +30,7 @@ mod reset;
 mod rev_parse;
 mod rollback;
 mod show;
+mod signing;
 mod snapshot;
 mod summary;
 mod sweep;

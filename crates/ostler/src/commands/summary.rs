@@ -1,5 +1,6 @@
 //! `summary`: makes the summary anew, or prints it.
 
+use super::signing::Signing;
 use crate::context::Context;
 use crate::dates;
 use crate::exit;
@@ -7,13 +8,12 @@ use crate::key_value;
 use crate::sizes::format_size;
 use crate::ui::{Ui, printable};
 use crate::variant_text;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use ostler_format::gvariant::{Value, VarDict};
 use ostler_format::{DeltaList, MAX_METADATA_SIZE, Summary, SummaryRef};
 use ostler_repo::{Repo, RepoError, SummaryOptions, commit_metadata, update_summary};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// The arguments of `summary`.
 #[derive(Debug, clap::Args)]
@@ -42,16 +42,8 @@ pub(crate) struct Args {
     /// With -u: add a value in GVariant text form to the metadata
     #[arg(short = 'm', long, value_name = "KEY=VALUE")]
     add_metadata: Vec<String>,
-    /// Not possible yet: sign the summary afterwards
-    #[arg(long, value_name = "KEY-ID")]
-    gpg_sign: Vec<String>,
-    #[arg(long, value_name = "DIRECTORY", hide = true)]
-    gpg_homedir: Option<PathBuf>,
-    /// Not possible yet: sign the summary afterwards
-    #[arg(long, value_name = "KEY")]
-    sign: Vec<String>,
-    #[arg(long, value_name = "TYPE", hide = true)]
-    sign_type: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
     // In place of the global option, whose short form is --view here.
     #[arg(id = "verbose", long, hide = true)]
     _verbose: bool,
@@ -59,13 +51,8 @@ pub(crate) struct Args {
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
-    for (option, keys) in [("--gpg-sign", &args.gpg_sign), ("--sign", &args.sign)] {
-        if !keys.is_empty() {
-            bail!(
-                "{option}: signing is not supported; update the summary without it, and sign it with stock ostree"
-            );
-        }
-    }
+    args.signing
+        .refuse("update the summary without it, and sign it with stock ostree")?;
     let repo = context.open()?;
     if args.update {
         return update(context, args, &repo);

@@ -5,6 +5,7 @@ mod message;
 mod metadata;
 mod sources;
 
+use super::signing::Signing;
 use crate::context::Context;
 use crate::dates;
 use crate::exit;
@@ -133,7 +134,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     labels: Labels,
     #[command(flatten)]
-    signing: Signing,
+    unsupported: Unsupported,
     /// Print counters too
     #[arg(long)]
     table_output: bool,
@@ -149,22 +150,14 @@ pub(crate) struct Args {
     path: Option<PathBuf>,
 }
 
-/// What would sign the commit.
+/// What is not done.
 #[derive(Debug, clap::Args)]
-struct Signing {
-    /// Not possible yet: sign the commit afterwards
-    #[arg(long, value_name = "KEY-ID")]
-    gpg_sign: Vec<String>,
-    #[arg(long, value_name = "DIRECTORY", hide = true)]
-    gpg_homedir: Option<PathBuf>,
-    /// Not possible yet: sign the commit afterwards
-    #[arg(long, value_name = "KEY")]
-    sign: Vec<String>,
-    /// Not possible yet: sign the commit afterwards
+struct Unsupported {
+    #[command(flatten)]
+    signing: Signing,
+    /// Not possible yet: sign it afterwards
     #[arg(long, value_name = "FILE")]
     sign_from_file: Vec<PathBuf>,
-    #[arg(long, value_name = "TYPE", hide = true)]
-    sign_type: Option<String>,
     /// Not possible: stock tools can tell what composefs needs
     #[arg(long)]
     generate_composefs_metadata: bool,
@@ -191,7 +184,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             "A branch must be specified with --branch, or use --orphan",
         ));
     }
-    refuse_signing(&args.signing)?;
+    args.unsupported.refuse()?;
     let durable = args.fsync.unwrap_or(true) && !args.disable_fsync;
     let repo = context.open_synced(durable)?;
     let branch = args.branch.as_deref().map(refspec).transpose()?;
@@ -324,23 +317,19 @@ fn build(
     })
 }
 
-/// Refuses what would leave a commit without what was asked for.
-fn refuse_signing(signing: &Signing) -> anyhow::Result<()> {
-    for (option, given) in [
-        ("--gpg-sign", !signing.gpg_sign.is_empty()),
-        ("--sign", !signing.sign.is_empty()),
-        ("--sign-from-file", !signing.sign_from_file.is_empty()),
-    ] {
-        if given {
-            bail!(
-                "{option}: signing is not supported; commit without it, and sign the commit with stock ostree"
-            );
+impl Unsupported {
+    /// Refuses what would leave a commit without what was asked for.
+    fn refuse(&self) -> anyhow::Result<()> {
+        let instead = "commit without it, and sign the commit with stock ostree";
+        self.signing.refuse(instead)?;
+        if !self.sign_from_file.is_empty() {
+            bail!("--sign-from-file: signing is not supported; {instead}");
         }
+        if self.generate_composefs_metadata {
+            bail!("--generate-composefs-metadata: digests of composefs images are not supported");
+        }
+        Ok(())
     }
-    if signing.generate_composefs_metadata {
-        bail!("--generate-composefs-metadata: digests of composefs images are not supported");
-    }
-    Ok(())
 }
 
 fn builder(

@@ -6,6 +6,7 @@ use super::next::Step;
 use super::place::Place;
 use super::publisher::{Committed, Published};
 use super::reader::{Arrived, Reader};
+use crate::counted::counted;
 use crate::sizes::format_size;
 use crate::ui::{Ui, printable};
 use ostler_repo::FsckReport;
@@ -128,9 +129,9 @@ impl<'a> Report<'a> {
         };
         let text = format!(
             "\nVersion 1: {} and {} in {}, {}",
-            counted(totals.files, "file", "files"),
-            counted(totals.links, "link", "links"),
-            counted(totals.directories, "directory", "directories"),
+            counted(totals.files, "file"),
+            counted(totals.links, "link"),
+            counted(totals.directories, "directory"),
             format_size(totals.bytes)
         );
         self.say(&event, &text)
@@ -204,7 +205,7 @@ impl<'a> Report<'a> {
         let text = match arrived.traffic {
             Some(traffic) => format!(
                 "  pull     {} ({}) over HTTP by 'client', which checks it out",
-                counted(traffic.requests, "request", "requests"),
+                counted(traffic.requests, "request"),
                 format_size(traffic.body_bytes)
             ),
             None => "  read     from 'public', and checked out".to_owned(),
@@ -246,7 +247,7 @@ impl<'a> Report<'a> {
             format!(
                 "\n'public' is sound: {} of {} read and hashed{}",
                 objects(found.objects),
-                counted(found.commits, "commit", "commits"),
+                counted(found.commits, "commit"),
                 if also_by_ostree {
                     "; ostree fsck agrees"
                 } else {
@@ -279,9 +280,5 @@ impl<'a> Report<'a> {
 }
 
 fn objects(count: u64) -> String {
-    counted(count, "object", "objects")
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+    counted(count, "object")
 }

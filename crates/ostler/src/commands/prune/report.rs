@@ -2,6 +2,7 @@
 
 use super::Args;
 use crate::context::Context;
+use crate::counted::counted;
 use crate::dates;
 use crate::sizes::format_size;
 use crate::ui::Ui;
@@ -70,8 +71,8 @@ pub(super) fn print(context: &Context, args: &Args, report: &PruneReport) -> any
     if ui.json() {
         return ui.object(&record(args, report));
     }
-    let counted = if args.commit_only { " (commit only)" } else { "" };
-    ui.line(format_args!("Total{counted} objects: {}", stats.objects))?;
+    let which = if args.commit_only { " (commit only)" } else { "" };
+    ui.line(format_args!("Total{which} objects: {}", stats.objects))?;
     let (removed, freed) = (stats.removed, format_size(stats.freed_bytes));
     match removed {
         0 => ui.line("No unreachable objects"),
@@ -90,14 +91,16 @@ pub(super) fn print(context: &Context, args: &Args, report: &PruneReport) -> any
 fn print_grace(ui: &Ui, args: &Args, grace: &GraceReport) -> anyhow::Result<()> {
     if !grace.retired.is_empty() {
         let would = if args.is_dry() { "Would retire" } else { "Retired" };
-        ui.line(format_args!("{would} {}", commits(grace.retired.len())))?;
+        ui.line(format_args!("{would} {}", counted(grace.retired.len(), "commit")))?;
         for commit in &grace.retired {
             ui.line(format_args!("  {commit}"))?;
         }
     }
-    let waiting = usize::try_from(grace.waiting)?;
-    if waiting > 0 {
-        ui.line(format_args!("{} in their grace", commits(waiting)))?;
+    if grace.waiting > 0 {
+        ui.line(format_args!(
+            "{} in their grace",
+            counted(grace.waiting, "commit")
+        ))?;
     }
     Ok(())
 }
@@ -119,7 +122,7 @@ fn print_details(ui: &Ui, details: &PruneDetails) -> anyhow::Result<()> {
     if !unnamed.commits.is_empty() {
         ui.line(format_args!(
             "Without a ref: {} would go, and alone free {}",
-            commits(unnamed.commits.len()),
+            counted(unnamed.commits.len(), "commit"),
             amount(unnamed.alone)
         ))?;
         print_commits(ui, unnamed)?;
@@ -144,12 +147,11 @@ fn print_commits(ui: &Ui, loss: &Loss) -> anyhow::Result<()> {
 }
 
 fn amount(tally: Tally) -> String {
-    let objects = if tally.objects == 1 { "object" } else { "objects" };
-    format!("{} {objects}, {}", tally.objects, format_size(tally.bytes))
-}
-
-fn commits(number: usize) -> String {
-    format!("{number} {}", if number == 1 { "commit" } else { "commits" })
+    format!(
+        "{}, {}",
+        counted(tally.objects, "object"),
+        format_size(tally.bytes)
+    )
 }
 
 fn record(args: &Args, report: &PruneReport) -> Record {
