@@ -5,6 +5,7 @@
 //! - [`tree`], [`random`]: file trees, odd ones and large ones, the same on every run.
 //! - [`listing`], [`oracle`]: what a tree holds; whether a repository is whole and clean.
 //! - [`strace`]: a program killed or refused at its n-th system call, for every n.
+//! - [`damage`]: files that are cut short, changed or gone.
 //! - [`disk`]: a file system of its own whose power can be cut.
 //! - [`debian`]: two versions of a real operating system.
 //!
@@ -17,6 +18,7 @@
 
 pub mod client;
 pub mod command;
+pub mod damage;
 pub mod debian;
 pub mod disk;
 pub mod listing;

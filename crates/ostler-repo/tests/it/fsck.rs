@@ -4,6 +4,7 @@ use crate::loose;
 use ostler_format::{Checksum, ObjectName, ObjectType};
 use ostler_repo::fsck::{Damage, FsckFinding, FsckOptions, FsckReport, FsckReporter, Silent, fsck};
 use ostler_repo::{Partial, Repo};
+use ostler_testkit::damage::{delete, flip, replace, truncate};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
 use std::cell::Cell;
@@ -105,34 +106,6 @@ fn damaged(report: &FsckReport) -> BTreeSet<ObjectName> {
             _ => None,
         })
         .collect()
-}
-
-fn delete(path: &Path) {
-    std::fs::remove_file(path).unwrap();
-}
-
-fn truncate(path: &Path) {
-    let bytes = std::fs::read(path).unwrap();
-    replace(path, &bytes[..bytes.len() / 2]);
-}
-
-fn flip(path: &Path) {
-    let mut bytes = std::fs::read(path).unwrap();
-    // Past the header; a bit there would be one of its many rules.
-    let at = bytes.len() - 1 - bytes.len() / 8;
-    bytes[at] ^= 0x10;
-    replace(path, &bytes);
-}
-
-/// Writes in place: owner, mode and attributes stay.
-fn replace(path: &Path, bytes: &[u8]) {
-    use std::io::Write as _;
-    let mut file = std::fs::File::options()
-        .write(true)
-        .truncate(true)
-        .open(path)
-        .unwrap();
-    file.write_all(bytes).unwrap();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is carried beside objects and refs: static deltas with their indexes, summaries with their signatures.
 
 use crate::programs::ostler;
-use crate::publish_scene::{advance, files_below, make_source};
+use crate::publish_scene::{advance, files_below, make_source, sign};
 use ostler_testkit::command::{attempt, run};
 use ostler_testkit::oracle::assert_sound;
 use ostler_testkit::stock::StockRepo;
@@ -23,12 +23,6 @@ fn files(repo: &Path, prefixes: &[&str]) -> Vec<(String, Vec<u8>)> {
         .into_iter()
         .filter(|(path, _)| wanted(path))
         .collect()
-}
-
-/// Gives the source a summary, and a signature over it that only has to look like one.
-fn sign(source: &StockRepo, text: &str) {
-    source.run(&["summary", "-u"]);
-    fs::write(source.path().join("summary.sig"), text).unwrap();
 }
 
 #[test]

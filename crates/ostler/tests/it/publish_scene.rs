@@ -259,6 +259,12 @@ fn publish_in(directory: &Path, target: &str, options: &[&str]) {
     let _printed = run(ostler(directory).args(publish).args(options));
 }
 
+/// Gives the source a summary, and a signature over it that only has to look like one.
+pub(crate) fn sign(source: &StockRepo, text: &str) {
+    source.run(&["summary", "-u"]);
+    fs::write(source.path().join("summary.sig"), text).unwrap();
+}
+
 /// Returns the bytes of all files below a directory, by their paths there; nothing where it is not.
 pub(crate) fn files_below(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();

@@ -3,6 +3,7 @@
 use crate::programs::{OSTLER, ostler};
 use crate::prune::files;
 use ostler_testkit::command::{attempt, command, describe, run};
+use ostler_testkit::damage::{delete, flip, truncate};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::strace::{Kind, changing_calls, run_with_fault};
 use ostler_testkit::tree::Tree;
@@ -85,24 +86,6 @@ impl Scene {
         let marks = fs::read_dir(self.path("repo/state")).unwrap().count();
         assert_eq!(marks, 0);
     }
-}
-
-fn truncate(path: &Path) {
-    let bytes = fs::read(path).unwrap();
-    let file = fs::File::options().write(true).open(path).unwrap();
-    file.set_len(bytes.len() as u64 / 2).unwrap();
-}
-
-fn flip(path: &Path) {
-    use std::os::unix::fs::FileExt as _;
-    let bytes = fs::read(path).unwrap();
-    let at = bytes.len() - 1 - bytes.len() / 8;
-    let file = fs::File::options().write(true).open(path).unwrap();
-    file.write_all_at(&[bytes[at] ^ 0x10], at as u64).unwrap();
-}
-
-fn delete(path: &Path) {
-    fs::remove_file(path).unwrap();
 }
 
 /// What is done to the file of an object.

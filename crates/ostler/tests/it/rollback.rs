@@ -1,7 +1,7 @@
 //! `history`, `diff-generations`, `rollback`.
 
 use crate::programs::ostler;
-use crate::publish_scene::{State, advance, make_source};
+use crate::publish_scene::{State, advance, make_source, sign};
 use ostler_testkit::command::{fail, run};
 use ostler_testkit::oracle::assert_sound;
 use ostler_testkit::stock::StockRepo;
@@ -81,11 +81,6 @@ impl Scene {
         assert_eq!(self.signature(), signature);
         assert_sound(&self.target());
     }
-}
-
-fn sign(source: &StockRepo, text: &str) {
-    source.run(&["summary", "-u"]);
-    fs::write(source.path().join("summary.sig"), text).unwrap();
 }
 
 fn publish(directory: &Path, options: &[&str]) {

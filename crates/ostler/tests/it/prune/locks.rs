@@ -2,7 +2,7 @@
 //!
 //! Nothing depends on who is faster: one is stopped where it holds its lock, and the other must wait or give up.
 
-use super::{files, on_one_thread};
+use super::{files, on_one_thread, traced};
 use crate::programs::ostler;
 use ostler_testkit::command::{command, fail, run};
 use ostler_testkit::stock::StockRepo;
@@ -123,23 +123,7 @@ fn a_prune_waits_for_whoever_adds_objects() {
 
 /// Returns which call of `fcntl` it is by which a program takes the shared lock, on a copy of the directory.
 fn nth_lock(program: &Command, directory: &TempDir) -> u32 {
-    let copy = tempfile::tempdir().unwrap();
-    let _printed = run(command("cp")
-        .arg("-a")
-        .arg(directory.path().join("."))
-        .arg(copy.path()));
-    let log = copy.path().join("log");
-    let mut strace = command("strace");
-    strace
-        .args(["-f", "-qq", "-e", "trace=fcntl", "-o"])
-        .arg(&log)
-        .arg("--");
-    strace
-        .arg(program.get_program())
-        .args(program.get_args())
-        .current_dir(copy.path());
-    let _printed = run(&mut strace);
-    let text = std::fs::read_to_string(log).unwrap();
+    let text = traced(program, directory, "fcntl");
     let is_lock = |line: &&str| line.contains("OFD_SETLK") && line.contains("F_RDLCK");
     // A pull locks its source first.
     let lock = text.lines().rev().find(is_lock).expect("it takes the lock");

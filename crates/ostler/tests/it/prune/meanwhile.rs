@@ -2,7 +2,7 @@
 //!
 //! It is stopped right before it takes the exclusive lock; others work meanwhile, and nothing of theirs may go.
 
-use super::{files, on_one_thread};
+use super::{files, on_one_thread, traced};
 use crate::programs::ostler;
 use ostler_testkit::command::{command, run};
 use ostler_testkit::stock::StockRepo;
@@ -36,24 +36,7 @@ fn prune(directory: &Path) -> Command {
 
 /// Starts a prune, which stands still before it takes the lock: all that it is to remove is known to it.
 fn paused(directory: &TempDir) -> Paused {
-    let copy = tempfile::tempdir().unwrap();
-    let _printed = run(command("cp")
-        .arg("-a")
-        .arg(directory.path().join("."))
-        .arg(copy.path()));
-    let log = copy.path().join("log");
-    let mut strace = command("strace");
-    strace
-        .args(["-f", "-qq", "-e", "trace=statx,fcntl", "-o"])
-        .arg(&log)
-        .arg("--");
-    let program = prune(copy.path());
-    strace
-        .arg(program.get_program())
-        .args(program.get_args())
-        .current_dir(copy.path());
-    let _printed = run(&mut strace);
-    let text = fs::read_to_string(log).unwrap();
+    let text = traced(&prune(directory.path()), directory, "statx,fcntl");
     let before = text
         .lines()
         .take_while(|line| !(line.contains("OFD_SETLK") && line.contains("F_WRLCK")));

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 /// Returns all files of a repository, by relative path, but those that are locked or only say that something is.
 pub(crate) fn files(repo: &Path) -> BTreeSet<PathBuf> {
@@ -47,6 +48,28 @@ fn on_one_thread(directory: &Path, arguments: &[String]) -> Command {
     prune.args(["-c", "0", OSTLER, "--repo=repo", "prune"]);
     prune.args(arguments).current_dir(directory);
     prune
+}
+
+/// Runs a program on a copy of its directory, and returns strace's log of some of its calls.
+#[track_caller]
+fn traced(program: &Command, directory: &TempDir, calls: &str) -> String {
+    let copy = tempfile::tempdir().expect("a directory of our own");
+    let _printed = run(command("cp")
+        .arg("-a")
+        .arg(directory.path().join("."))
+        .arg(copy.path()));
+    let log = copy.path().join("log");
+    let mut strace = command("strace");
+    strace
+        .args(["-f", "-qq", "-e", &format!("trace={calls}"), "-o"])
+        .arg(&log)
+        .arg("--");
+    strace
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(copy.path());
+    let _printed = run(&mut strace);
+    fs::read_to_string(log).expect("strace writes it")
 }
 
 /// Gives something another name.
