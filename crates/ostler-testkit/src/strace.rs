@@ -140,6 +140,32 @@ pub fn for_each_fault(
     panic!("more than {limit} calls of {syscall}");
 }
 
+/// Calls `case` with the fault at each of `points`, the [calls](changing_calls) of an earlier run, and with words for where
+/// that is, and returns how many runs were hit. `case` is as for [`for_each_fault`].
+///
+/// A run may make a call less than the earlier one, as whether a time has to be set depends on when it falls: one that is
+/// not hit has to succeed. If more than one in ten is not hit, the points are not those of this program, and the test fails.
+#[track_caller]
+pub fn for_each_point(points: &[Call], kind: Kind, mut case: impl FnMut(&Fault, &str) -> FaultRun) -> usize {
+    let mut missed = Vec::new();
+    for point in points {
+        let context = format!("{kind:?} at {} {}, {}", point.syscall, point.nth, point.text);
+        let run = case(&point.fault(kind), &context);
+        if !run.injected {
+            let errors = String::from_utf8_lossy(&run.output.stderr);
+            assert!(run.succeeded(), "fails without a fault, {context}: {errors}");
+            missed.push(context);
+        }
+    }
+    assert!(
+        !points.is_empty() && missed.len() * 10 <= points.len(),
+        "{} of {} points were not hit: {missed:#?}",
+        missed.len(),
+        points.len()
+    );
+    points.len() - missed.len()
+}
+
 /// Runs `program`, which must succeed, and returns how often each of `syscalls` was called, in the thread that
 /// called it most: so many faults can hit it. Calls that this machine does not have are left out.
 #[track_caller]

@@ -1,7 +1,9 @@
 //! Faults hit the call they are meant for, and the loop ends.
 
 use ostler_testkit::command::command;
-use ostler_testkit::strace::{CHANGING, Fault, Kind, count_calls, for_each_fault, run_with_fault};
+use ostler_testkit::strace::{
+    CHANGING, Call, Fault, Kind, changing_calls, count_calls, for_each_fault, for_each_point, run_with_fault,
+};
 use std::fs;
 use std::process::Command;
 use tempfile::TempDir;
@@ -75,4 +77,27 @@ fn loop_hits_as_many_calls_as_were_counted() {
         run_with_fault(&move_in(&directory_with_file()), fault)
     });
     assert_eq!(hit, openat);
+}
+
+fn hit_at(points: &[Call]) -> usize {
+    for_each_point(points, Kind::Kill, |fault, _| {
+        run_with_fault(&move_in(&directory_with_file()), fault)
+    })
+}
+
+#[test]
+fn all_points_are_hit() {
+    let points = changing_calls(&move_in(&directory_with_file()));
+    assert!(!points.is_empty());
+    assert_eq!(hit_at(&points), points.len());
+}
+
+#[test]
+#[should_panic(expected = "1 of 1 points were not hit")]
+fn points_that_are_not_hit_fail_the_test() {
+    let points = changing_calls(&move_in(&directory_with_file()));
+    let renamed = points.into_iter().find(|call| call.syscall == "renameat2");
+    let mut point = renamed.unwrap();
+    point.nth += 1;
+    hit_at(&[point]);
 }

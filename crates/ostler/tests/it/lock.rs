@@ -61,12 +61,9 @@ fn status(directory: &Path) -> Vec<Value> {
 
 /// Waits until the status has an entry of a process.
 fn seen(directory: &Path, pid: u32) -> Value {
-    loop {
-        let found = status(directory).into_iter().find(|entry| entry["pid"] == pid);
-        if let Some(entry) = found {
-            return entry;
-        }
-    }
+    let entry = |_| status(directory).into_iter().find(|entry| entry["pid"] == pid);
+    let found = (0..5000).find_map(entry);
+    found.unwrap_or_else(|| panic!("the status never has {pid}: {:?}", status(directory)))
 }
 
 #[test]

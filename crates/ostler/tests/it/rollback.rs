@@ -337,15 +337,18 @@ fn rollbacks_and_publishes_at_once_leave_whole_commits_and_one_summary() {
                 let _printed = run(ostler(path).args(options));
             }
         });
+        let mut done = 0;
         for _ in 0..10 {
             let rollback = ["rollback", "target", "--summary=generate"];
             let output = ostler(path).args(rollback).output().unwrap();
+            done += u32::from(output.status.success());
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(
                 output.status.success() || said.contains("gave up after"),
                 "{said}"
             );
         }
+        assert!(done > 0, "all of them gave up");
     });
     assert_sound(&scene.target());
     let now = State::of(&scene.target());

@@ -4,7 +4,7 @@ use crate::programs::ostler;
 use crate::publish_scene::{State, advance, copy_tree, make_source};
 use ostler_testkit::command::run;
 use ostler_testkit::oracle::{assert_refs_complete, strays};
-use ostler_testkit::strace::{Kind, changing_calls, run_with_fault};
+use ostler_testkit::strace::{Kind, changing_calls, for_each_point, run_with_fault};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -45,20 +45,19 @@ fn kill_everywhere(directory: &Path, arguments: &[&str], check: impl Fn(&str), d
     reset();
     let points = changing_calls(&command(directory, arguments));
     assert!(points.len() > 10, "only {} points", points.len());
-    for point in &points {
-        let context = format!("killed at {} {}, {}", point.syscall, point.nth, point.text);
+    let hit = for_each_point(&points, Kind::Kill, |fault, context| {
         reset();
-        let killed = run_with_fault(&command(directory, arguments), &point.fault(Kind::Kill));
-        assert!(killed.injected || killed.succeeded(), "{context}: not reached");
-        check(&context);
+        let killed = run_with_fault(&command(directory, arguments), fault);
+        check(context);
         // Whichever command comes next does the rest, or nothing of it was done.
         let _printed = run(&mut command(directory, &["--repo=target", "refs"]));
-        check(&context);
+        check(context);
         let _printed = run(&mut command(directory, arguments));
-        done(&context);
+        done(context);
         assert_eq!(strays(&target), Vec::<String>::new(), "{context}");
-    }
-    println!("killed at {} points", points.len());
+        killed
+    });
+    println!("killed at {hit} points");
 }
 
 #[test]

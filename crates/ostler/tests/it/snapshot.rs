@@ -7,7 +7,7 @@ use ostler_testkit::command::{attempt, command, fail, run};
 use ostler_testkit::disk::Disk;
 use ostler_testkit::oracle::{assert_same_commit, assert_sound};
 use ostler_testkit::stock::StockRepo;
-use ostler_testkit::strace::{Kind, changing_calls, run_with_fault};
+use ostler_testkit::strace::{Kind, changing_calls, for_each_point, run_with_fault};
 use ostler_testkit::tree::Tree;
 use serde_json::Value;
 use std::fs;
@@ -374,11 +374,9 @@ fn kill_everywhere(prepare: &[&str]) {
     reset();
     let points = changing_calls(&making("stage/copy", prepare));
     assert!(points.len() > 30, "only {} points", points.len());
-    for point in &points {
-        let context = format!("killed at {} {}, {}", point.syscall, point.nth, point.text);
+    let hit = for_each_point(&points, Kind::Kill, |fault, context| {
         reset();
-        let killed = run_with_fault(&making("stage/copy", prepare), &point.fault(Kind::Kill));
-        assert!(killed.injected || killed.output.status.success(), "{context}");
+        let killed = run_with_fault(&making("stage/copy", prepare), fault);
         if copy.exists() {
             let found = fs::read_to_string(copy.join("refs/heads/os/a")).unwrap();
             assert!([&old, &new].contains(&&found.trim_end().to_owned()), "{context}");
@@ -391,8 +389,9 @@ fn kill_everywhere(prepare: &[&str]) {
         assert_eq!(StockRepo::open(&copy).rev_parse("os/a"), new, "{context}");
         assert_sound(&copy);
         assert_eq!(left(&stage), Vec::<String>::new(), "{context}");
-    }
-    println!("killed at {} points", points.len());
+        killed
+    });
+    println!("killed at {hit} points");
 }
 
 #[test]

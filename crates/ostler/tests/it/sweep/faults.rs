@@ -6,7 +6,7 @@ use crate::prune::files;
 use crate::publish_scene::copy_tree;
 use ostler_testkit::command::run;
 use ostler_testkit::stock::StockRepo;
-use ostler_testkit::strace::{FaultRun, Kind, changing_calls, run_with_fault};
+use ostler_testkit::strace::{Call, FaultRun, Kind, changing_calls, for_each_point, run_with_fault};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,19 +60,18 @@ impl<'a> Trial<'a> {
         self.reset();
         let calls = changing_calls(&self.command());
         let first = calls.iter().position(|call| call.text.contains(file));
-        let calls = &calls[first.expect("it is changed")..];
-        assert!(calls.len() > 20, "{calls:?}");
-        for call in calls {
-            // Death before a sync is death after the change before it.
-            if kind == Kind::Kill && call.syscall.contains("sync") {
-                continue;
-            }
+        // Death before a sync is death after the change before it.
+        let counts = |call: &&Call| !(kind == Kind::Kill && call.syscall.contains("sync"));
+        let points = calls[first.expect("it is changed")..].iter().filter(counts);
+        let points: Vec<_> = points.cloned().collect();
+        assert!(points.len() > 20, "{points:?}");
+        let hit = for_each_point(&points, kind, |fault, context| {
             self.reset();
-            let run = run_with_fault(&self.command(), &call.fault(kind));
-            assert!(run.injected || run.succeeded(), "{call:?}");
-            self.check(&run, &format!("{} {}, {}", call.syscall, call.nth, call.text));
-        }
-        println!("{kind:?} at {} points", calls.len());
+            let run = run_with_fault(&self.command(), fault);
+            self.check(&run, context);
+            run
+        });
+        println!("{kind:?} at {hit} points");
     }
 
     #[track_caller]
