@@ -4,9 +4,9 @@
 //! extensions/ostler/retired.json
 //!     {"commits": {"<checksum>": <time>}, "files": {"<path>": <time>}, "ends": ["<checksum>", …]}
 //! ```
-//! Times are seconds since the epoch, UTC. A commit stands for itself and all that it alone needs; a file is one beside
-//! the objects, or the directory of a static delta. Unknown fields are passed over; anything else that is not so makes
-//! the whole list worthless: it is then reported, and nothing counts as retired.
+//! Times are seconds since the epoch, UTC. A commit stands for itself and all that it alone needs; a file is one that
+//! an index of summaries named (a static delta goes with its commit). Unknown fields are passed over; anything else
+//! that is not so makes the whole list worthless: it is then reported, and nothing counts as retired.
 //!
 //! An end is a commit that stays while its parent is retired: a limit of depth or age cut the history there. Refs do
 //! not lead over that edge, although the commit names its parent; without the end they would, and the parent would
@@ -27,13 +27,9 @@ use ostler_format::Checksum;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Directories whose files can be retired. All else in a repository has an owner that knows best.
-const HOLDERS: [&str; 4] = [
-    "deltas/",
-    "delta-indexes/",
-    "summaries/",
-    "extensions/ostler/summaries/",
-];
+/// The directory whose files can be retired. All else in a repository has an owner that knows best: deltas go with commits,
+/// kept summaries with records.
+const HOLDER: &str = "summaries/";
 
 /// What nothing refers to any more, each with the time since when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -159,7 +155,7 @@ impl Retired {
         self.commits.iter().map(|(commit, time)| (commit, *time))
     }
 
-    /// Returns the retired files and directories, each with the time since when.
+    /// Returns the retired files, each with the time since when.
     pub fn files(&self) -> impl Iterator<Item = (&str, u64)> {
         self.files.iter().map(|(path, time)| (path.as_str(), *time))
     }
@@ -242,12 +238,11 @@ impl Repo {
     }
 }
 
-/// Returns whether a path leads to what may be on the list: a relative one without detours, in a directory of such files.
+/// Returns whether a path leads to what may be on the list: a relative one without detours, in the directory of such files.
 fn can_be_retired(path: &str) -> bool {
-    let inside = HOLDERS
-        .iter()
-        .any(|holder| path.strip_prefix(holder).is_some_and(|rest| !rest.is_empty()));
-    inside && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    let inside = path.strip_prefix(HOLDER);
+    inside.is_some_and(|rest| !rest.is_empty())
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 #[cfg(test)]
@@ -262,7 +257,7 @@ mod tests {
         let mut retired = Retired::default();
         retired.retire_commit(commit(1), 100);
         retired.retire_commit(commit(2), 200);
-        assert!(retired.retire_file("deltas/ab/cdef", 150));
+        assert!(retired.retire_file("summaries/ab", 150));
         retired.set_ends([commit(3)]);
         retired
     }
@@ -286,6 +281,9 @@ mod tests {
     fn damaged_list_is_reported_and_nothing_is_retired() {
         let upper = commit(0xab).to_string().to_uppercase();
         for text in [
+            r#"{"files": {"deltas/ab/cdef": 5}}"#.into(),
+            r#"{"files": {"delta-indexes/ab/cdef.index": 5}}"#.into(),
+            r#"{"files": {"extensions/ostler/summaries/ab": 5}}"#.into(),
             String::new(),
             "{".into(),
             "[]".into(),
@@ -295,10 +293,10 @@ mod tests {
             r#"{"ends": ["12"]}"#.into(),
             format!(r#"{{"commits": {{"{}": "5"}}}}"#, commit(1)),
             r#"{"files": {"refs/heads/a": 5}}"#.into(),
-            r#"{"files": {"deltas/../refs/heads/a": 5}}"#.into(),
-            r#"{"files": {"deltas//a": 5}}"#.into(),
-            r#"{"files": {"deltas/": 5}}"#.into(),
-            r#"{"files": {"/deltas/a": 5}}"#.into(),
+            r#"{"files": {"summaries/../refs/heads/a": 5}}"#.into(),
+            r#"{"files": {"summaries//a": 5}}"#.into(),
+            r#"{"files": {"summaries/": 5}}"#.into(),
+            r#"{"files": {"/summaries/a": 5}}"#.into(),
             r#"{"files": {"extensions/ostler/lock": 5}}"#.into(),
         ] {
             let mut told = false;
@@ -313,13 +311,13 @@ mod tests {
     fn time_of_an_entry_stays_until_something_needs_it_again() {
         let mut retired = sample();
         retired.retire_commit(commit(1), 300);
-        retired.retire_file("deltas/ab/cdef", 300);
+        retired.retire_file("summaries/ab", 300);
         assert_eq!(retired, sample());
         assert!(retired.revive_commit(&commit(1)));
         assert!(!retired.has_commit(&commit(1)));
         retired.retire_commit(commit(1), 300);
         assert_eq!(retired.commits().next(), Some((&commit(1), 300)));
-        assert!(retired.revive_file("deltas/ab/cdef"));
+        assert!(retired.revive_file("summaries/ab"));
         assert_eq!(retired.files().count(), 0);
     }
 
@@ -345,7 +343,10 @@ mod tests {
     fn files_of_others_cannot_be_retired() {
         let mut retired = Retired::default();
         assert!(!retired.retire_file("refs/heads/a", 1));
-        assert!(!retired.retire_file("deltas/../config", 1));
+        assert!(!retired.retire_file("deltas/ab/cdef", 1));
+        assert!(!retired.retire_file("delta-indexes/ab/cdef.index", 1));
+        assert!(!retired.retire_file("extensions/ostler/summaries/ab", 1));
+        assert!(!retired.retire_file("summaries/../config", 1));
         assert!(retired.is_empty());
     }
 

@@ -144,9 +144,7 @@ impl Pending {
             summaries::retire(store, index, now, &mut list)?;
         }
         for file in put {
-            let holder = file.path.rsplit_once('/').map_or("", |(holder, _)| holder);
             list.revive_file(&file.path);
-            list.revive_file(holder);
         }
         if list != before || !retirement.retired.is_empty() {
             retirement.change = Some(Change {

@@ -1,5 +1,5 @@
-//! The files beside the objects that a sweep removes: static deltas to commits that go, with their indexes, and what
-//! was retired by its path.
+//! The files beside the objects that a sweep removes: static deltas to commits that go, with their indexes, and summaries
+//! that were retired by their paths.
 
 use super::due::Due;
 use crate::error::Result;
@@ -81,7 +81,7 @@ pub(super) fn going(store: &dyn Store, due: &Due, commits: &[Checksum]) -> Resul
             let Some(delta) = DeltaName::from_path(&first.name, &second.name) else {
                 continue;
             };
-            if commits.contains(&delta.to) || retired.contains(delta.path().as_str()) {
+            if commits.contains(&delta.to) {
                 going.add_delta(store, &delta)?;
             }
         }
@@ -91,8 +91,7 @@ pub(super) fn going(store: &dyn Store, due: &Due, commits: &[Checksum]) -> Resul
     }
     let needed = needed_summaries(store, &retired)?;
     for path in retired {
-        let is_delta = path.starts_with("deltas/");
-        if !is_delta && !needed.contains(path) {
+        if !needed.contains(path) {
             going.add(path.to_owned());
         }
         going.settled.push(path.to_owned());
