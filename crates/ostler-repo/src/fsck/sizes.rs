@@ -1,10 +1,13 @@
 //! The sizes that content had when it was listed, for a check that does not read it.
 //!
 //! Where commits have been listed (see [`crate::walk`]) the sizes of their files are recorded. A record says nothing for
-//! certain: it only tells where to look closer.
+//! certain: it only tells where to look closer, which is also where two records disagree.
 
 use crate::repo::Repo;
 use ostler_format::{Checksum, Commit, ObjectType};
+
+/// The size of what records disagree on: no file has it.
+const DISPUTED: u64 = u64::MAX;
 
 /// Sizes of content objects, by checksum; 40 bytes each.
 pub(super) struct Sizes(Vec<(Checksum, u64)>);
@@ -24,12 +27,17 @@ impl Sizes {
             sizes.sort_unstable();
             sizes.dedup();
         }
-        // What two lists disagree on is not known.
-        sizes.dedup_by_key(|(checksum, _)| *checksum);
+        sizes.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                kept.1 = DISPUTED;
+            }
+            same
+        });
         Self(sizes)
     }
 
-    /// Returns the size that a content object had.
+    /// Returns the size that a content object had; one that no file has, where records disagree.
     pub(super) fn of(&self, checksum: &Checksum) -> Option<u64> {
         let index = self.0.binary_search_by_key(&checksum, |(found, _)| found).ok()?;
         self.0.get(index).map(|(_, size)| *size)

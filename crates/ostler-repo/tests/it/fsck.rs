@@ -467,6 +467,29 @@ fn a_quick_check_reads_content_only_where_its_size_is_not_the_recorded_one() {
 }
 
 #[test]
+fn a_quick_check_reads_content_on_whose_size_records_disagree() {
+    const QUICK: FsckOptions = FsckOptions { quick: true, ..ALL };
+    let (_dir, stock) = repository("archive");
+    stock.run(&["commit", "--tree=ref=main", "--branch=again"]);
+    let repo = Repo::open(stock.path()).unwrap();
+    let record = |branch: &str| {
+        let commit = stock.rev_parse(branch).parse().unwrap();
+        let list = repo.walk_list(&commit).unwrap();
+        repo.record_list(&commit, &list, 2).unwrap();
+    };
+    let content = objects(&stock, "filez").into_iter();
+    let content = content.max_by_key(|path| std::fs::metadata(path).unwrap().len());
+    let content = content.unwrap();
+    record("main");
+    truncate(&content);
+    record("again");
+    assert_eq!(
+        damaged(&check(&stock, &QUICK)),
+        BTreeSet::from([name_of(&content)])
+    );
+}
+
+#[test]
 fn another_compression_of_the_same_content_is_no_damage() {
     let (_dir, stock) = repository("archive");
     let repo = Repo::open(stock.path()).unwrap();
