@@ -2,7 +2,7 @@
 
 use super::mend::is_on_purpose;
 use super::{Loss, RepairOptions, RepairReport};
-use crate::error::Result;
+use crate::error::{RepoError, Result};
 use crate::fsck::{Damage, check};
 use crate::partial::Partial;
 use crate::refs::RefKey;
@@ -37,16 +37,17 @@ pub(super) fn partial_commits(repo: &Repo, commits: &BTreeMap<Checksum, Commit>)
     Ok(marked)
 }
 
-/// Notes what could not be brought back, with the commits and refs that need it.
+/// Notes what could not be brought back, with the commits and refs that need it. What a commit needs below a tree that
+/// cannot be read nobody knows: it counts as one that needs everything that is lost.
 pub(super) fn blame(
     repo: &Repo,
     commits: &BTreeMap<Checksum, Commit>,
     refs: &[(RefKey, Checksum)],
     lost: BTreeMap<ObjectName, Damage>,
     report: &mut RepairReport,
-) {
+) -> Result<()> {
     if lost.is_empty() {
-        return;
+        return Ok(());
     }
     let mut needed: BTreeMap<ObjectName, BTreeSet<Checksum>> = BTreeMap::new();
     for name in lost.keys().filter(|name| name.kind == ObjectType::Commit) {
@@ -55,12 +56,14 @@ pub(super) fn blame(
     for (checksum, commit) in commits {
         let mut closure = Closure::new(repo);
         closure.tolerate_holes(true);
-        if closure.add_tree(&commit.root_tree, &commit.root_meta).is_err() {
-            // A tree of it is damaged, and nobody knows what else it needs.
-            for name in lost.keys().filter(|name| name.kind == ObjectType::DirTree) {
-                needed.entry(*name).or_default().insert(*checksum);
+        match closure.add_tree(&commit.root_tree, &commit.root_meta) {
+            Err(error) if error.is_damage() || matches!(error, RepoError::Unsupported { .. }) => {
+                for name in lost.keys().filter(|name| name.kind != ObjectType::Commit) {
+                    needed.entry(*name).or_default().insert(*checksum);
+                }
+                continue;
             }
-            continue;
+            added => added?,
         }
         for name in closure.finish().iter().filter(|name| lost.contains_key(name)) {
             needed.entry(*name).or_default().insert(*checksum);
@@ -78,6 +81,7 @@ pub(super) fn blame(
         };
         report.lost.insert(name, loss);
     }
+    Ok(())
 }
 
 /// Returns the refs whose histories have each commit.

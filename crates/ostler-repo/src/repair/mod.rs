@@ -9,7 +9,8 @@
 //! 1. What dead processes left in `tmp/` goes.
 //! 2. Objects are staged, hashed on the way; no reader sees them. A run that is cut short leaves them for the next one.
 //! 3. They are synced and put into place, children before what names them; a damaged object is replaced in one step.
-//! 4. Commits that are not whole in spite of it are marked so, as by a check.
+//! 4. Commits that lack something in spite of it are marked so, as by a check, and where anything is lost for good also those
+//!    with a tree that cannot be read: it may be theirs.
 //! 5. The marks of commits that are whole go.
 //!
 //! A reader finds every object either as it was or sound. The shared lock is held all the time, against removal.
@@ -100,7 +101,7 @@ pub fn repair(repo: &Repo, sources: &[Repo], options: &RepairOptions) -> Result<
     if let Some(transaction) = transaction {
         transaction.commit()?;
     }
-    marks::blame(repo, &commits, &refs, lost, &mut report);
+    marks::blame(repo, &commits, &refs, lost, &mut report)?;
     marks::settle(repo, &partial, options, &mut report)?;
     lock.release()?;
     Ok(report)

@@ -200,6 +200,36 @@ fn what_no_source_has_is_named_with_what_needs_it_and_comes_back_later() {
 }
 
 #[test]
+fn a_commit_with_a_tree_that_cannot_be_read_is_marked_for_what_is_missing_beside_it() {
+    let scene = scene("archive");
+    let objects: Vec<PathBuf> = [("/same", 'd', "dirtree"), ("/two/below/file", '-', "filez")]
+        .iter()
+        .map(|(path, kind, suffix)| {
+            let options: &[&str] = if *kind == 'd' { &["-d"] } else { &[] };
+            let listed = scene
+                .repo
+                .run(&[&["ls", "-C"], options, &["main", path]].concat());
+            let checksum = listed.split_whitespace().find(|word| word.len() == 64);
+            let (first, rest) = checksum.unwrap().split_at(2);
+            scene
+                .path("repo/objects")
+                .join(format!("{first}/{rest}.{suffix}"))
+        })
+        .collect();
+    fs::write(&objects[0], "no tree").unwrap();
+    delete(&objects[1]);
+    scene.copy("repo", "same");
+    let ended = scene.attempted(&["--from=same"]);
+    assert!(!ended.status.success());
+    let tip = scene.repo.rev_parse("main");
+    let mark = scene.path("repo/state").join(format!("{tip}.commitpartial"));
+    assert!(mark.exists(), "{}", String::from_utf8_lossy(&ended.stdout));
+
+    scene.repaired(&["--from=backup"]);
+    scene.is_whole();
+}
+
+#[test]
 fn what_is_missing_on_purpose_stays_so() {
     let scene = scene("archive");
     let child = StockRepo::init(&scene.path("part"), "archive");
