@@ -121,7 +121,7 @@ pub fn snapshot(
     stats.refs = selected.refs.len();
     stats.commits = selected.commits.len();
     drop(copy);
-    stats.left = sibling.put(&destination, source)?;
+    stats.left = sibling.put(&destination, source, options.replace)?;
     Ok(stats)
 }
 

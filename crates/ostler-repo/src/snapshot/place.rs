@@ -88,7 +88,12 @@ impl Destination {
 
     /// Fails where a snapshot may not be put.
     pub(super) fn check(&self, replace: bool) -> Result<()> {
-        let what = match self.found()? {
+        self.admit(self.found()?, replace)
+    }
+
+    /// Fails where a snapshot may not take the place of what was found.
+    fn admit(&self, found: Found, replace: bool) -> Result<()> {
+        let what = match found {
             Found::Nothing | Found::Empty => return Ok(()),
             Found::Snapshot if replace => return Ok(()),
             Found::Snapshot => format!("a snapshot at {}", self.path().display()),
@@ -151,28 +156,24 @@ impl Sibling {
         self.holder.path_of(&self.name)
     }
 
-    /// Gives it the name of the destination, and the permissions of what was there or of the source. Returns where an
-    /// older snapshot lies that cannot be removed yet.
-    pub(super) fn put(mut self, destination: &Destination, source: &Repo) -> Result<Option<PathBuf>> {
-        let failed = || RepoError::io("put a snapshot at", destination.path());
-        let (holder, name) = (&self.holder, &destination.name);
-        let found = destination.found()?;
-        let like = match found {
-            Found::Nothing => source.root().stat_self(),
-            _ => holder.open_dir(name).and_then(|dir| dir.stat_self()),
+    /// Gives it the name of the destination, and the permissions of what was there or of the source. What lies there is looked
+    /// at again, since others may have put something there meanwhile. Returns where an older snapshot lies that cannot be
+    /// removed yet.
+    pub(super) fn put(
+        mut self,
+        destination: &Destination,
+        source: &Repo,
+        replace: bool,
+    ) -> Result<Option<PathBuf>> {
+        let found = loop {
+            let found = destination.found()?;
+            destination.admit(found, replace)?;
+            if self.take_place(found, destination, source)? {
+                break found;
+            }
         };
-        let mode = like.map_err(failed())?.mode;
-        holder.set_mode(&self.name, mode).map_err(failed())?;
-        match found {
-            Found::Other => return destination.check(true).map(|()| None),
-            Found::Nothing => match Dir::rename_new(holder, &self.name, holder, name).map_err(failed())? {
-                Linked::New => {}
-                Linked::Exists => return destination.check(false).map(|()| None),
-            },
-            Found::Empty => Dir::rename_over(holder, &self.name, holder, name).map_err(failed())?,
-            Found::Snapshot => holder.exchange(&self.name, name).map_err(failed())?,
-        }
         self.placed = true;
+        let holder = &self.holder;
         if source.config().fsync() {
             holder.fsync().map_err(RepoError::io("sync", holder.path()))?;
         }
@@ -180,6 +181,30 @@ impl Sibling {
             return Ok(Some(self.path()));
         }
         Ok(None)
+    }
+
+    /// Takes the place of what was found; `false` where that is not there any more, but something else.
+    fn take_place(&self, found: Found, destination: &Destination, source: &Repo) -> Result<bool> {
+        let failed = || RepoError::io("put a snapshot at", destination.path());
+        let (holder, name) = (&self.holder, &destination.name);
+        let like = match found {
+            Found::Nothing => source.root().stat_self(),
+            _ => holder.open_dir(name).and_then(|dir| dir.stat_self()),
+        };
+        let mode = like.map_err(failed())?.mode;
+        holder.set_mode(&self.name, mode).map_err(failed())?;
+        match found {
+            Found::Nothing => {
+                let linked = Dir::rename_new(holder, &self.name, holder, name).map_err(failed())?;
+                return Ok(matches!(linked, Linked::New));
+            }
+            Found::Empty => match Dir::rename_over(holder, &self.name, holder, name) {
+                Err(fault) if fault.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(false),
+                renamed => renamed.map_err(failed())?,
+            },
+            Found::Snapshot | Found::Other => holder.exchange(&self.name, name).map_err(failed())?,
+        }
+        Ok(true)
     }
 }
 

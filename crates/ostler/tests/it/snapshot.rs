@@ -3,11 +3,11 @@
 use crate::fixture;
 use crate::programs::ostler;
 use crate::publish_scene::{copy_tree, files_below, make_source};
-use ostler_testkit::command::{attempt, command, fail, run};
+use ostler_testkit::command::{attempt, command, describe, fail, run};
 use ostler_testkit::disk::Disk;
 use ostler_testkit::oracle::{assert_same_commit, assert_sound};
 use ostler_testkit::stock::StockRepo;
-use ostler_testkit::strace::{Kind, changing_calls, for_each_point, run_with_fault};
+use ostler_testkit::strace::{Kind, changing_calls, for_each_point, pause_after, run_with_fault};
 use ostler_testkit::tree::Tree;
 use serde_json::Value;
 use std::fs;
@@ -276,6 +276,69 @@ fn only_a_snapshot_is_replaced_and_only_if_asked() {
 }
 
 #[test]
+fn of_two_snapshots_at_once_the_second_does_not_take_the_place_of_the_first() {
+    let directory = fixture::repository();
+    // It has seen that there was nothing, and makes its copy.
+    let paused = pause_after(&snapshot(directory.path(), &["--jobs=1"]), "linkat", 3);
+    made(directory.path(), &[]);
+    let inode = || fs::metadata(directory.path().join("copy")).unwrap().ino();
+    let first = inode();
+    let output = paused.resume();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("a snapshot at"),
+        "{said}"
+    );
+    assert_eq!(inode(), first);
+    assert_sound(&directory.path().join("copy"));
+    assert_eq!(left(directory.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_place_that_changes_right_before_it_is_taken_is_looked_at_again() {
+    type Change = fn(&Path);
+    // Whether an empty directory was there, what somebody makes of it, and whether it is a place for a snapshot then.
+    let cases: [(bool, Change, bool); 3] = [
+        (false, |copy| fs::create_dir(copy).unwrap(), true),
+        (false, |copy| fs::write(copy, "mine").unwrap(), false),
+        (true, |copy| fs::write(copy.join("file"), "mine").unwrap(), false),
+    ];
+    for (empty, change, succeeds) in cases {
+        let traced = fixture::repository();
+        let calls = changing_calls(&snapshot(traced.path(), &["--jobs=1"]));
+        let place = calls.iter().rposition(|call| call.text.contains("\"copy\""));
+        let before = &calls[..place.unwrap()];
+        let mode = before
+            .iter()
+            .rfind(|call| call.syscall.contains("chmod"))
+            .unwrap();
+
+        let directory = fixture::repository();
+        let copy = directory.path().join("copy");
+        if empty {
+            fs::create_dir(&copy).unwrap();
+        }
+        let making = snapshot(directory.path(), &["--jobs=1"]);
+        let paused = pause_after(&making, &mode.syscall, mode.nth);
+        change(&copy);
+        let output = paused.resume();
+        assert_eq!(
+            output.status.success(),
+            succeeds,
+            "{}",
+            describe(&making, &output)
+        );
+        if succeeds {
+            assert_sound(&copy);
+        } else {
+            let mine = if empty { copy.join("file") } else { copy };
+            assert_eq!(fs::read(mine).unwrap(), b"mine");
+        }
+        assert_eq!(left(directory.path()), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_snapshot_that_is_read_below_its_lock_stays_until_that_is_done() {
     let directory = fixture::repository();
     made(directory.path(), &[]);
@@ -309,7 +372,7 @@ fn nobody_can_remove_objects_while_they_are_linked() {
     repo.run(&["config", "set", "core.lock-timeout-secs", "0"]);
     let mut one = snapshot(directory.path(), &["--jobs=1"]);
     one.env("LC_ALL", "C");
-    let paused = ostler_testkit::strace::pause_after(&one, "linkat", 3);
+    let paused = pause_after(&one, "linkat", 3);
     assert!(repo.fail(&["prune"]).contains("Locking repo exclusive failed"));
     assert!(paused.resume().status.success());
     repo.run(&["prune"]);
