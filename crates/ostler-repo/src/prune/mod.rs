@@ -59,6 +59,8 @@ use survey::Survey;
 pub struct PruneOptions {
     /// Which commits stay.
     pub retention: Retention,
+    /// Commits that stay whether refs lead to them or not, without their histories.
+    pub listed: BTreeSet<Checksum>,
     /// Remove this first.
     pub delete: Option<Deletion>,
     /// Remove commits only; what they alone needed stays until a prune without this.
@@ -158,6 +160,7 @@ impl Default for PruneOptions {
     fn default() -> Self {
         Self {
             retention: Retention::Commits { depth: Depth::All },
+            listed: BTreeSet::new(),
             delete: None,
             commits_only: false,
             dry_run: false,
@@ -181,7 +184,7 @@ impl PruneOptions {
 /// Removes what nothing needs; see the module for what happens when.
 ///
 /// # Errors
-/// [`RepoError::Refused`] for a commit to delete that has a ref, [`RepoError::Hole`] for a commit that is not whole and not
+/// [`RepoError::Refused`] for a commit to delete that has a ref or is listed, [`RepoError::Hole`] for a commit that is not whole and not
 /// marked as partial, [`RepoError::NotFound`] for one to delete that is not there, [`RepoError::Corrupt`] and
 /// [`RepoError::Invalid`] for refs that cannot be read: nothing is removed then. [`RepoError::Locked`],
 /// [`RepoError::ReadOnly`], [`RepoError::Io`].
@@ -270,7 +273,7 @@ fn prune_alone(repo: &Repo, options: &PruneOptions, early: Option<Survey>) -> Re
     // What a flip that was cut short is yet to name must not go.
     repo.recover_flip()?;
     if let Some(commit) = options.deleted_commit() {
-        check_deletion(repo, commit)?;
+        check_deletion(repo, commit, options)?;
     }
     let mut survey = match early {
         Some(mut survey) => {
@@ -313,8 +316,12 @@ fn stats(inventory: &Inventory, tally: Tally, options: &PruneOptions) -> PruneSt
     }
 }
 
-/// Refuses to delete a commit that a ref names, or that is not there.
-fn check_deletion(repo: &Repo, commit: &Checksum) -> Result<()> {
+/// Refuses to delete a commit that a ref names or that is to stay, or that is not there.
+fn check_deletion(repo: &Repo, commit: &Checksum, options: &PruneOptions) -> Result<()> {
+    if options.listed.contains(commit) {
+        let detail = format!("Commit '{commit}' is on a list of commits that stay");
+        return Err(RepoError::Refused { detail });
+    }
     if let Some(name) = roots::refs_to(repo, commit)?.first() {
         let detail = format!("Commit '{commit}' is referenced by {name}");
         return Err(RepoError::Refused { detail });

@@ -1,7 +1,7 @@
 //! Which commits are to stay.
 //!
 //! Every ref counts: the repository's own, aliases among them, those of remotes, those of mirrored collections, and those that
-//! pinned generations had. Where
+//! pinned generations had. Commits that a list names stay as well, without their histories. Where
 //! several refs lead to one commit, what keeps most of its history wins. History ends silently where a commit is not
 //! there, as in repositories that were pulled in part; a ref may name a commit that is not there.
 //!
@@ -116,6 +116,11 @@ pub(super) fn collect(
                     collector.follow_matching(tip.commit, &matching.held)?;
                 }
             }
+        }
+    }
+    for commit in &options.listed {
+        if let Some(fact) = collector.look_at(commit)? {
+            collector.keep(*commit, &fact);
         }
     }
     Ok(collector.roots)

@@ -81,7 +81,7 @@ impl Retention {
     }
 
     /// Returns the commits that stay wherever in history they are.
-    pub(crate) fn listed(&self) -> impl Iterator<Item = &Checksum> {
+    pub fn listed(&self) -> impl Iterator<Item = &Checksum> {
         self.rules.iter().flat_map(|rule| &rule.listed)
     }
 

@@ -8,12 +8,14 @@ use crate::dates;
 use crate::exit;
 use crate::spans::Span;
 use crate::switch;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use ostler_format::Checksum;
 use ostler_repo::prune::{
     Deletion, Depth, Grace, PruneOptions, RefRetention, Retention, is_published_to, prune,
 };
 use ostler_repo::refs::RefScope;
 use ostler_repo::{Repo, RepoError};
+use ostler_transfer::{DirStore, Retention as Policy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -31,6 +33,8 @@ and unchanged, for as long.
 
 With --match, of each ref stay the commits that DEST has and those that are newer than the first of them; of a \
 ref of which DEST has no commit, the whole history stays.
+
+Commits that a list of extensions/ostler/policy.toml names (keep-listed) stay in any case.
 
 Examples:
   ostler --repo=/srv/repo prune
@@ -105,6 +109,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     };
     let options = PruneOptions {
         retention: retention(context, &repo, args)?,
+        listed: listed(context, &repo)?,
         delete: deletion(&repo, args)?,
         commits_only: args.commit_only,
         dry_run: args.is_dry(),
@@ -125,6 +130,13 @@ impl Args {
     fn is_dry(&self) -> bool {
         self.no_prune || self.dry_run
     }
+}
+
+/// Returns the commits that lists of the repository's own policy name.
+fn listed(context: &Context, repo: &Repo) -> anyhow::Result<BTreeSet<Checksum>> {
+    let store = DirStore::new(context.open_at(repo.path())?);
+    let policy = Policy::of_target(&store).context("nobody knows which commits are to stay")?;
+    Ok(policy.listed().copied().collect())
 }
 
 fn deletion(repo: &Repo, args: &Args) -> anyhow::Result<Option<Deletion>> {

@@ -293,6 +293,46 @@ fn what_a_pinned_generation_names_stays() {
     assert!(!scene.has(&scene.commits[0]));
 }
 
+#[test]
+fn what_a_list_of_the_policy_names_stays() {
+    let scene = scene();
+    let prune = |arguments: &[&str]| {
+        let mut prune = ostler(scene.directory.path());
+        attempt(prune.args(["--repo=repo", "prune"]).args(arguments))
+    };
+    let own = scene.repo.path().join("extensions/ostler");
+    fs::create_dir_all(&own).unwrap();
+    let policy = "[[rule]]\nrefs = \"none\"\nkeep-listed = \"releases\"\n";
+    fs::write(own.join("policy.toml"), policy).unwrap();
+    // Of a list that is not there nobody knows what it names.
+    let before = files(scene.repo.path());
+    let refused = prune(&["--refs-only", "--depth=0"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("there is no list"),
+        "{said}"
+    );
+    assert_eq!(files(scene.repo.path()), before);
+
+    // The first commit, which only history leads to, and one that is not here.
+    let list = format!("{} first release\n{}\n", scene.commits[0], "0".repeat(64));
+    fs::write(own.join("releases"), list).unwrap();
+    scene.prune(&["--grace=0"]);
+    scene.prune(&[]);
+    assert!(scene.has(&scene.commits[0]) && !scene.has(&scene.commits[3]));
+    scene.repo.fsck();
+    let refused = prune(&["--delete-commit", &scene.commits[0]]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("commits that stay"),
+        "{said}"
+    );
+
+    fs::remove_file(own.join("policy.toml")).unwrap();
+    scene.prune(&[]);
+    assert!(!scene.has(&scene.commits[0]));
+}
+
 /// Returns the object of a kind that only the first commit has.
 fn own_object(scene: &Scene, suffix: &str) -> std::path::PathBuf {
     let commit = &scene.commits[0];
