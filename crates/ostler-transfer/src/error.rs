@@ -136,8 +136,17 @@ pub enum TransferError {
     /// The user interrupted the run.
     #[error("interrupted")]
     Interrupted,
-    /// A record that is not what its format says.
-    #[error("cannot read {path}")]
+    /// The record of a pinned generation cannot be read: nobody knows what it keeps.
+    #[error("cannot read the record of generation {number}, which is pinned: nobody knows what it keeps")]
+    PinnedRecord {
+        /// The generation.
+        number: u64,
+        /// The fault.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A record cannot be written in its format.
+    #[error("cannot write {path}")]
     Record {
         /// Its path.
         path: PathBuf,

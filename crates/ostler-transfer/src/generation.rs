@@ -130,15 +130,20 @@ pub(crate) fn pinned_refs(store: &dyn Store, except: Option<u64>) -> Result<Vec<
         let Some(bytes) = store.get(&record_path(number), RECORD_LIMIT)? else {
             continue;
         };
-        let path = || record_path(number).into();
-        let record: Generation = serde_json::from_slice(&bytes)
-            .map_err(|source| TransferError::Record { path: path(), source })?;
+        let record: Generation = serde_json::from_slice(&bytes).map_err(unreadable(number))?;
         for (name, hex) in record.refs {
-            let commit = Checksum::from_hex(&hex).map_err(TransferError::format(record_path(number)))?;
+            let commit = Checksum::from_hex(&hex).map_err(unreadable(number))?;
             refs.push((name, commit));
         }
     }
     Ok(refs)
+}
+
+fn unreadable<E: std::error::Error + Send + Sync + 'static>(number: u64) -> impl FnOnce(E) -> TransferError {
+    move |source| TransferError::PinnedRecord {
+        number,
+        source: Box::new(source),
+    }
 }
 
 /// Returns the number of the last generation.

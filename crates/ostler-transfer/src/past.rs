@@ -93,7 +93,8 @@ pub fn ref_differences(
     differences.filter(|found| found.old != found.new).collect()
 }
 
-/// Pins a generation, or lets go of it. Returns whether that changed anything.
+/// Pins a generation, or lets go of it. Returns whether that changed anything. One whose record is gone or cannot be read can
+/// be let go of all the same: nothing else would end what the pin keeps from being removed.
 ///
 /// # Errors
 /// [`TransferError::NoGeneration`]; [`TransferError::Swept`] for one to be pinned of which commits are gone already; any
@@ -109,7 +110,14 @@ pub fn set_pinned(
     let lease = store.lease()?;
     store.recover()?;
     let past = Past::read(store)?;
-    let tips = recorded_refs(past.generation(store, number)?)?;
+    let tips = match past.generation(store, number).and_then(recorded_refs) {
+        Err(_) if !pinned && past.pinned.contains(&number) => {
+            // Nobody knows what it kept: nothing is retired.
+            store.flip(&[pin_edit(number, false)])?;
+            return Ok(true);
+        }
+        tips => tips?,
+    };
     if past.pinned.contains(&number) == pinned {
         return Ok(false);
     }
@@ -127,15 +135,19 @@ pub fn set_pinned(
     } else {
         dropped.extend(tips.values().copied());
     }
-    let mut edits = vec![Edit {
-        path: pin_path(number),
-        expect: Expect::Any,
-        new: pinned.then(Vec::new),
-    }];
+    let mut edits = vec![pin_edit(number, pinned)];
     edits.extend(retire::edit(store, &roots, &dropped, now, reporter, |_| Ok(()))?);
     store.flip(&edits)?;
     drop(lease);
     Ok(true)
+}
+
+fn pin_edit(number: u64, pinned: bool) -> Edit {
+    Edit {
+        path: pin_path(number),
+        expect: Expect::Any,
+        new: pinned.then(Vec::new),
+    }
 }
 
 fn require_commits(store: &dyn Store, number: u64, refs: &BTreeMap<CollectionRef, Checksum>) -> Result<()> {

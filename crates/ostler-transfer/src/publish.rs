@@ -83,6 +83,8 @@ pub struct Outcome {
     pub attempts: u32,
     /// What was removed, if the grace of anything was over.
     pub swept: Option<Swept>,
+    /// Why not all of it was removed; the next run does the rest.
+    pub sweep_error: Option<String>,
 }
 
 /// Publishes from a local repository to a store.
@@ -125,33 +127,37 @@ impl<'a> Run<'a> {
         }
         let mut outcome = outcome?;
         if !self.options.dry_run {
-            outcome.swept = self.sweep();
+            match self.sweep() {
+                Ok(swept) => outcome.swept = swept,
+                Err(error) => {
+                    let why = error.chain();
+                    let text = format!("what nobody needs any more was not removed: {why}");
+                    self.options.reporter.note(&text);
+                    outcome.sweep_error = Some(why);
+                }
+            }
         }
         Ok(outcome)
     }
 
     /// Removes what is over. What was published stays so: a failure is told, and the next run does the rest.
-    fn sweep(&self) -> Option<Swept> {
+    fn sweep(&self) -> Result<Option<Swept>> {
+        let Some(grace) = self.options.sweep else {
+            return Ok(None);
+        };
         let options = SweepOptions {
             retention: &self.options.policy.retention,
             now: (self.options.clock)(),
-            grace: self.options.sweep?,
+            grace,
             dry_run: false,
             threads: self.options.jobs,
             interrupted: self.options.interrupted,
             reporter: self.options.reporter,
         };
-        let swept = match sweep::is_due(self.store, options.now, options.grace) {
-            Ok(false) => return None,
-            Ok(true) => sweep::sweep(self.store, &options),
-            Err(error) => Err(error),
-        };
-        swept
-            .inspect_err(|error| {
-                let text = format!("what nobody needs any more was not removed: {}", error.chain());
-                self.options.reporter.note(&text);
-            })
-            .ok()
+        if !sweep::is_due(self.store, options.now, options.grace)? {
+            return Ok(None);
+        }
+        sweep::sweep(self.store, &options).map(Some)
     }
 
     fn publish_or_fail(&self) -> Result<Outcome> {
@@ -193,6 +199,7 @@ impl<'a> Run<'a> {
                     generation: None,
                     attempts,
                     swept: None,
+                    sweep_error: None,
                 });
             }
             self.options.reporter.planned(&plan);
@@ -210,6 +217,7 @@ impl<'a> Run<'a> {
                         generation: Some(number),
                         attempts,
                         swept: None,
+                        sweep_error: None,
                     });
                 }
                 Ending::Again(reason) => {

@@ -161,6 +161,19 @@ impl Context {
         self.global.repo.is_some()
     }
 
+    /// Refuses `--repo` for a command that is about DEST alone.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub(crate) fn refuse_repository(&self) -> anyhow::Result<()> {
+        if self.names_repository() {
+            return Err(exit::usage(
+                "the command is about DEST alone: it has no use for --repo",
+            ));
+        }
+        Ok(())
+    }
+
     fn named(&self) -> Option<PathBuf> {
         if self.global.repo.is_some() {
             return self.global.repo.clone();

@@ -60,6 +60,11 @@ fn of_transfer_error(error: &TransferError) -> Option<String> {
         TransferError::Swept { .. } => {
             "publish the commits again from where they are; a generation that 'history --pin' pins is never swept"
         }
+        TransferError::PinnedRecord { number, .. } => {
+            return Some(format!(
+                "bring the record back, or let go of the generation: 'history DEST --unpin={number}'"
+            ));
+        }
         TransferError::NoSpace { .. } => "make room at the target; what has arrived is used by the next run",
         _ => return None,
     };

@@ -47,7 +47,9 @@ pub(super) fn refs(repo: &Repo) -> Result<Vec<Pinned>> {
             .root()
             .read_if_exists(&path, RECORD_LIMIT)
             .map_err(RepoError::io("read", repo.root().path_of(&path)))?;
-        for (name, commit) in bytes.map_or_else(|| Ok(BTreeMap::new()), |bytes| parse(&bytes, &path))? {
+        for (name, commit) in
+            bytes.map_or_else(|| Ok(BTreeMap::new()), |bytes| parse(&bytes, &path, generation))?
+        {
             pinned.push(Pinned {
                 generation,
                 name,
@@ -58,9 +60,11 @@ pub(super) fn refs(repo: &Repo) -> Result<Vec<Pinned>> {
     Ok(pinned)
 }
 
-fn parse(bytes: &[u8], path: &str) -> Result<BTreeMap<String, Checksum>> {
+fn parse(bytes: &[u8], path: &str, generation: u64) -> Result<BTreeMap<String, Checksum>> {
     let corrupt = |detail: String| {
-        let detail = format!("{detail}; it is pinned, and nobody knows what it keeps");
+        let detail = format!(
+            "{detail}; it is pinned, and nobody knows what it keeps: 'history --unpin={generation}' lets go of it"
+        );
         RepoError::corrupt(path, detail)
     };
     let record: Record = serde_json::from_slice(bytes).map_err(|fault| corrupt(fault.to_string()))?;

@@ -29,9 +29,6 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::value::{Datetime, Offset};
 
-/// The largest policy file, and the largest list, in bytes.
-const LIMIT: u64 = 1 << 20;
-const LIST_LIMIT: u64 = 64 << 20;
 const DAY: u64 = 24 * 60 * 60;
 
 /// Reads a list of commits by the name that a policy gives; `None` where there is none.
@@ -72,19 +69,23 @@ struct Reader<'a> {
 impl Retention {
     /// The path of the policy of a target.
     pub const PATH: &'static str = "extensions/ostler/policy.toml";
+    /// The largest policy file, in bytes.
+    pub const LIMIT: u64 = 1 << 20;
+    /// The largest list that a policy names, in bytes.
+    pub const LIST_LIMIT: u64 = 64 << 20;
 
     /// Reads the policy that lies at a target, if there is one.
     ///
     /// # Errors
     /// As [`parse`](Self::parse); any failure of the store.
     pub fn of_target(store: &dyn Store) -> Result<Self> {
-        let Some(bytes) = store.get(Self::PATH, LIMIT)? else {
+        let Some(bytes) = store.get(Self::PATH, Self::LIMIT)? else {
             return Ok(Self::default());
         };
         let holder = Self::PATH.strip_suffix("policy.toml").unwrap_or_default();
         let file = format!("{}/{}", store.describe(), Self::PATH);
         Self::parse(&bytes, &file, &mut |name| {
-            store.get(&format!("{holder}{name}"), LIST_LIMIT)
+            store.get(&format!("{holder}{name}"), Self::LIST_LIMIT)
         })
     }
 

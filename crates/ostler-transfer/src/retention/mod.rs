@@ -86,7 +86,7 @@ impl Retention {
     }
 
     /// Returns whether there is a rule for a ref.
-    pub(crate) fn has_rule_for(&self, name: &str) -> bool {
+    pub fn has_rule_for(&self, name: &str) -> bool {
         self.rule_for(name).is_some()
     }
 

@@ -9,8 +9,8 @@ use ostler_format::{Checksum, ObjectName, ObjectType, RepoMode};
 use ostler_repo::{Repo, Retired};
 use ostler_testkit::stock::StockRepo;
 use ostler_transfer::{
-    DirStore, MemoryStore, Policy, PublishOptions, Reporter, Retention, Silent, Store, SweepOptions, Swept,
-    TransferError, is_due, sweep,
+    DirStore, MemoryStore, Policy, PublishOptions, Reporter, Retention, Silent, Step, Store, SweepOptions,
+    Swept, TransferError, is_due, sweep,
 };
 use std::collections::BTreeSet;
 use std::num::NonZero;
@@ -317,6 +317,25 @@ fn publish_sweeps_at_its_end_what_is_over_and_with_a_grace_of_0_at_once() {
     let outcome = publish(NOW + GRACE + 1, 0);
     assert_eq!(outcome.swept.unwrap().commits[0].to_string(), commits[2]);
     assert_eq!(commits_of(&store), set(&[newest]));
+}
+
+#[test]
+fn publish_whose_sweep_fails_is_done_and_tells_why() {
+    let store = MemoryStore::default();
+    let (source, _) = with_two_retired(&store);
+    store.set_hook(Box::new(|step: &Step| match step {
+        Step::Remove(path) if path.contains(".commit") => Err(TransferError::Stopped(7)),
+        _ => Ok(()),
+    }));
+    let clock = || NOW + GRACE;
+    let outcome = run_with(&source, &store, &keep_last(1), |options| PublishOptions {
+        clock: &clock,
+        sweep: Some(GRACE),
+        ..options
+    })
+    .unwrap();
+    assert_eq!(outcome.swept, None);
+    assert_eq!(outcome.sweep_error.as_deref(), Some("stopped at step 7"));
 }
 
 #[test]

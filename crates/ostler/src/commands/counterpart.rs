@@ -21,6 +21,7 @@ pub(crate) struct Match<'a> {
 /// A ref that the target has dropped, as JSON.
 #[derive(Serialize)]
 struct Record {
+    event: &'static str,
     dropped_ref: String,
     commit: String,
     unpublished: bool,
@@ -58,6 +59,7 @@ fn tell(context: &Context, by: &Match<'_>, dropped: &DroppedRef, goes: bool) -> 
     let ui = context.ui();
     if ui.json() {
         return ui.object(&Record {
+            event: "dropped_ref",
             dropped_ref: dropped.name.to_string(),
             commit: dropped.commit.to_string(),
             unpublished: dropped.unpublished,

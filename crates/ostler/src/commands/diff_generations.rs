@@ -34,6 +34,7 @@ struct Record {
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    context.refuse_repository()?;
     let store = DirStore::new(context.open_at(&args.destination)?);
     let past = Past::read(&store)?;
     let from = &past.generation(&store, args.from)?.refs;

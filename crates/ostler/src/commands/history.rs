@@ -43,7 +43,8 @@ struct Record<'a> {
     generation: u64,
     time: u64,
     who: &'a str,
-    changed_refs: Vec<String>,
+    /// `None` where the record before it is gone.
+    changed_refs: Option<Vec<String>>,
     refs: &'a BTreeMap<String, String>,
     summary: Option<&'a str>,
     added_objects: u64,
@@ -63,6 +64,7 @@ struct Pinning {
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    context.refuse_repository()?;
     let store = DirStore::new(context.open_at(&args.destination)?);
     match (args.pin, args.unpin) {
         (Some(number), _) => set(context, &store, number, true),
@@ -91,17 +93,10 @@ fn list(context: &Context, store: &DirStore, args: &Args) -> anyhow::Result<()> 
     let past = Past::read(store)?;
     let present = present_refs(store)?;
     let current = past.standing(&present).map(|record| record.number);
-    let nothing = BTreeMap::new();
     let limit = args.limit.unwrap_or(usize::MAX);
     for (index, record) in past.generations.iter().enumerate().rev().take(limit) {
-        let before = index
-            .checked_sub(1)
-            .and_then(|before| past.generations.get(before));
-        let differences = ref_differences(before.map_or(&nothing, |before| &before.refs), &record.refs);
-        let changed = differences
-            .into_iter()
-            .map(|difference| difference.name)
-            .collect();
+        let older = index.checked_sub(1).and_then(|older| past.generations.get(older));
+        let changed = changed_refs(older, record);
         let pinned = past.pinned.contains(&record.number);
         show(context, record, changed, pinned, current == Some(record.number))?;
     }
@@ -113,10 +108,23 @@ fn list(context: &Context, store: &DirStore, args: &Args) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Returns the refs that a generation changed; `None` where `older`, the next older one that there is a record of, is not the
+/// one before it.
+fn changed_refs(older: Option<&Generation>, record: &Generation) -> Option<Vec<String>> {
+    let nothing = BTreeMap::new();
+    let before = match older {
+        Some(older) if older.number.checked_add(1) == Some(record.number) => &older.refs,
+        None if record.number == 1 => &nothing,
+        _ => return None,
+    };
+    let differences = ref_differences(before, &record.refs).into_iter();
+    Some(differences.map(|difference| difference.name).collect())
+}
+
 fn show(
     context: &Context,
     record: &Generation,
-    changed_refs: Vec<String>,
+    changed_refs: Option<Vec<String>>,
     pinned: bool,
     current: bool,
 ) -> anyhow::Result<()> {
@@ -144,12 +152,14 @@ fn show(
             format_size(record.added_bytes)
         ),
     };
+    let changed = changed_refs.map_or_else(String::new, |changed| {
+        format!("{} changed, ", counted(changed.len(), "ref"))
+    });
     let mut line = format!(
-        "{:>8}  {}  {}  {} of {} changed, {what}",
+        "{:>8}  {}  {}  {changed}{}, {what}",
         record.number,
         dates::commit_date(record.time),
         printable(&record.who),
-        changed_refs.len(),
         counted(record.refs.len(), "ref"),
     );
     for (is_so, word) in [(pinned, ", pinned"), (current, ", current")] {

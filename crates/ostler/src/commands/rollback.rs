@@ -53,6 +53,7 @@ struct Record<'a> {
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    context.refuse_repository()?;
     let store = DirStore::new(context.open_at(&args.destination)?);
     let events = Events::new(context.ui());
     let options = RollbackOptions {

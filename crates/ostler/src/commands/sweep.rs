@@ -50,8 +50,17 @@ pub(crate) struct Record {
     freed_bytes: u64,
     revived_commits: Vec<String>,
     waiting: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
+}
+
+/// The last line of a run as JSON.
+#[derive(Serialize)]
+struct Outcome {
+    event: &'static str,
+    destination: String,
+    dry_run: bool,
+    #[serde(flatten)]
+    swept: Record,
 }
 
 impl Record {
@@ -80,6 +89,7 @@ impl Reporter for Notes<'_> {
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    context.refuse_repository()?;
     let store = DirStore::new(context.open_at(&args.destination)?);
     let interrupt = Interrupt::watch()?;
     let threads = args
@@ -100,7 +110,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         swept => swept.with_context(|| format!("cannot sweep {}", args.destination.display()))?,
     };
     if context.ui().json() {
-        return context.ui().object(&Record::of(&swept));
+        return context.ui().object(&Outcome {
+            event: if args.dry_run { "plan" } else { "done" },
+            destination: args.destination.display().to_string(),
+            dry_run: args.dry_run,
+            swept: Record::of(&swept),
+        });
     }
     if args.dry_run {
         for commit in &swept.commits {

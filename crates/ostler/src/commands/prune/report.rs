@@ -12,18 +12,15 @@ use serde::Serialize;
 /// The result as JSON.
 #[derive(Serialize)]
 struct Record {
+    event: &'static str,
     objects: u64,
     removed: u64,
     freed_bytes: u64,
     dry_run: bool,
-    /// For how long everybody else was kept out; absent if nobody was.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// For how long everybody else was kept out; null if nobody was.
     lock_held_seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     retired: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     waiting_commits: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<Details>,
 }
 
@@ -37,9 +34,8 @@ struct Details {
 
 #[derive(Serialize)]
 struct Share {
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "ref")]
     name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     kept_commits: Option<u64>,
     commits: Vec<GoingCommit>,
     #[serde(flatten)]
@@ -157,6 +153,7 @@ fn amount(tally: Tally) -> String {
 fn record(args: &Args, report: &PruneReport) -> Record {
     let grace = report.grace.as_ref();
     Record {
+        event: if args.is_dry() { "plan" } else { "done" },
         objects: report.stats.objects,
         removed: report.stats.removed,
         freed_bytes: report.stats.freed_bytes,

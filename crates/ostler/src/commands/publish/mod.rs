@@ -69,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = Span::GRACE)]
     grace: Span,
     /// Leave what DEST has not needed for that long to another run, or to 'sweep'
-    #[arg(long)]
+    #[arg(long, conflicts_with = "grace")]
     no_sweep: bool,
     /// Accept updates that are not fast-forwards, or that go back in time
     #[arg(long)]
@@ -80,7 +80,7 @@ pub(crate) struct Args {
     /// What becomes of the summary and its signature
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     summary: SummaryChoice,
-    /// Print what would be done, and do nothing
+    /// Print what would be done, and do nothing; what would be swept is said by 'sweep --dry-run'
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// Copy objects even where hard links to the source's files could be made
@@ -112,6 +112,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     };
     let store = open_target(context, args)?;
     args.retention.add_rules(&mut policy.retention, &*store)?;
+    retention::note_rules(context, &source, &policy);
     let events = Events::new(context.ui());
     let options = PublishOptions {
         policy: &policy,

@@ -28,6 +28,8 @@ struct Record<'a> {
     retired_commits: Vec<String>,
     revived_commits: Vec<String>,
     swept: Option<sweep::Record>,
+    /// Why what was due was not swept, or not all of it.
+    sweep_error: Option<&'a str>,
     attempts: u32,
 }
 
@@ -72,6 +74,7 @@ fn record<'a>(destination: &Path, outcome: &'a Outcome, dry_run: bool) -> Record
         retired_commits: names(&plan.retirement.retired),
         revived_commits: names(&plan.retirement.revived),
         swept: outcome.swept.as_ref().map(sweep::Record::of),
+        sweep_error: outcome.sweep_error.as_deref(),
         attempts: outcome.attempts,
     }
 }

@@ -65,6 +65,9 @@ fn history_behind_the_depth_goes_after_the_grace_and_is_told() {
     let printed = done(path, "sweep target --grace=0 --json");
     let record: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(record["commits"].as_array().unwrap().len(), 2);
+    assert_eq!(record["event"], "done");
+    assert_eq!(record["destination"], "target");
+    assert!(record.as_object().unwrap().contains_key("next"), "{printed}");
     target.run(&["fsck", "-q"]);
     assert_eq!(done(path, "sweep target --grace=0"), "nothing to sweep\n");
     let printed = done(path, "--repo=source publish target --depth=0");
@@ -77,10 +80,7 @@ fn publish_without_grace_sweeps_at_once_unless_told_not_to() {
     let path = directory.path();
     make_source(path);
     done(path, "--repo=source publish target");
-    let printed = done(
-        path,
-        "--repo=source publish target --depth=1 --grace=0 --no-sweep",
-    );
+    let printed = done(path, "--repo=source publish target --depth=1 --no-sweep");
     assert!(!printed.contains("swept"), "{printed}");
     let printed = done(path, "--repo=source publish target --depth=0 --grace=0");
     assert!(printed.contains("swept 2 commits"), "{printed}");
@@ -115,6 +115,7 @@ fn time_that_cannot_be_read_is_bad_usage() {
         "sweep target --grace=7",
         "publish target --grace=soon",
         "publish target --depth=-2",
+        "publish target --no-sweep --grace=1h",
     ] {
         let ended = called(directory.path(), arguments);
         assert_eq!(ended.code, Some(2), "{arguments}");
@@ -163,6 +164,42 @@ fn rules_of_the_target_say_what_stays_and_those_of_the_command_line_come_before_
     StockRepo::open(&path.join("source")).run(&["refs", "--create=other", "main"]);
     done(path, "--repo=source publish target --policy=mine.toml");
     assert_eq!(StockRepo::open(&path.join("target")).refs(), ["other"]);
+}
+
+#[test]
+fn options_that_yield_to_a_rule_say_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    make_source(path);
+    fs::write(path.join("mine.toml"), "[[rule]]\nrefs = 'main'\n").unwrap();
+    let said = |line: &str| {
+        let output = ostler(path).args(line.split(' ')).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let line = "--repo=source publish target --policy=mine.toml";
+    assert!(!said(line).contains("rules say"));
+    let heard = said(&format!("{line} --depth=0"));
+    assert!(heard.contains("for main, rules say what stays"), "{heard}");
+}
+
+#[test]
+fn a_policy_and_its_lists_have_limits() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    make_source(path);
+    let sized = |name: &str, size: u64| fs::File::create(path.join(name)).unwrap().set_len(size).unwrap();
+    sized("large.toml", (1 << 20) + 1);
+    sized("list", (64 << 20) + 1);
+    fs::write(
+        path.join("mine.toml"),
+        "[[rule]]\nrefs = 'main'\nkeep-listed = 'list'\n",
+    )
+    .unwrap();
+    for policy in ["large.toml", "mine.toml"] {
+        let said = failed(path, &format!("--repo=source publish target --policy={policy}"));
+        assert!(said.contains("it has more than"), "{said}");
+    }
 }
 
 #[test]
