@@ -6,7 +6,6 @@ mod commit_faults;
 mod commit_options;
 mod commit_random;
 mod demo;
-mod everybody;
 mod fixture;
 mod hazards;
 mod installed_tests;
