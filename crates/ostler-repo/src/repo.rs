@@ -15,7 +15,7 @@
 
 use crate::config::{Config, MAX_CONFIG_SIZE};
 use crate::error::{RepoError, Result};
-use crate::fs::{Dir, Linked};
+use crate::fs::{Dir, FileStat, Linked};
 use crate::keyfile::KeyFile;
 use crate::lock::{FileLock, Observer, RepoLock};
 use crate::objects::prefixes::PrefixDirs;
@@ -228,6 +228,12 @@ impl Repo {
     /// Returns whether this process may write, as libostree decides it: by the permission on `objects/`.
     pub fn is_writable(&self) -> bool {
         self.tmp.is_some()
+    }
+
+    /// Returns the present time as the file system has it, in seconds since the epoch: that of a file which is made for it.
+    pub(crate) fn present(&self) -> std::io::Result<u64> {
+        let (seconds, _) = FileStat::of(&self.root().temp_file(FILE_MODE)?)?.mtime;
+        Ok(u64::try_from(seconds).unwrap_or_default())
     }
 
     /// Fails unless this process may write.

@@ -53,6 +53,9 @@ struct Record {
 impl Retired {
     /// The path of the list, relative to the repository.
     pub const PATH: &'static str = "extensions/ostler/retired.json";
+    /// The path of a file with the time at which a flip was completed that a crash had cut short: seconds since the epoch, UTC, decimal.
+    /// Refs moved then which the list says to have moved before the crash.
+    pub const COMPLETED: &'static str = "extensions/ostler/completed";
     /// The largest list that is read, in bytes: some million entries.
     pub const LIMIT: u64 = 128 << 20;
 
@@ -207,6 +210,18 @@ impl Retired {
         }
     }
 
+    /// Counts what was retired from the time in the bytes of [`COMPLETED`](Self::COMPLETED), if there is one, where that is later. That
+    /// is later than it need be for what other flips have retired, which waits a little longer once.
+    pub fn count_from(&mut self, completed: Option<&[u8]>) {
+        let text = completed.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let Some(earliest) = text.and_then(|text| text.trim().parse::<u64>().ok()) else {
+            return;
+        };
+        for time in self.commits.values_mut().chain(self.files.values_mut()) {
+            *time = earliest.max(*time);
+        }
+    }
+
     /// Returns what was retired at least `grace` seconds before `now`. A time that lies ahead, from a clock that was wrong,
     /// has not passed.
     #[must_use]
@@ -234,7 +249,11 @@ impl Repo {
             .root()
             .read_if_exists(Retired::PATH, Retired::LIMIT)
             .map_err(RepoError::io("read", self.root().path_of(Retired::PATH)))?;
-        Ok(Retired::read(bytes.as_deref(), report))
+        let completed = self.root().read_if_exists(Retired::COMPLETED, 64);
+        let completed = completed.map_err(RepoError::io("read", self.root().path_of(Retired::COMPLETED)))?;
+        let mut retired = Retired::read(bytes.as_deref(), report);
+        retired.count_from(completed.as_deref());
+        Ok(retired)
     }
 }
 
@@ -319,6 +338,26 @@ mod tests {
         assert_eq!(retired.commits().next(), Some((&commit(1), 300)));
         assert!(retired.revive_file("summaries/ab"));
         assert_eq!(retired.files().count(), 0);
+    }
+
+    #[test]
+    fn what_a_flip_retired_that_was_completed_later_counts_from_then() {
+        let mut retired = sample();
+        retired.count_from(Some(b"170\n"));
+        assert!(retired.expired(179, 10).is_empty());
+        assert_eq!(retired.expired(180, 10).commits().count(), 1);
+        assert_eq!(retired.expired(210, 10).commits().count(), 2);
+        for nothing in [
+            None,
+            Some(b"".as_slice()),
+            Some(b"-1"),
+            Some(b"soon"),
+            Some(b"100"),
+        ] {
+            let mut retired = sample();
+            retired.count_from(nothing);
+            assert_eq!(retired, sample());
+        }
     }
 
     #[test]

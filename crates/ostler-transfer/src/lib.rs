@@ -47,6 +47,7 @@ pub use retire::Retirement;
 pub use rollback::{RollbackOptions, RollbackOutcome, rollback};
 pub use snapshot::{Selection, Snapshot};
 pub use store::{
-    Body, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, Overwrite, Removed, Step, Store,
+    Body, Clock, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, Overwrite, Removed, Step,
+    Store,
 };
 pub use sweep::{SweepOptions, Swept, is_due, sweep};

@@ -9,6 +9,7 @@ use super::{Entry, FILE_LIMIT, FLIP_DIR, INTENT, Intent, clear};
 use crate::error::{RepoError, Result};
 use crate::fs::Dir;
 use crate::repo::Repo;
+use crate::retired::Retired;
 use ostler_format::{Checksum, ObjectName, ObjectType};
 
 /// What became of a flip that a crash had cut short.
@@ -39,11 +40,24 @@ impl Repo {
             return Ok(Some(Recovery::GivenUp));
         };
         if self.is_whole(&flip, &intent)? {
+            if intent.edits.iter().any(|entry| entry.path == Retired::PATH) {
+                self.note_completion()?;
+            }
             self.carry_out(&flip, &intent)?;
             return Ok(Some(Recovery::Completed));
         }
         self.give_up(&flip)?;
         Ok(Some(Recovery::GivenUp))
+    }
+
+    /// Notes that refs move now, whenever what they leave behind was retired: nothing of that may go before its grace is over.
+    fn note_completion(&self) -> Result<()> {
+        let failed = || RepoError::io("write", self.root().path_of(Retired::COMPLETED));
+        let now = self.present().map_err(failed())?;
+        let text = format!("{now}\n");
+        self.root()
+            .replace(Retired::COMPLETED, text.as_bytes(), 0o644, self.config().fsync())
+            .map_err(failed())
     }
 
     /// Returns whether the new files are what the record says, and what new refs among them name is there.

@@ -53,7 +53,9 @@ pub fn update_summary(repo: &Repo, options: &SummaryOptions) -> Result<()> {
 pub fn update_if_configured(repo: &Repo) -> Result<bool> {
     let wanted = repo.config().auto_update_summary();
     if wanted {
-        let now = now(repo).map_err(RepoError::io("make a file in", repo.root().path_of("tmp")))?;
+        let now = repo
+            .present()
+            .map_err(RepoError::io("make a file in", repo.root().path_of("tmp")))?;
         let options = SummaryOptions {
             now,
             keep_unknown: true,
@@ -62,12 +64,6 @@ pub fn update_if_configured(repo: &Repo) -> Result<bool> {
         update_summary(repo, &options)?;
     }
     Ok(wanted)
-}
-
-/// Returns the present time as the file system has it, in seconds since the epoch.
-fn now(repo: &Repo) -> io::Result<u64> {
-    let (seconds, _) = FileStat::of(&repo.root().temp_file(FILE_MODE)?)?.mtime;
-    Ok(u64::try_from(seconds).unwrap_or_default())
 }
 
 /// Puts a summary and its signature in place; without one, what was there is removed. The caller holds the

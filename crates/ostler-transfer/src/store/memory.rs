@@ -7,7 +7,7 @@ use super::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Store, object_pa
 use crate::error::{Damage, Result};
 use crate::execute::lock;
 use ostler_format::{ObjectName, RepoMode};
-use ostler_repo::{Recovery, RepoError, verify_archived};
+use ostler_repo::{Recovery, RepoError, Retired, verify_archived};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,12 +30,16 @@ pub enum Step {
 /// Called before each step; an error stops the run there.
 pub type Hook = Box<dyn Fn(&Step) -> Result<()> + Send + Sync>;
 
+/// Tells the time that the store goes by: seconds since the epoch, UTC.
+pub type Clock = Box<dyn Fn() -> u64 + Send + Sync>;
+
 /// A store in memory.
 pub struct MemoryStore {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     intent: Mutex<Vec<Edit>>,
     leased: Mutex<()>,
     hook: Mutex<Arc<Hook>>,
+    clock: Mutex<Arc<Clock>>,
 }
 
 impl fmt::Debug for MemoryStore {
@@ -54,6 +58,7 @@ impl Default for MemoryStore {
             intent: Mutex::new(Vec::new()),
             leased: Mutex::new(()),
             hook: Mutex::new(Arc::new(Box::new(|_| Ok(())))),
+            clock: Mutex::new(Arc::new(Box::new(|| 0))),
         }
     }
 }
@@ -70,6 +75,11 @@ impl MemoryStore {
     /// Sets what is called before each step.
     pub fn set_hook(&self, hook: Hook) {
         *lock(&self.hook) = Arc::new(hook);
+    }
+
+    /// Sets the clock; until then it stands still.
+    pub fn set_clock(&self, clock: Clock) {
+        *lock(&self.clock) = Arc::new(clock);
     }
 
     /// Returns all files, by path.
@@ -192,6 +202,13 @@ impl Store for MemoryStore {
         let intent = lock(&self.intent).clone();
         if intent.is_empty() {
             return Ok(None);
+        }
+        if intent.iter().any(|edit| edit.path == Retired::PATH) {
+            // What is retired by this flip is so from now on.
+            let clock = Arc::clone(&lock(&self.clock));
+            let now = clock();
+            self.step(&Step::Edit(Retired::COMPLETED.to_owned()))?;
+            self.tamper(Retired::COMPLETED, Some(format!("{now}\n").into_bytes()));
         }
         self.carry_out(&intent)?;
         Ok(Some(Recovery::Completed))

@@ -16,7 +16,7 @@ mod directory;
 mod memory;
 
 pub use directory::DirStore;
-pub use memory::{Hook, MemoryStore, Step};
+pub use memory::{Clock, Hook, MemoryStore, Step};
 
 use crate::error::Result;
 use ostler_format::{Checksum, ObjectName, ObjectType};

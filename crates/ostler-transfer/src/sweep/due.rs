@@ -12,6 +12,9 @@ use ostler_format::Checksum;
 use ostler_repo::Retired;
 use std::collections::{BTreeSet, HashSet};
 
+/// The largest file with a time that is read, in bytes.
+const COMPLETED_LIMIT: u64 = 64;
+
 /// The state of a target as far as it matters for a sweep.
 pub(super) struct Due {
     roots: Vec<Root>,
@@ -46,10 +49,18 @@ pub fn is_due(store: &dyn Store, now: u64, grace: u64) -> Result<bool> {
     if !has(Retired::PATH) {
         return Ok(false);
     }
-    let bytes = store.get(Retired::PATH, Retired::LIMIT)?;
     // One that is damaged is reported by whoever changes it.
-    let over = Retired::read(bytes.as_deref(), |_| ()).expired(now, grace);
-    Ok(!over.is_empty())
+    Ok(!retired(store, &Silent)?.expired(now, grace).is_empty())
+}
+
+/// Reads the list of what is retired.
+fn retired(store: &dyn Store, reporter: &dyn Reporter) -> Result<Retired> {
+    let bytes = store.get(Retired::PATH, Retired::LIMIT)?;
+    let mut list = Retired::read(bytes.as_deref(), |error| {
+        reporter.note(&format!("{error}; nothing that was on it is swept"));
+    });
+    list.count_from(store.get(Retired::COMPLETED, COMPLETED_LIMIT)?.as_deref());
+    Ok(list)
 }
 
 impl Due {
@@ -99,10 +110,7 @@ impl Due {
         options: &SweepOptions<'_>,
         reporter: &dyn Reporter,
     ) -> Result<Self> {
-        let bytes = store.get(Retired::PATH, Retired::LIMIT)?;
-        let list = Retired::read(bytes.as_deref(), |error| {
-            reporter.note(&format!("{error}; nothing that was on it is swept"));
-        });
+        let list = retired(store, reporter)?;
         let (published, _) = refs::of_store(store)?;
         let commits = store.list_commits()?;
         Ok(Self {

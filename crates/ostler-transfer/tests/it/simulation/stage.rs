@@ -121,6 +121,10 @@ impl Stage {
             Some(stage) => stage.step_of_store(&op_of(step)),
             None => Ok(()),
         }));
+        let weak: Weak<Self> = Arc::downgrade(&stage);
+        (stage.store).set_clock(Box::new(move || {
+            weak.upgrade().map_or(clock, |stage| stage.clock())
+        }));
         stage
     }
 
