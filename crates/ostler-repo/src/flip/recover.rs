@@ -40,7 +40,8 @@ impl Repo {
             return Ok(Some(Recovery::GivenUp));
         };
         if self.is_whole(&flip, &intent)? {
-            if intent.edits.iter().any(|entry| entry.path == Retired::PATH) {
+            let changes = |path: &dyn Fn(&str) -> bool| intent.edits.iter().any(|entry| path(&entry.path));
+            if changes(&|path| path == Retired::PATH) && changes(&|path| path.starts_with("refs/")) {
                 self.note_completion()?;
             }
             self.carry_out(&flip, &intent)?;

@@ -203,7 +203,8 @@ impl Store for MemoryStore {
         if intent.is_empty() {
             return Ok(None);
         }
-        if intent.iter().any(|edit| edit.path == Retired::PATH) {
+        let changes = |path: &dyn Fn(&str) -> bool| intent.iter().any(|edit| path(&edit.path));
+        if changes(&|path| path == Retired::PATH) && changes(&|path| path.starts_with("refs/")) {
             // What is retired by this flip is so from now on.
             let clock = Arc::clone(&lock(&self.clock));
             let now = clock();

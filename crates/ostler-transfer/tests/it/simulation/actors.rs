@@ -60,9 +60,7 @@ pub(crate) struct Job {
 /// Publishes once; the play goes on whether it crashes or not.
 fn publish_once(stage: &Stage, manner: &Manner, source: &Source, job: &Job) -> Result<Outcome> {
     source.set_refs(&job.refs);
-    // Whoever sweeps without a second look is the operator.
-    let broken = manner.broken.filter(|broken| *broken != Broken::SecondLook);
-    let mut seat = Seat::new(stage, manner.me, broken);
+    let mut seat = Seat::new(stage, manner.me, manner.broken);
     if let Some((refs, delay)) = &job.meanwhile {
         seat = seat.with_meddler(Meddler {
             source,

@@ -4,7 +4,7 @@ use super::play::{Theatre, play};
 use super::seat::Broken;
 
 /// A broken rule is found within so many plays.
-const PLAYS: u64 = 600;
+const PLAYS: u64 = 100;
 
 /// Asserts that a broken rule is found, and as the break of one of these laws.
 #[track_caller]
@@ -41,11 +41,6 @@ fn parents_put_first_are_found() {
 #[test]
 fn children_removed_first_are_found() {
     assert_found(Broken::ParentGoesFirst, &["I2: "]);
-}
-
-#[test]
-fn sweep_without_a_second_look_is_found() {
-    assert_found(Broken::SecondLook, &["I5: ", "I1: "]);
 }
 
 #[test]

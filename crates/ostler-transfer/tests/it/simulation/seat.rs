@@ -23,8 +23,6 @@ pub(crate) enum Broken {
     ChildFirst,
     /// Content is removed before the trees that name it, and these before their commits.
     ParentGoesFirst,
-    /// A sweep removes what it found to be over before it had the lease.
-    SecondLook,
     /// A flip is not journalled.
     Journal,
 }
@@ -128,7 +126,6 @@ impl<'a> Seat<'a> {
     fn is_stale(&self, path: &str) -> bool {
         let for_this = match self.broken {
             Some(Broken::CompareAndSwap) => path.starts_with("refs/"),
-            Some(Broken::SecondLook) => true,
             _ => false,
         };
         for_this && *self.is_leased.lock().unwrap()
@@ -278,7 +275,7 @@ impl Store for Seat<'_> {
         if self.is(Broken::FlipBeforeDeletion) {
             self.delete_first(&edits)?;
         }
-        if matches!(self.broken, Some(Broken::CompareAndSwap | Broken::SecondLook)) {
+        if self.is(Broken::CompareAndSwap) {
             for edit in &mut edits {
                 edit.expect = Expect::Any;
             }
