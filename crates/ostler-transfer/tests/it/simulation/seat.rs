@@ -124,10 +124,7 @@ impl<'a> Seat<'a> {
 
     /// Returns whether what was seen before the lease is what is seen under it.
     fn is_stale(&self, path: &str) -> bool {
-        let for_this = match self.broken {
-            Some(Broken::CompareAndSwap) => path.starts_with("refs/"),
-            _ => false,
-        };
+        let for_this = self.is(Broken::CompareAndSwap) && path.starts_with("refs/");
         for_this && *self.is_leased.lock().unwrap()
     }
 
