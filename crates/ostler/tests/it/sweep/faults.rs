@@ -4,6 +4,7 @@ use super::{commit, make_source};
 use crate::programs::ostler;
 use crate::prune::files;
 use crate::publish_scene::copy_tree;
+use ostler_repo::Retired;
 use ostler_testkit::command::run;
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::strace::{Call, FaultRun, Kind, changing_calls, for_each_point, run_with_fault};
@@ -98,13 +99,14 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Returns the files of a repository, but what says which objects were new (those that a run found in place were not), and
-/// kept summaries, whose names depend on the time.
+/// Returns the files of a repository, but what says which objects were new (those that a run found in place were not), that a
+/// flip was completed, and kept summaries, whose names depend on the time.
 fn lasting(repo: &Path) -> BTreeSet<PathBuf> {
     let mut found = files(repo);
     let same = |path: &PathBuf| {
         let listed = path.extension().is_some_and(|extension| extension == "objects");
-        !listed && !path.starts_with("extensions/ostler/summaries")
+        let noted = path == Path::new(Retired::COMPLETED);
+        !listed && !noted && !path.starts_with("extensions/ostler/summaries")
     };
     found.retain(same);
     found
