@@ -1,8 +1,8 @@
 //! Staging directories: where the objects of a transaction wait until all of them are there.
 //!
 //! ```text
-//! tmp/staging-<boot id>-XXXXXX/        a transaction's objects, as below objects/: XX/REST.suffix
-//! tmp/staging-<boot id>-XXXXXX-lock    locked for as long as the transaction lives
+//! tmp/staging-<boot id>-<random>/       a transaction's objects, as below objects/: XX/REST.suffix
+//! tmp/staging-<boot id>-<random>-lock   locked for as long as the transaction lives
 //! ```
 //!
 //! The protocol is libostree's, so that its transactions and ours clean up after each other and take over from

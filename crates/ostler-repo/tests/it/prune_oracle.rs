@@ -38,6 +38,13 @@ fn retention(random: &mut Random, graph: &Graph) -> RefRetention {
     retention
 }
 
+/// Returns the commits that all refs keep.
+fn kept_by_all(graph: &Graph, retention: &RefRetention) -> BTreeSet<usize> {
+    let refs = graph.refs.iter();
+    refs.flat_map(|(name, tip)| kept_by(graph, name, *tip, retention))
+        .collect()
+}
+
 /// Returns the commits that a ref keeps, by the words of the manual.
 fn kept_by(graph: &Graph, name: &str, tip: usize, retention: &RefRetention) -> Vec<usize> {
     let history = graph.history(tip);
@@ -191,11 +198,7 @@ fn what_stays_of_random_graphs_is_what_the_plainest_computation_says() {
         let repo = graph.open();
         assert_eq!(present(&repo), graph.all(), "seed {seed}");
         let retention = retention(&mut random, &graph);
-        let kept: BTreeSet<usize> = graph
-            .refs
-            .iter()
-            .flat_map(|(name, tip)| kept_by(&graph, name, *tip, &retention))
-            .collect();
+        let kept = kept_by_all(&graph, &retention);
         let expected = closure(&graph, &kept);
         let threads = 1 + random.below(3);
         let stock = stock_is_right(&graph, &retention);
@@ -252,11 +255,7 @@ fn a_grace_of_random_graphs_keeps_what_was_retired_lately_and_nothing_else() {
         let graph = Graph::new(&mut random, count);
         let repo = graph.open();
         let retention = retention(&mut random, &graph);
-        let kept: BTreeSet<usize> = graph
-            .refs
-            .iter()
-            .flat_map(|(name, tip)| kept_by(&graph, name, *tip, &retention))
-            .collect();
+        let kept = kept_by_all(&graph, &retention);
         let now = 4_000_000_000;
         let with = |seconds, now| PruneOptions {
             retention: Retention::Refs(retention.clone()),

@@ -19,6 +19,14 @@ fn stop_at(store: &MemoryStore, nth: u64) {
     }));
 }
 
+/// Asserts that a sweep was stopped by the fault at `place`, and that the next one leaves what an uninterrupted one does.
+#[track_caller]
+fn assert_finished_by_the_next(store: &MemoryStore, whole: &MemoryStore, error: &TransferError, place: &str) {
+    assert!(matches!(error, TransferError::Stopped(_)), "{place}: {error}");
+    sweep(store, &options(THEN)).unwrap_or_else(|error| panic!("{place}: {error}"));
+    assert_eq!(store.files(), whole.files(), "{place}");
+}
+
 #[test]
 fn stopped_at_any_step_no_commit_has_a_hole_and_the_next_sweep_does_the_rest() {
     let start = MemoryStore::default();
@@ -33,12 +41,7 @@ fn stopped_at_any_step_no_commit_has_a_hole_and_the_next_sweep_does_the_rest() {
         store.set_hook(Box::new(|_| Ok(())));
         assert_no_hole(&store, &format!("step {steps}"));
         let Err(error) = outcome else { break };
-        assert!(
-            matches!(error, TransferError::Stopped(_)),
-            "step {steps}: {error}"
-        );
-        sweep(&store, &options(THEN)).unwrap_or_else(|error| panic!("step {steps}: {error}"));
-        assert_eq!(store.files(), whole.files(), "step {steps}");
+        assert_finished_by_the_next(&store, &whole, &error, &format!("step {steps}"));
         steps += 1;
     }
     assert!(steps > 10, "only {steps} steps: the fault was hardly tried");
@@ -55,12 +58,7 @@ fn failed_at_any_operation_the_next_sweep_does_the_rest() {
         let store = MemoryStore::from_files(start.files());
         let outcome = sweep(&FaultyStore::new(&store, operations), &options(THEN));
         let Err(error) = outcome else { break };
-        assert!(
-            matches!(error, TransferError::Stopped(_)),
-            "operation {operations}: {error}"
-        );
-        sweep(&store, &options(THEN)).unwrap_or_else(|error| panic!("operation {operations}: {error}"));
-        assert_eq!(store.files(), whole.files(), "operation {operations}");
+        assert_finished_by_the_next(&store, &whole, &error, &format!("operation {operations}"));
         operations += 1;
     }
     assert!(

@@ -106,7 +106,7 @@ fn a_small_tree_takes_little_memory() {
 }
 
 #[test]
-#[ignore = "a quarter of an hour, and 30 GB of disk"]
+#[ignore = "takes a quarter of an hour and 30 GB of disk: run by .ci/large"]
 fn half_a_million_files_and_20_gib_take_256_mib() {
     go_through(&Scale {
         files: 500_000,

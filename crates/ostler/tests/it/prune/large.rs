@@ -133,7 +133,7 @@ fn a_large_repository_is_pruned_with_little_memory() {
 }
 
 #[test]
-#[ignore = "takes some minutes, and five million names"]
+#[ignore = "takes some minutes and five million names: run by .ci/large"]
 fn five_million_objects_are_pruned_within_a_quarter_of_a_gibibyte() {
     pruned_within(5_000_000, 256 << 10);
 }
