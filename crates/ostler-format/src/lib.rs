@@ -11,8 +11,7 @@
 mod checksum;
 mod commit;
 mod content;
-mod delta_index;
-mod delta_path;
+pub mod delta;
 mod detached;
 mod dirmeta;
 mod dirtree;
@@ -33,8 +32,7 @@ mod xattrs;
 pub use checksum::{Checksum, Hasher, HexChecksum};
 pub use commit::Commit;
 pub use content::FileHeader;
-pub use delta_index::DeltaList;
-pub use delta_path::{DeltaName, delta_index_path, delta_path, parse_delta_index_path};
+pub use delta::{DeltaList, DeltaName, delta_index_path, delta_path, parse_delta_index_path};
 pub use detached::{
     ED25519_SIGNATURES, GPG_SIGNATURES, SPKI_SIGNATURES, append_signature, parse_detached, set_signatures,
     signatures, tombstone,

@@ -7,7 +7,7 @@
 use super::{CollectionMap, Summary, SummaryRef};
 use crate::checksum::Checksum;
 use crate::commit::Commit;
-use crate::delta_index::DeltaList;
+use crate::delta::DeltaList;
 use crate::error::Result;
 use crate::gvariant::{Value, VarDict};
 use crate::mode::RepoMode;

@@ -4,8 +4,8 @@
 //! such a dictionary under `ostree.static-deltas`; an index file is a dictionary with that one key, holding the
 //! deltas to one commit. The order means nothing (libostree writes that of its hash table) and is kept.
 
+use super::path::DeltaName;
 use crate::checksum::Checksum;
-use crate::delta_path::DeltaName;
 use crate::error::{FormatError, Result};
 use crate::gvariant::{Type, Value, VarDict};
 use crate::limits::check_metadata_size;
