@@ -255,7 +255,7 @@ impl Config {
     }
 
     /// Returns the file that has a group, if any.
-    fn file_of(&self, group: &str) -> Option<&KeyFile> {
+    pub(crate) fn file_of(&self, group: &str) -> Option<&KeyFile> {
         let beside = || Some(self.remote_files.as_ref()?.find(group)?.1);
         Some(&self.file)
             .filter(|file| file.has_group(group))

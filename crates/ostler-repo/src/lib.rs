@@ -73,7 +73,7 @@ pub use prune::{
 pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local, pull_local_with};
 pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
 pub use remote_files::RemotesDir;
-pub use remotes::{Existing, RemoteValue};
+pub use remotes::{Existing, RemoteSection, RemoteValue};
 pub use repair::{RepairOptions, RepairReport, repair};
 pub use repo::{OpenOptions, Repo};
 pub use retired::Retired;

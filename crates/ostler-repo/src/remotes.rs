@@ -9,7 +9,7 @@ use crate::error::{RepoError, Result};
 use crate::keyfile::KeyFile;
 use crate::remote_files::RemoteFiles;
 use crate::repo::Repo;
-use ostler_format::RemoteName;
+use ostler_format::{FormatError, RemoteName};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -31,7 +31,72 @@ pub enum RemoteValue<'a> {
     List(&'a [String]),
 }
 
+/// What the configuration says of one remote.
+#[derive(Debug, Clone)]
+pub struct RemoteSection<'a> {
+    file: &'a KeyFile,
+    group: String,
+}
+
+impl RemoteSection<'_> {
+    /// Returns a setting.
+    ///
+    /// # Errors
+    /// [`RepoError::Format`] for an unknown escape.
+    pub fn text(&self, key: &str) -> Result<Option<String>> {
+        self.read(self.file.get(&self.group, key))
+    }
+
+    /// Returns a setting that is not empty.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn filled(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.text(key)?.filter(|text| !text.is_empty()))
+    }
+
+    /// Returns a list, whose elements are separated by `;`.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn list(&self, key: &str) -> Result<Vec<String>> {
+        Ok(self
+            .read(self.file.get_list(&self.group, key))?
+            .unwrap_or_default())
+    }
+
+    /// Returns a switch.
+    ///
+    /// # Errors
+    /// [`RepoError::Format`] for what is neither `true` nor `false`.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>> {
+        self.read(self.file.get_bool(&self.group, key))
+    }
+
+    /// Returns a number.
+    ///
+    /// # Errors
+    /// [`RepoError::Format`] for what is none.
+    pub fn number(&self, key: &str) -> Result<Option<i64>> {
+        self.read(self.file.get_int(&self.group, key))
+    }
+
+    fn read<T>(&self, result: Result<T, FormatError>) -> Result<T> {
+        result.map_err(RepoError::format("config"))
+    }
+}
+
 impl Repo {
+    /// Returns what the configuration says of a remote: that of the repository, else that of the nearest of its parents
+    /// that knows the remote.
+    pub fn remote(&self, name: &str) -> Option<RemoteSection<'_>> {
+        let group = format!("remote \"{name}\"");
+        let file = self
+            .with_parents()
+            .find_map(|repo| repo.config().file_of(&group))?;
+        Some(RemoteSection { file, group })
+    }
+
     /// Adds a remote to the configuration; of a setting that is given twice the last one counts, in the place of the
     /// first. Returns whether it was added: `false` where there is one that is to be kept.
     ///

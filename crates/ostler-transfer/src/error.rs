@@ -1,5 +1,6 @@
 //! What can go wrong between two repositories.
 
+use crate::http::Fault;
 use ostler_format::{Checksum, FormatError, ObjectName};
 use ostler_repo::RepoError;
 use std::fmt;
@@ -166,6 +167,26 @@ pub enum TransferError {
         #[source]
         source: FormatError,
     },
+    /// A file of a remote was not fetched.
+    #[error("While fetching {url}")]
+    Fetch {
+        /// Its URL, without secrets.
+        url: String,
+        /// The fault.
+        #[source]
+        fault: Fault,
+    },
+    /// What should be the URL of a repository is none.
+    #[error("{reason} in {url}")]
+    Url {
+        /// What is there instead, without secrets.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What the configuration says of a remote cannot be.
+    #[error("{0}")]
+    Remote(String),
     /// Stopped by a test at a chosen step.
     #[error("stopped at step {0}")]
     Stopped(u64),

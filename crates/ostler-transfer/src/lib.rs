@@ -12,6 +12,7 @@ mod error;
 mod execute;
 mod generation;
 mod history;
+pub mod http;
 mod inventory;
 mod kept;
 mod lists;
