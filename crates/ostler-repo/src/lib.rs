@@ -11,7 +11,7 @@ mod checksum_path;
 pub mod commit;
 mod compress;
 pub mod config;
-mod deltas;
+pub mod deltas;
 pub mod diff;
 pub mod error;
 mod export;

@@ -10,6 +10,10 @@
 //! A delta exists when its superblock does: that is written last. An index is replaced in one step, and only
 //! when its bytes change, so that caches keep it as long as it is right.
 
+mod apply;
+
+pub use apply::{PartStats, apply_inline_part, apply_part, has_part};
+
 use crate::error::{RepoError, Result};
 use crate::fs::Dir;
 use crate::repo::{DIR_MODE, FILE_MODE, Repo};

@@ -244,6 +244,16 @@ impl<'repo> Transaction<'repo> {
         Ok((stored, unpacked))
     }
 
+    /// Asks for space for a temporary file, which is not an object.
+    pub(crate) fn charge_scratch(&self, size: u64) -> Result<()> {
+        self.budget.charge(size)
+    }
+
+    /// Gives space back that a temporary file took.
+    pub(crate) fn credit_scratch(&self, size: u64) {
+        self.budget.credit(size);
+    }
+
     /// Returns what was done so far.
     pub fn stats(&self) -> TransactionStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
