@@ -10,14 +10,23 @@
 mod base;
 mod client;
 mod cookies;
+mod engine;
+mod exchange;
 mod fault;
+pub mod headers;
+mod hop;
+mod intake;
+mod local;
+mod network;
 mod options;
+mod pace;
 mod remote;
 mod request;
+mod tls;
 
 pub use base::Base;
 pub use client::Client;
-pub use cookies::{Cookie, CookieJar};
+pub use cookies::{Cookie, CookieJar, edit as edit_cookies};
 pub use fault::{Fault, NotFound};
 pub use options::{ClientOptions, LowSpeed, Proxies, Tls};
 pub use remote::{Remote, RemoteOverrides, RemoteSettings};
