@@ -23,6 +23,7 @@ mod names;
 mod object;
 mod object_list;
 mod posix_mode;
+pub mod signatures;
 mod sizes;
 mod summary;
 pub mod tar;

@@ -187,6 +187,20 @@ pub enum RepoError {
         #[source]
         source: Box<Self>,
     },
+    /// A signature is missing, wrong, or not to be trusted. In the words of libostree.
+    #[error("{detail}")]
+    Signature {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A key or a command did not sign. Never tells of a secret.
+    #[error("cannot sign with {with}: {detail}")]
+    Signing {
+        /// The key, if it is public, or the command.
+        with: String,
+        /// Why not.
+        detail: String,
+    },
     /// Two names cannot be refs at once, since one would be a directory holding the other.
     #[error("ref {reference} cannot exist beside ref {existing}: one is a directory of the other")]
     NameConflict {

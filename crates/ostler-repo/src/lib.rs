@@ -39,6 +39,7 @@ mod repo;
 mod retired;
 mod rev;
 mod settle;
+pub mod sign;
 pub mod snapshot;
 pub mod staging;
 mod summary;

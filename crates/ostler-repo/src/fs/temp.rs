@@ -188,6 +188,48 @@ impl Dir {
         Ok(())
     }
 
+    /// Gives a temporary file its name as [`replace_with_temp`](Self::replace_with_temp) does, and returns the bytes of the
+    /// file that had the name at that very instant, at most `limit`; `None` where nothing had it. On file systems that
+    /// cannot exchange names, those of the instant before.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn exchange_with_temp(
+        &self,
+        mut temp: TempFile,
+        relative: impl AsRef<Path>,
+        limit: u64,
+    ) -> io::Result<Option<Vec<u8>>> {
+        let relative = relative.as_ref();
+        let (holder, name) = self.parent_of(relative)?;
+        let dir = temp.dir.clone();
+        let temporary = temp.name()?.clone();
+        loop {
+            let exchanged = sys::renameat_with(
+                dir.as_fd(),
+                &temporary,
+                holder.as_fd(),
+                name,
+                sys::RenameFlags::EXCHANGE,
+            );
+            match exchanged {
+                // The temporary name, which goes with `temp`, now stands for the other file.
+                Ok(()) => return dir.read_if_exists(&temporary, limit),
+                Err(Errno::NOENT) => match temp.link(holder.as_fd(), name) {
+                    Ok(()) => return Ok(None),
+                    Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                },
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    let before = self.read_if_exists(relative, limit)?;
+                    self.try_replace(&mut temp, relative)?;
+                    return Ok(before);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Makes a symbolic link, replacing what had the name in the same instant. The temporary name that this
     /// needs lies in `scratch`.
     ///
@@ -306,6 +348,24 @@ mod tests {
             !dir.remove_abandoned("other").unwrap(),
             "no temporary file of ours"
         );
+    }
+
+    #[test]
+    fn an_exchange_tells_what_it_replaced_and_leaves_no_other_name() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open(root.path()).unwrap();
+        let temp = |bytes: &[u8]| {
+            let mut temp = dir.temp_file(0o644).unwrap();
+            temp.write_all(bytes).unwrap();
+            temp
+        };
+        assert_eq!(dir.exchange_with_temp(temp(b"1"), "f", 9).unwrap(), None);
+        assert_eq!(
+            dir.exchange_with_temp(temp(b"2"), "f", 9).unwrap(),
+            Some(b"1".to_vec())
+        );
+        assert_eq!(dir.read("f", 9).unwrap(), b"2");
+        assert_eq!(dir.entries().unwrap().len(), 1);
     }
 
     #[test]
