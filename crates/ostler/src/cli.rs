@@ -3,6 +3,7 @@
 use crate::commands::{self, Command, LOCK_USAGE};
 use crate::exit::Status;
 use crate::program::Program;
+use crate::short_options;
 use crate::stock_usage;
 use crate::word_order;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -100,8 +101,14 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Cli, clap::Error> {
     let mut arguments = word_order::normalized(arguments);
-    if let Some(matches) = parse_known(program, &arguments) {
-        return Cli::from_arg_matches(&matches);
+    if let Some(known) = known(program, &arguments) {
+        arguments = short_options::apart(program, &known, arguments)?;
+        // What cannot be read so, the whole definition explains, or prints help.
+        if let Ok(matches) = known.try_get_matches_from(&arguments) {
+            return Cli::from_arg_matches(&matches);
+        }
+    } else {
+        arguments = short_options::apart(program, &definition(program), arguments)?;
     }
     let matches = loop {
         let matched = definition(program).try_get_matches_from(&arguments);
@@ -113,9 +120,8 @@ pub(crate) fn parse(
     Cli::from_arg_matches(&matches)
 }
 
-/// Reads arguments by the definition of the one command that is called. `None` where that cannot be done: the whole definition
-/// says why, or prints help.
-fn parse_known(program: Program, arguments: &[OsString]) -> Option<clap::ArgMatches> {
+/// Returns a definition that has no command but the one that is called; `None` where that is not called often.
+fn known(program: Program, arguments: &[OsString]) -> Option<clap::Command> {
     let name = word_order::command_of(arguments)?.to_str()?;
     let command = commands::define(name)?;
     let definition = Global::augment_args(clap::Command::new(program.name()))
@@ -124,7 +130,7 @@ fn parse_known(program: Program, arguments: &[OsString]) -> Option<clap::ArgMatc
         .args_override_self(true)
         .subcommand_required(true)
         .subcommand(command);
-    shaped(program, definition).try_get_matches_from(arguments).ok()
+    Some(shaped(program, definition))
 }
 
 /// Takes an argument away that the command has no use for, and that is no option: stock ignores those. Returns whether
@@ -211,8 +217,10 @@ mod tests {
         }
         for line in ["ostler --repo=R refs --list a", "ostler summary -v --repo=R"] {
             let line: Vec<_> = line.split(' ').map(OsString::from).collect();
-            assert!(parse_known(Program::Ostler, &line).is_some());
-            assert!(parse_known(Program::Ostree, &line).is_some());
+            for program in [Program::Ostler, Program::Ostree] {
+                let known = known(program, &line).unwrap();
+                assert!(known.try_get_matches_from(&line).is_ok());
+            }
         }
     }
 

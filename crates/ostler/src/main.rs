@@ -19,6 +19,7 @@ mod interrupt;
 mod key_value;
 mod mounts;
 mod program;
+mod short_options;
 mod sizes;
 mod spans;
 mod stock_usage;

@@ -247,6 +247,10 @@ fn wrong_command_lines_are_refused_in_the_words_of_stock() {
             ("--repo=repo refs --nonsense", "Unknown option --nonsense"),
             ("--repo=repo rev-parse -x", "Unknown option -x"),
             ("--repo=repo refs --create", "Missing argument for --create"),
+            ("--repo=repo commit -bNAME tree", "Unknown option -bNAME"),
+            ("--repo=repo commit -b", "Missing argument for -b"),
+            ("--repo=repo commit -bs x", "Error parsing option -s"),
+            ("--repo=repo commit -V", "Unknown option -V"),
             (
                 "--repo=repo prune --depth=x",
                 "Cannot parse integer value “x” for --depth",

@@ -8,6 +8,7 @@ mod beside;
 mod cache;
 mod checkouts;
 mod damage;
+mod letters;
 mod modes;
 mod options;
 mod pulls;
