@@ -1,5 +1,6 @@
 //! A directory served over HTTP by nginx on a free port of the loopback interface.
 
+use crate::certificates::Certificates;
 use crate::command::command;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -17,6 +18,7 @@ const MARK: &str = "/ostler-testkit-mark";
 pub struct Nginx {
     child: Child,
     port: u16,
+    scheme: &'static str,
     directory: TempDir,
 }
 
@@ -30,10 +32,26 @@ impl Nginx {
     /// Serves the files below `root` with more directives in the `server` block, such as `limit_rate 10k;`.
     #[track_caller]
     pub fn serve_with(root: &Path, directives: &str) -> Self {
+        Self::serve_as("http", root, "", directives)
+    }
+
+    /// Serves the files below `root` over TLS, and HTTP/2 with clients that know it.
+    #[track_caller]
+    pub fn serve_tls(root: &Path, certificates: &Certificates, directives: &str) -> Self {
+        let directives = format!(
+            "ssl_certificate {};\nssl_certificate_key {};\n{directives}",
+            certificates.path("server.pem").display(),
+            certificates.path("server.key").display()
+        );
+        Self::serve_as("https", root, " ssl http2", &directives)
+    }
+
+    #[track_caller]
+    fn serve_as(scheme: &'static str, root: &Path, listen: &str, directives: &str) -> Self {
         let root = std::path::absolute(root).expect("a path that can be made absolute");
         // Between our look for a free port and nginx taking it somebody else may.
         for _ in 0..10 {
-            if let Some(server) = Self::start(&root, directives) {
+            if let Some(server) = Self::start(scheme, &root, listen, directives) {
                 return server;
             }
         }
@@ -42,7 +60,7 @@ impl Nginx {
 
     /// Returns the address, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// Fetches `path` (which starts with `/`) and returns the status and the body.
@@ -57,7 +75,7 @@ impl Nginx {
     /// Returns the requests answered so far, in order, as `STATUS METHOD PATH`.
     #[track_caller]
     pub fn requests(&self) -> Vec<String> {
-        // One process answers everything: once it answers this, the lines of all answers before are written.
+        // One process answers everything (over TLS also this, which is not): once it answers this, the lines of all answers before are written.
         self.get(MARK);
         let log = self.directory.path().join("access.log");
         let log = std::fs::read_to_string(log).expect("nginx writes the access log");
@@ -75,15 +93,18 @@ impl Nginx {
         std::fs::write(self.directory.path().join("access.log"), "").expect("our own file");
     }
 
-    fn start(root: &Path, directives: &str) -> Option<Self> {
+    fn start(scheme: &'static str, root: &Path, listen: &str, directives: &str) -> Option<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.local_addr())
             .expect("a free port on the loopback interface")
             .port();
         let directory = TempDir::new().expect("a directory for temporary files");
         let own = directory.path();
-        std::fs::write(own.join("nginx.conf"), configuration(own, root, port, directives))
-            .expect("our own file");
+        std::fs::write(
+            own.join("nginx.conf"),
+            configuration(own, root, &format!("{port}{listen}"), directives),
+        )
+        .expect("our own file");
         let mut program = command("nginx");
         program
             .arg("-p")
@@ -100,6 +121,7 @@ impl Nginx {
         let server = Self {
             child,
             port,
+            scheme,
             directory,
         };
         if answers {
@@ -148,7 +170,7 @@ fn fetch(port: u16, path: &str) -> Option<(u16, Vec<u8>)> {
     Some((status, answer.split_off(head + 4)))
 }
 
-fn configuration(own: &Path, root: &Path, port: u16, directives: &str) -> String {
+fn configuration(own: &Path, root: &Path, listen: &str, directives: &str) -> String {
     let own = |name: &str| own.join(name).display().to_string();
     let mut text = format!(
         "daemon off;\nmaster_process off;\npid {};\nerror_log {};\nevents {{}}\nhttp {{\n",
@@ -162,7 +184,7 @@ fn configuration(own: &Path, root: &Path, port: u16, directives: &str) -> String
     write!(
         text,
         "log_format plain '$status $request_method $request_uri';\naccess_log {log} plain;\n\
-         server {{\nlisten 127.0.0.1:{port};\nroot '{}';\n{directives}\n}}\n}}\n",
+         server {{\nlisten 127.0.0.1:{listen};\nroot '{}';\n{directives}\n}}\n}}\n",
         root.display()
     )
     .expect("a string takes all that is written");
