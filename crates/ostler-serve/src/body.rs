@@ -1,4 +1,6 @@
 //! The body of a response: a file as a stream of chunks, counted as they leave.
+//!
+//! A body can be told to break off: then its length is promised as if it were whole, and the connection ends early.
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::io;
@@ -25,7 +27,18 @@ pub(crate) struct ResponseBody {
     rest: Option<File>,
     remaining: u64,
     buffer: Vec<u8>,
+    break_off: BreakOff,
     traffic: Arc<Traffic>,
+}
+
+/// Whether a body ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BreakOff {
+    Never,
+    /// With so many bytes still to be sent.
+    At(u64),
+    /// What was handed out before is on its way.
+    Now,
 }
 
 impl ResponseBody {
@@ -37,6 +50,7 @@ impl ResponseBody {
             first,
             rest: None,
             buffer: Vec::new(),
+            break_off: BreakOff::Never,
             traffic,
         }
     }
@@ -50,7 +64,26 @@ impl ResponseBody {
             rest: Some(rest),
             remaining: size,
             buffer: Vec::new(),
+            break_off: BreakOff::Never,
             traffic,
+        }
+    }
+
+    /// Lets the body end with an error after the first half.
+    pub(crate) fn break_off_halfway(mut self) -> Self {
+        let lacking = self.remaining.div_ceil(2);
+        let sent = usize::try_from(self.remaining - lacking).unwrap_or(usize::MAX);
+        self.first.truncate(sent);
+        self.break_off = BreakOff::At(lacking);
+        self
+    }
+
+    /// Returns how many bytes the next frame may hold.
+    fn allowed(&self) -> u64 {
+        match self.break_off {
+            BreakOff::Never => self.remaining,
+            BreakOff::At(lacking) => self.remaining.saturating_sub(lacking),
+            BreakOff::Now => 0,
         }
     }
 
@@ -78,10 +111,20 @@ impl Body for ResponseBody {
         if this.remaining == 0 {
             return Poll::Ready(None);
         }
+        let allowed = this.allowed();
+        if allowed == 0 {
+            if this.break_off == BreakOff::Now {
+                return Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into())));
+            }
+            // Once around, so that what was handed out leaves before the connection does.
+            this.break_off = BreakOff::Now;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let Some(file) = this.rest.as_mut() else {
             return Poll::Ready(None);
         };
-        let size = usize::try_from(this.remaining).unwrap_or(CHUNK).min(CHUNK);
+        let size = usize::try_from(allowed).unwrap_or(CHUNK).min(CHUNK);
         this.buffer.resize(size, 0);
         let mut buffer = ReadBuf::new(&mut this.buffer);
         if let Err(error) = ready!(Pin::new(file).poll_read(context, &mut buffer)) {

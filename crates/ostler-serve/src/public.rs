@@ -117,7 +117,8 @@ fn classify(components: &[&str]) -> Option<(Lifetime, usize)> {
 }
 
 /// Decodes `%XX`; `None` for a broken escape and for what is not UTF-8 afterwards.
-fn percent_decode(path: &str) -> Option<String> {
+/// Reads what a request line holds of a path. `None` for what is no UTF-8.
+pub(crate) fn percent_decode(path: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.bytes();
     while let Some(byte) = rest.next() {

@@ -1,16 +1,22 @@
-//! From a request to its response: methods, validators, headers.
+//! From a request to its response: methods, validators, ranges, headers.
 //!
 //! A 304 is given for an entity tag that is equal, or, without one, for a time that is equal to the second: a
 //! time that is merely not later would hide a file that was replaced by an older one (a roll-back).
 
 use crate::body::{CHUNK, ResponseBody, Traffic};
-use crate::open::{Opened, open};
+use crate::demands::Demands;
+use crate::faults::Dice;
+use crate::log::Log;
+use crate::open::{self, Opened};
 use crate::public::PublicPath;
+use crate::range::{self, Part};
+use crate::tree::{self, Found};
 use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use rustix::fs::Stat;
-use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -19,74 +25,222 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) root: OwnedFd,
+    pub(crate) kind: Kind,
     pub(crate) traffic: Arc<Traffic>,
+}
+
+/// What the root is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// A repository, of which the public files are served.
+    Repository,
+    /// A directory, of which everything is served that everybody may read.
+    Tree(Tree),
+}
+
+/// How a directory is served.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) demands: Demands,
+    pub(crate) dice: Dice,
+    pub(crate) log: Option<Log>,
+}
+
+impl Tree {
+    fn log(&self, line: impl FnOnce() -> String) {
+        if let Some(log) = &self.log {
+            log.line(&line());
+        }
+    }
+
+    /// Returns the status to answer with instead of what is asked for, if there is a reason.
+    fn refusal(&self, parts: &Parts) -> Option<StatusCode> {
+        if !self.demands.admits(&parts.headers) {
+            return Some(StatusCode::UNAUTHORIZED);
+        }
+        if let Some(lack) = self.demands.lacking(&parts.headers) {
+            self.log(|| lack);
+            return Some(StatusCode::FORBIDDEN);
+        }
+        self.dice.throw()
+    }
 }
 
 /// Answers a request. Errors become a status; only a body can still fail.
 pub(crate) async fn respond<B>(site: Arc<Site>, request: Request<B>) -> Response<ResponseBody> {
     site.traffic.requests.fetch_add(1, Ordering::Relaxed);
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = plain(&site, StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    let (parts, _) = request.into_parts();
+    if let Kind::Tree(tree) = &site.kind {
+        tree.log(|| format!("serving {}", parts.uri.path()));
+    }
+    let response = decide(&site, parts).await;
+    if let Kind::Tree(tree) = &site.kind {
+        let status = response.status();
+        tree.log(|| {
+            format!(
+                "  status: {} ({})",
+                status.canonical_reason().unwrap_or("?"),
+                status.as_u16()
+            )
+        });
+    }
+    response
+}
+
+async fn decide(site: &Arc<Site>, parts: Parts) -> Response<ResponseBody> {
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        return not_allowed(site);
+    }
+    if let Kind::Tree(tree) = &site.kind
+        && let Some(refusal) = tree.refusal(&parts)
+    {
+        let mut response = status(site, refusal);
+        if refusal == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"auth-test\""),
+            );
+        }
         return response;
     }
-    let Some(path) = PublicPath::from_request(request.uri().path()) else {
-        return plain(&site, StatusCode::NOT_FOUND, "not found\n");
-    };
-    let (parts, _) = request.into_parts();
-    let answering = Arc::clone(&site);
+    let answering = Arc::clone(site);
     // Files are opened and read where blocking is allowed.
-    let answer =
-        tokio::task::spawn_blocking(move || answer(&answering, &path, &parts.method, &parts.headers)).await;
+    let answer = tokio::task::spawn_blocking(move || match &answering.kind {
+        Kind::Repository => answer_public(&answering, &parts),
+        Kind::Tree(tree) => answer_tree(&answering, tree, &parts),
+    })
+    .await;
     match answer {
         Ok(Ok(response)) => response,
         Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-            plain(&site, StatusCode::FORBIDDEN, "forbidden\n")
+            plain(site, StatusCode::FORBIDDEN, "forbidden\n")
         }
-        Ok(Err(_)) | Err(_) => plain(&site, StatusCode::INTERNAL_SERVER_ERROR, "cannot read the file\n"),
+        Ok(Err(_)) | Err(_) => plain(site, StatusCode::INTERNAL_SERVER_ERROR, "cannot read the file\n"),
     }
 }
 
-fn answer(
-    site: &Site,
-    path: &PublicPath,
-    method: &Method,
-    headers: &HeaderMap,
-) -> io::Result<Response<ResponseBody>> {
-    let Some(Opened { mut file, stat }) = open(&site.root, path)? else {
+fn not_allowed(site: &Site) -> Response<ResponseBody> {
+    let mut response = match site.kind {
+        Kind::Repository => plain(site, StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
+        // What stock answers.
+        Kind::Tree(_) => status(site, StatusCode::NOT_IMPLEMENTED),
+    };
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+fn answer_public(site: &Site, parts: &Parts) -> io::Result<Response<ResponseBody>> {
+    let path = PublicPath::from_request(parts.uri.path());
+    let Some(path) = path else {
         return Ok(plain(site, StatusCode::NOT_FOUND, "not found\n"));
     };
+    let Some(opened) = open::open(&site.root, &path)? else {
+        return Ok(plain(site, StatusCode::NOT_FOUND, "not found\n"));
+    };
+    let mut response = file(site, opened, parts)?;
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static(path.lifetime().cache_control()),
+    );
+    Ok(response)
+}
+
+fn answer_tree(site: &Site, tree: &Tree, parts: &Parts) -> io::Result<Response<ResponseBody>> {
+    let path = parts.uri.path();
+    match tree::find(site.root.as_fd(), path)? {
+        Found::File(opened) => {
+            let response = file(site, opened, parts)?;
+            let halved =
+                tree.dice.half_objects && path.contains("/objects/") && response.status() == StatusCode::OK;
+            Ok(if halved {
+                response.map(ResponseBody::break_off_halfway)
+            } else {
+                response
+            })
+        }
+        Found::Page(page) => Ok(web_page(site, page, &parts.method)),
+        Found::Moved(address) => {
+            let mut response = status(site, StatusCode::MOVED_PERMANENTLY);
+            insert(response.headers_mut(), header::LOCATION, &address);
+            Ok(response)
+        }
+        Found::Forbidden => Ok(status(site, StatusCode::FORBIDDEN)),
+        Found::Nothing => Ok(status(site, StatusCode::NOT_FOUND)),
+    }
+}
+
+fn web_page(site: &Site, page: String, method: &Method) -> Response<ResponseBody> {
+    let size = page.len();
+    let page = if method == Method::HEAD {
+        String::new()
+    } else {
+        page
+    };
+    let mut response = Response::new(ResponseBody::of(page, Arc::clone(&site.traffic)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, size.into());
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    response
+}
+
+/// Answers with a file, with the part of it that is asked for, or that it has not changed.
+fn file(site: &Site, Opened { mut file, stat }: Opened, parts: &Parts) -> io::Result<Response<ResponseBody>> {
     let tag = entity_tag(&stat);
     let modified = modified(&stat);
     let size = u64::try_from(stat.st_size).unwrap_or_default();
+    let headers = &parts.headers;
     let mut response = if is_unchanged(headers, &tag, modified) {
         status(site, StatusCode::NOT_MODIFIED)
-    } else if method == Method::HEAD {
+    } else if parts.method == Method::HEAD {
         let mut response = status(site, StatusCode::OK);
         response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
         response
     } else {
-        let mut first = Vec::with_capacity(usize::try_from(size).unwrap_or(CHUNK).min(CHUNK));
-        (&mut file).take(size.min(CHUNK as u64)).read_to_end(&mut first)?;
-        let mut response = Response::new(ResponseBody::stream(first, file, size, Arc::clone(&site.traffic)));
-        response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
-        response
+        match range::asked(headers, size, &tag, modified) {
+            Part::Whole => body(site, file, size)?,
+            Part::Bytes(bytes) => {
+                file.seek(SeekFrom::Start(bytes.start))?;
+                let mut response = body(site, file, bytes.end - bytes.start)?;
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                let range = format!("bytes {}-{}/{size}", bytes.start, bytes.end - 1);
+                insert(response.headers_mut(), header::CONTENT_RANGE, &range);
+                response
+            }
+            Part::Unsatisfiable => {
+                let mut response = status(site, StatusCode::RANGE_NOT_SATISFIABLE);
+                insert(
+                    response.headers_mut(),
+                    header::CONTENT_RANGE,
+                    &format!("bytes */{size}"),
+                );
+                response
+            }
+        }
     };
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static(path.lifetime().cache_control()),
-    );
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     insert(headers, header::ETAG, &tag);
     if let Some(modified) = modified {
         insert(headers, header::LAST_MODIFIED, &httpdate::fmt_http_date(modified));
     }
+    Ok(response)
+}
+
+/// Answers with `size` bytes from where the file stands.
+fn body(site: &Site, mut file: std::fs::File, size: u64) -> io::Result<Response<ResponseBody>> {
+    let mut first = Vec::with_capacity(usize::try_from(size).unwrap_or(CHUNK).min(CHUNK));
+    (&mut file).take(size.min(CHUNK as u64)).read_to_end(&mut first)?;
+    let mut response = Response::new(ResponseBody::stream(first, file, size, Arc::clone(&site.traffic)));
+    response.headers_mut().insert(header::CONTENT_LENGTH, size.into());
     Ok(response)
 }
 

@@ -1,30 +1,44 @@
 //! The server as its user sees it: started, asked for its address and counters, stopped.
 //!
 //! One thread runs a single-threaded runtime that accepts and answers; file operations go to its pool of
-//! blocking threads. Dropping the [`Server`] ends both and cuts what is under way.
+//! blocking threads. Dropping the [`Server`] ends both and cuts what is under way; [`Server::finish`] lets it end first.
+//!
+//! What a client can hold is bounded: the number of connections, the size of the head of a request and the time that it may take,
+//! the time in which nothing of an answer is taken.
 
 use crate::body::Traffic;
+use crate::demands::Demands;
 use crate::error::{Result, ServeError};
-use crate::respond::{Site, respond};
+use crate::faults::{Dice, Faults};
+use crate::log::Log;
+use crate::respond::{Kind, Site, Tree, respond};
+use crate::stall::Unstalled;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 /// How many connections are open at once: well below the usual limit of 1,024 descriptors, with two for each.
-const MAX_CONNECTIONS: usize = 400;
+const MAX_CONNECTIONS: u32 = 400;
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of what is sent.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How large the head of a request may be.
+const MAX_HEAD: usize = 64 * 1024;
 /// How many threads open and read files.
 const FILE_THREADS: usize = 16;
 
@@ -34,8 +48,19 @@ const FILE_THREADS: usize = 16;
 pub struct Server {
     address: SocketAddr,
     traffic: Arc<Traffic>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::Sender<Duration>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// How a directory is served that need not be a repository.
+#[derive(Debug, Clone, Default)]
+pub struct TreeOptions {
+    /// What requests must carry.
+    pub demands: Demands,
+    /// The faults to make, for tests of clients.
+    pub faults: Faults,
+    /// Takes a line for each request and one for its outcome.
+    pub log: Option<Log>,
 }
 
 /// Serves the public files of the repository at `root`; port 0 takes a free one.
@@ -44,7 +69,36 @@ pub struct Server {
 /// [`ServeError::Open`] and [`ServeError::NotRepository`] for `root`, [`ServeError::Listen`] for `address`,
 /// [`ServeError::Start`] if no thread can be had.
 pub fn serve(root: &Path, address: SocketAddr) -> Result<Server> {
-    let site = open_site(root)?;
+    let directory = open_directory(root)?;
+    let objects = statat(&directory, "objects", AtFlags::SYMLINK_NOFOLLOW);
+    if !objects.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory) {
+        return Err(ServeError::NotRepository {
+            path: root.to_owned(),
+        });
+    }
+    start(directory, Kind::Repository, address)
+}
+
+/// Serves all that everybody may read in the directory at `root`; port 0 takes a free one.
+///
+/// # Errors
+/// [`ServeError::Open`] for `root`, [`ServeError::Listen`] for `address`, [`ServeError::Start`] if no thread can be had.
+pub fn serve_tree(root: &Path, address: SocketAddr, options: TreeOptions) -> Result<Server> {
+    let tree = Tree {
+        demands: options.demands,
+        dice: Dice::new(&options.faults),
+        log: options.log,
+    };
+    start(open_directory(root)?, Kind::Tree(tree), address)
+}
+
+fn start(root: OwnedFd, kind: Kind, address: SocketAddr) -> Result<Server> {
+    let traffic = Arc::default();
+    let site = Arc::new(Site {
+        root,
+        kind,
+        traffic: Arc::clone(&traffic),
+    });
     let listen = |source| ServeError::Listen { address, source };
     let listener = StdListener::bind(address).map_err(listen)?;
     listener.set_nonblocking(true).map_err(listen)?;
@@ -59,7 +113,6 @@ pub fn serve(root: &Path, address: SocketAddr) -> Result<Server> {
         let _entered = runtime.enter();
         TcpListener::from_std(listener).map_err(listen)?
     };
-    let traffic = Arc::clone(&site.traffic);
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new()
         .name("ostler-serve".to_owned())
@@ -99,8 +152,17 @@ impl Server {
         self.end();
     }
 
+    /// Stops listening and lets the requests that are under way end, for as long as `patience`.
+    pub fn finish(mut self, patience: Duration) {
+        if let Some(stop) = self.stop.take() {
+            // Where nobody listens the thread has ended already.
+            let _ended = stop.send(patience);
+        }
+        self.end();
+    }
+
     fn end(&mut self) {
-        // Dropping the sender is the signal.
+        // Dropping the sender is a signal too.
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // A panic in the thread has ended the server already: nothing is left to stop.
@@ -115,36 +177,33 @@ impl Drop for Server {
     }
 }
 
-fn open_site(root: &Path) -> Result<Arc<Site>> {
+fn open_directory(root: &Path) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = openat(CWD, root, flags, Mode::empty()).map_err(|error| ServeError::Open {
+    openat(CWD, root, flags, Mode::empty()).map_err(|error| ServeError::Open {
         path: root.to_owned(),
         source: error.into(),
-    })?;
-    let objects = statat(&directory, "objects", AtFlags::SYMLINK_NOFOLLOW);
-    if !objects.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory) {
-        return Err(ServeError::NotRepository {
-            path: root.to_owned(),
-        });
-    }
-    Ok(Arc::new(Site {
-        root: directory,
-        traffic: Arc::default(),
-    }))
+    })
 }
 
-fn run(runtime: Runtime, listener: TcpListener, site: Arc<Site>, stopped: oneshot::Receiver<()>) {
+fn run(runtime: Runtime, listener: TcpListener, site: Arc<Site>, stopped: oneshot::Receiver<Duration>) {
     runtime.block_on(async {
-        let accepting = tokio::spawn(accept(listener, site));
-        // Either way the server is to stop: a message and a dropped sender mean the same.
-        drop(stopped.await);
+        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+        let (ending, ended) = watch::channel(());
+        let accepting = tokio::spawn(accept(listener, site, Arc::clone(&slots), ended));
+        // A dropped sender means to stop at once.
+        let patience = stopped.await.unwrap_or_default();
         accepting.abort();
+        drop(ending);
+        if !patience.is_zero() {
+            // Until all slots are free, nobody holds a connection; those that are left after the time are cut.
+            let idle = tokio::time::timeout(patience, slots.acquire_many(MAX_CONNECTIONS)).await;
+            drop(idle);
+        }
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
 }
 
-async fn accept(listener: TcpListener, site: Arc<Site>) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn accept(listener: TcpListener, site: Arc<Site>, slots: Arc<Semaphore>, ended: watch::Receiver<()>) {
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return;
@@ -152,8 +211,9 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let site = Arc::clone(&site);
+                let ended = ended.clone();
                 drop(tokio::spawn(async move {
-                    converse(stream, site).await;
+                    converse(stream, site, ended).await;
                     drop(slot);
                 }));
             }
@@ -164,17 +224,31 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
 }
 
 /// Answers the requests of one connection until either side ends it.
-async fn converse(stream: TcpStream, site: Arc<Site>) {
+async fn converse(stream: TcpStream, site: Arc<Site>, mut ended: watch::Receiver<()>) {
     // Only a delay is lost if it fails.
     drop(stream.set_nodelay(true));
     let service = service_fn(move |request| {
         let site = Arc::clone(&site);
         async move { Ok::<_, Infallible>(respond(site, request).await) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(Unstalled::new(stream, STALL_TIMEOUT)), service)
+    );
+    let mut ending = pin!(ended.changed());
+    let mut told = false;
+    let outcome = poll_fn(|context| {
+        // The sender says nothing, and goes when the server ends.
+        if !told && ending.as_mut().poll(context).is_ready() {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(context)
+    })
+    .await;
     // A broken connection concerns its client alone, who knows.
-    drop(connection.await);
+    drop(outcome);
 }

@@ -88,6 +88,12 @@ impl Environment {
         std::env::current_exe().context("cannot tell where the program lies")
     }
 
+    /// Returns the time by the system's clock, for logs.
+    #[expect(clippy::disallowed_methods, reason = "the clock is read here")]
+    pub(crate) fn clock() -> SystemTime {
+        SystemTime::now()
+    }
+
     /// Returns the seconds since the epoch by the system's clock; 0 for a clock before it.
     #[expect(
         clippy::disallowed_methods,

@@ -9,3 +9,4 @@ mod client;
 mod forbidden;
 mod http;
 mod stock_pull;
+mod tree;

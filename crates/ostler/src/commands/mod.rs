@@ -34,6 +34,7 @@ mod signing;
 mod snapshot;
 mod summary;
 mod sweep;
+mod trivial_httpd;
 
 pub(crate) use demo::Occupied;
 pub(crate) use fsck::Damaged;
@@ -103,6 +104,8 @@ pub(crate) enum Command {
     Snapshot(snapshot::Args),
     /// Update or print the summary
     Summary(summary::Args),
+    /// Serve a directory over HTTP, for tests and on a trusted network
+    TrivialHttpd(trivial_httpd::Args),
     /// Show a publish from end to end, and check it
     Demo(demo::Args),
     /// Print a completion script for a shell
@@ -177,6 +180,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::FindRemotes(args) => find_remotes::run(context, &args),
         Command::Snapshot(args) => snapshot::run(context, &args),
         Command::Summary(args) => summary::run(context, &args),
+        Command::TrivialHttpd(args) => trivial_httpd::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),

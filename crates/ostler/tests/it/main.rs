@@ -36,6 +36,7 @@ mod slow_client;
 mod snapshot;
 mod sweep;
 mod together;
+mod trivial_httpd;
 mod usage;
 mod usb;
 mod words;
