@@ -11,7 +11,7 @@ pub const COLLECTION_BINDING: &str = "ostree.collection-binding";
 
 /// Says why `commit` must not be taken for `reference` of `collection`, in stock's words; `None` if it may.
 /// Without a collection, a commit without bindings fits everywhere: it is older than bindings are.
-pub(crate) fn binding_problem(
+pub fn binding_problem(
     commit: &Commit,
     reference: Option<&RefName>,
     collection: Option<&CollectionId>,

@@ -48,7 +48,7 @@ pub mod usb;
 pub mod walk;
 mod xattrs;
 
-pub use bindings::{COLLECTION_BINDING, REF_BINDING};
+pub use bindings::{COLLECTION_BINDING, REF_BINDING, binding_problem};
 pub use checkout::{CheckoutOptions, CheckoutReporter, CheckoutStats, HardLinks, Overwrite};
 pub use checksum_path::checksum_path;
 pub use commit::{
@@ -66,6 +66,7 @@ pub use keyfile::KeyFile;
 pub use lock::{FileLock, Holder, LockGuard, LockKind, LockUser, LockUsers, LockWait, Observer, Waiter};
 pub use objects::ContentReader;
 pub use objects::archive::{ArchiveStream, verify_archived};
+pub use objects::store::check_bare_user_only;
 pub use partial::Partial;
 pub use pin::PinDir;
 pub use prune::{
@@ -84,7 +85,9 @@ pub use staging::Staging;
 pub use summary::{
     SummaryOptions, build_summary, commit_metadata, update_if_configured, update_summary, write_summary,
 };
-pub use transaction::{Transaction, TransactionOptions, TransactionStats, Trust, Written, hash_content};
+pub use transaction::{
+    Receiving, Transaction, TransactionOptions, TransactionStats, Trust, Written, hash_content,
+};
 pub use walk::{
     Closure, ClosureDifference, Descend, ListedObject, NewObjects, ObjectList, PathEntry, WalkEntry,
 };

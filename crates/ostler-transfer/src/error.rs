@@ -176,6 +176,15 @@ pub enum TransferError {
         #[source]
         fault: Fault,
     },
+    /// What a remote has at a URL is not what it must be, also past all caches.
+    #[error("cannot use what is at {url}")]
+    BadBody {
+        /// The URL, without secrets.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: RepoError,
+    },
     /// What should be the URL of a repository is none.
     #[error("{reason} in {url}")]
     Url {
@@ -259,6 +268,16 @@ impl TransferError {
     /// Returns whether some of the refs have moved, in spite of the error.
     pub fn is_partly_done(&self) -> bool {
         matches!(self, Self::Repo(error) if error.is_partly_done())
+    }
+
+    /// Returns whether what came is not what it must be, so that another copy may do.
+    pub(crate) fn is_bad_body(&self) -> bool {
+        matches!(self, Self::BadBody { .. })
+    }
+
+    /// Returns whether the fault is the remote's, or that of the way there.
+    pub(crate) fn is_about_remote(&self) -> bool {
+        matches!(self, Self::BadBody { .. } | Self::Fetch { .. })
     }
 
     /// Returns the error with its causes, in one line.

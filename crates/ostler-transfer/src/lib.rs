@@ -23,6 +23,7 @@ mod plan;
 mod planner;
 mod policy;
 mod publish;
+pub mod pull;
 mod refs;
 mod report;
 mod retention;

@@ -57,6 +57,17 @@ pub(crate) fn summary_date(seconds: u64) -> String {
     }
 }
 
+/// Returns the form of signatures: `Tue 14 Nov 2023 10:13:20 PM UTC`, in local time.
+pub(crate) fn local_text(seconds: i64) -> String {
+    match Timestamp::from_second(seconds) {
+        Ok(time) => {
+            let time = time.to_zoned(TimeZone::system());
+            time.strftime("%a %d %b %Y %I:%M:%S %p %Z").to_string()
+        }
+        Err(_) => format!("@{seconds}"),
+    }
+}
+
 /// Returns the form of `find-remotes`: `2023-11-14T22:13:20Z`.
 pub(crate) fn found_date(seconds: u64) -> String {
     match zoned(seconds, TimeZone::UTC) {

@@ -1,6 +1,7 @@
 //! The one place that reads the environment and the clock.
 
 use anyhow::Context as _;
+use ostler_transfer::http::Proxies;
 use rustix::process::{Resource, getrlimit};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -33,6 +34,12 @@ pub(crate) struct Environment {
     temporary: Option<PathBuf>,
     /// How many files a process may have open.
     pub(crate) open_files: Option<u64>,
+    /// `OSTREE_GPG_HOME`, else where systems have it: a directory of keyrings for remotes without any of their own.
+    pub(crate) gpg_keyrings: PathBuf,
+    /// `OSTREE_DUMMY_SIGN_ENABLED`: lets the engine `dummy`, which protects nothing, sign and check.
+    pub(crate) dummy_signatures: bool,
+    /// `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, the last three also in capitals.
+    proxies: Proxies,
 }
 
 impl Environment {
@@ -56,6 +63,16 @@ impl Environment {
             terminal: set("TERM").filter(|terminal| terminal != "dumb"),
             temporary: set("TMPDIR").map(PathBuf::from),
             open_files: getrlimit(Resource::Nofile).current,
+            gpg_keyrings: set("OSTREE_GPG_HOME")
+                .map_or_else(|| PathBuf::from("/usr/share/ostree/trusted.gpg.d"), PathBuf::from),
+            dummy_signatures: set("OSTREE_DUMMY_SIGN_ENABLED").is_some(),
+            proxies: Proxies {
+                // Not in capitals: a server that runs programs sets that one from a header of the request.
+                http: text("http_proxy"),
+                https: text("https_proxy").or_else(|| text("HTTPS_PROXY")),
+                all: text("all_proxy").or_else(|| text("ALL_PROXY")),
+                except: text("no_proxy").or_else(|| text("NO_PROXY")),
+            },
         }
     }
 
@@ -80,6 +97,17 @@ impl Environment {
             .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         format!("{user}@{host}")
+    }
+
+    /// Returns the proxies that are to be used.
+    pub(crate) fn proxies(&self) -> Proxies {
+        self.proxies.clone()
+    }
+
+    /// Returns a number that differs from process to process, to vary pauses by.
+    pub(crate) fn seed(&self) -> u64 {
+        let process = rustix::process::getpid().as_raw_nonzero().get();
+        self.now().rotate_left(32) ^ u64::from(process.unsigned_abs())
     }
 
     /// Returns the path of the program that runs.

@@ -32,6 +32,14 @@ impl Program {
         }
     }
 
+    /// Returns the name by which servers know us. As `ostree` it is that of the version that the commands are compared with.
+    pub(crate) fn user_agent(self) -> String {
+        match self {
+            Self::Ostler => concat!("ostler/", env!("CARGO_PKG_VERSION")).to_owned(),
+            Self::Ostree => format!("libostree/{COMPARED_WITH}"),
+        }
+    }
+
     /// Returns what `--version` prints, with the last newline.
     ///
     /// As `ostree` it is the YAML that scripts read: the version that the commands are compared with, and the features that

@@ -177,7 +177,8 @@ impl ContentReader {
         Self::of_whole_archive(name, stored.into(), Checking::Strict)
     }
 
-    fn of_whole_archive(name: ObjectName, stored: Buffer, checking: Checking) -> Result<Self> {
+    /// Reads a `.filez` that is in memory.
+    pub(crate) fn of_whole_archive(name: ObjectName, stored: Buffer, checking: Checking) -> Result<Self> {
         let start = archive_payload_start(&name, &stored)?;
         let stored_size = stored.len() as u64;
         Self::of_parts(name, stored, start, Rest(None), stored_size, checking)

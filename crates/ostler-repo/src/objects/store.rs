@@ -20,7 +20,7 @@ use crate::fs::{Dir, FileStat, TempFile, set_time_to_epoch};
 use crate::xattrs;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use ostler_format::{Checksum, FileHeader, Hasher, RepoMode};
+use ostler_format::{Checksum, FileHeader, Hasher, PERMISSION_BITS, RepoMode};
 use rustix::fs::{AtFlags, Gid, Uid};
 use rustix::io::Errno;
 use std::io::{self, Read, Write};
@@ -311,6 +311,23 @@ impl ObjectFiles {
     fn failed(&self, doing: &str) -> impl FnOnce(io::Error) -> RepoError {
         RepoError::io(doing, self.dir.path())
     }
+}
+
+/// Refuses content whose permission bits a bare-user-only repository would lose.
+///
+/// # Errors
+/// [`RepoError::Refused`].
+pub fn check_bare_user_only(checksum: &Checksum, header: &FileHeader) -> Result<()> {
+    let beyond = header.mode & PERMISSION_BITS & !BARE_USER_ONLY_BITS;
+    if beyond == 0 || header.is_symlink() {
+        return Ok(());
+    }
+    // In the words of libostree.
+    let detail = format!(
+        "Content object {checksum}: invalid mode 0{:04o} with bits 0{beyond:04o}, which bare-user-only repositories cannot hold",
+        header.mode
+    );
+    Err(RepoError::Refused { detail })
 }
 
 /// Reads exactly `size` bytes into `buffer`; the source must have no more.

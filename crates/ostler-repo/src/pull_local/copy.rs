@@ -6,7 +6,7 @@ use super::PullLocalOptions;
 use super::plan::Plan;
 use crate::error::{RepoError, Result};
 use crate::in_place::{InPlace, Placed};
-use crate::objects::store::BARE_USER_ONLY_BITS;
+use crate::objects::store::check_bare_user_only;
 use crate::parallel::spread;
 use crate::repo::Repo;
 use crate::transaction::{Transaction, Trust};
@@ -101,17 +101,7 @@ fn place(
 
 /// Refuses content whose permission bits a bare-user-only repository would lose.
 fn check_mode(source: &Repo, name: &ObjectName) -> Result<()> {
-    let mode = source.open_content(&name.checksum)?.header().mode;
-    let beyond = mode & 0o7777 & !BARE_USER_ONLY_BITS;
-    if beyond == 0 || mode & ostler_format::S_IFMT == ostler_format::S_IFLNK {
-        return Ok(());
-    }
-    // In the words of libostree.
-    let detail = format!(
-        "Content object {}: invalid mode 0{mode:04o} with bits 0{beyond:04o}, which bare-user-only repositories cannot hold",
-        name.checksum
-    );
-    Err(RepoError::Refused { detail })
+    check_bare_user_only(&name.checksum, source.open_content(&name.checksum)?.header())
 }
 
 /// Has a damaged object of the target replaced.

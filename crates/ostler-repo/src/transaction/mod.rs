@@ -18,11 +18,13 @@ mod adopt;
 mod content;
 mod import;
 mod metadata;
+mod received;
 mod staged;
 
 pub(crate) use adopt::Adopted;
 pub use content::hash_content;
 pub use import::Trust;
+pub use received::Receiving;
 
 use crate::error::{RepoError, Result};
 use crate::free_space::SpaceBudget;

@@ -22,6 +22,7 @@ mod ls;
 mod man;
 mod prune;
 mod publish;
+mod pull;
 mod pull_local;
 mod refs;
 mod remote;
@@ -94,6 +95,8 @@ pub(crate) enum Command {
     Prune(prune::Args),
     /// Remove from a target what a publish left behind
     Sweep(sweep::Args),
+    /// Pull commits from a remote repository
+    Pull(Box<pull::Args>),
     /// Copy commits from another local repository
     PullLocal(pull_local::Args),
     /// Copy refs to a removable medium
@@ -119,7 +122,7 @@ pub(crate) enum Command {
 type Define = fn(clap::Command) -> clap::Command;
 
 /// What is called often, by name.
-const OFTEN: [(&str, Define); 19] = [
+const OFTEN: [(&str, Define); 20] = [
     ("init", init::Args::augment_args),
     ("commit", commit::Args::augment_args),
     ("checkout", checkout::Args::augment_args),
@@ -137,6 +140,7 @@ const OFTEN: [(&str, Define); 19] = [
     ("config", config::Args::augment_args),
     ("lock", lock::Args::augment_args),
     ("prune", prune::Args::augment_args),
+    ("pull", pull::Args::augment_args),
     ("pull-local", pull_local::Args::augment_args),
     ("summary", summary::Args::augment_args),
 ];
@@ -175,6 +179,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Repair(args) => repair::run(context, &args),
         Command::Prune(args) => prune::run(context, &args),
         Command::Sweep(args) => sweep::run(context, &args),
+        Command::Pull(args) => pull::run(context, &args),
         Command::PullLocal(args) => pull_local::run(context, &args),
         Command::CreateUsb(args) => create_usb::run(context, &args),
         Command::FindRemotes(args) => find_remotes::run(context, &args),

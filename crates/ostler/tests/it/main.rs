@@ -24,6 +24,7 @@ mod publish_power;
 mod publish_races;
 mod publish_recovery;
 mod publish_scene;
+mod pull;
 mod pull_local;
 mod reading;
 mod readme;
