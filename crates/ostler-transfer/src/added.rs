@@ -9,7 +9,6 @@ use crate::generation::{added_path, latest_number};
 use crate::plan::Plan;
 use crate::store::Store;
 use ostler_format::{LIST_ENTRY, ObjectName, list_entries, push_list_entry};
-use ostler_repo::ListedObject;
 
 /// The largest list that is written or read: some three million objects.
 const LIST_LIMIT: u64 = 128 << 20;
@@ -34,8 +33,11 @@ pub(crate) fn list(plan: &Plan, as_stored: bool) -> Option<Vec<u8>> {
 
 /// Returns for each of some objects the size that the lists of a target say last, 0 where they say none; newest lists first,
 /// until they are long beside the number of objects that are asked for.
-pub(crate) fn sizes(store: &dyn Store, wanted: &[ListedObject]) -> Result<Vec<u64>> {
+pub(crate) fn sizes(store: &dyn Store, wanted: &[ObjectName]) -> Result<Vec<u64>> {
     let mut sizes = vec![0; wanted.len()];
+    if wanted.is_empty() {
+        return Ok(sizes);
+    }
     let index = Index::new(wanted);
     let mut budget = wanted.len().saturating_mul(WORTH_READING);
     let latest = latest_number(store)?.unwrap_or(0);
@@ -60,15 +62,15 @@ pub(crate) fn sizes(store: &dyn Store, wanted: &[ListedObject]) -> Result<Vec<u6
 
 /// Where each of some objects stands, found by the beginning of its checksum: 16 bytes an object.
 struct Index<'a> {
-    wanted: &'a [ListedObject],
+    wanted: &'a [ObjectName],
     places: Vec<(u64, usize)>,
 }
 
 impl<'a> Index<'a> {
-    fn new(wanted: &'a [ListedObject]) -> Self {
+    fn new(wanted: &'a [ObjectName]) -> Self {
         let mut places: Vec<_> = (0..)
             .zip(wanted)
-            .map(|(place, listed)| (beginning(&listed.name), place))
+            .map(|(place, name)| (beginning(name), place))
             .collect();
         places.sort_unstable();
         Self { wanted, places }
@@ -79,7 +81,7 @@ impl<'a> Index<'a> {
         let from = self.places.partition_point(|(known, _)| *known < key);
         let rest = self.places.get(from..).unwrap_or_default();
         let near = rest.iter().take_while(|(known, _)| *known == key);
-        let is_it = |place: &usize| self.wanted.get(*place).is_some_and(|listed| listed.name == *name);
+        let is_it = |place: &usize| self.wanted.get(*place).is_some_and(|wanted| wanted == name);
         near.map(|(_, place)| *place).find(is_it)
     }
 }
@@ -103,11 +105,10 @@ mod tests {
         let listed: Vec<_> = checksums
             .iter()
             .flat_map(|checksum| [ObjectType::File, ObjectType::DirTree].map(|kind| name(checksum, kind)))
-            .map(|name| ListedObject { name, size: None })
             .collect();
         let index = Index::new(&listed);
-        for (place, listed) in listed.iter().enumerate() {
-            assert_eq!(index.find(&listed.name), Some(place));
+        for (place, name) in listed.iter().enumerate() {
+            assert_eq!(index.find(name), Some(place));
         }
         assert_eq!(index.find(&name(&checksums[0], ObjectType::Commit)), None);
         assert_eq!(index.find(&name(&Checksum::of(b"3"), ObjectType::File)), None);

@@ -15,7 +15,7 @@ use crate::store::Store;
 use ostler_format::{ObjectName, ObjectType};
 use ostler_repo::parallel::{spread, spread_beside};
 use ostler_repo::{ListedObject, ObjectList, Repo};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -28,32 +28,35 @@ pub(crate) struct Closure {
 }
 
 impl Closure {
-    /// Leaves out what the plan sends. Sizes are those that the target's records have, else those of the source's files
-    /// where these are stored alike.
+    /// Leaves out what the plan sends. Sizes are those of the source's files where these are stored alike, else those that the
+    /// target's records have.
     pub(crate) fn unsent(
         source: &Repo,
         store: &dyn Store,
         lists: &[Arc<ObjectList>],
         plan: &Plan,
     ) -> Result<Self> {
-        let sent: HashSet<_> = plan.objects.iter().map(|added| added.name).collect();
-        let all = lists.iter().flat_map(|list| list.entries());
-        let mut listed: Vec<_> = all.filter(|listed| !sent.contains(&listed.name)).collect();
-        if lists.len() > 1 {
-            listed.sort_unstable_by_key(|listed| listed.name);
-            listed.dedup_by_key(|listed| listed.name);
-        }
-        let recorded = added::sizes(store, &listed)?;
+        let mut sent: Vec<_> = plan.objects.iter().map(|added| added.name).collect();
+        sent.sort_unstable();
         let archive = source.mode().is_archive();
-        let sized = |(listed, recorded): (ListedObject, u64)| {
+        let sized = |listed: ListedObject| {
             let stored_alike = archive || listed.name.kind.is_metadata();
-            let at_source = listed.size.filter(|_| stored_alike);
-            let size = NonZero::new(recorded).or(at_source);
-            (listed.name, size.map(NonZero::get))
+            (listed.name, listed.size.filter(|_| stored_alike).map(NonZero::get))
         };
-        Ok(Self {
-            objects: listed.into_iter().zip(recorded).map(sized).collect(),
-        })
+        let all = lists.iter().flat_map(|list| list.entries()).map(sized);
+        let mut objects: Vec<_> = all.filter(|(name, _)| sent.binary_search(name).is_err()).collect();
+        if lists.len() > 1 {
+            objects.sort_unstable_by_key(|(name, _)| *name);
+            objects.dedup_by_key(|(name, _)| *name);
+        }
+        let unsized_names: Vec<_> = (objects.iter())
+            .filter_map(|(name, size)| size.is_none().then_some(*name))
+            .collect();
+        let mut recorded = added::sizes(store, &unsized_names)?.into_iter();
+        for (_, size) in objects.iter_mut().filter(|(_, size)| size.is_none()) {
+            *size = recorded.next().and_then(NonZero::new).map(NonZero::get);
+        }
+        Ok(Self { objects })
     }
 
     /// Takes what the plan found at the target of commits that are sent and that no ref will name.
@@ -81,18 +84,21 @@ impl Closure {
         store: &dyn Store,
         first: impl FnOnce() -> Result<()>,
     ) -> Result<BTreeSet<ObjectName>> {
-        let look = |holes: &mut Vec<_>, (name, size): &(ObjectName, Option<u64>)| {
-            let whole = match store.look(name)? {
-                None | Some(0) => false,
-                found if size.is_none() || found == *size => true,
-                Some(_) => store.verify(name)?,
-            };
-            holes.extend((!whole).then_some(*name));
+        let look = |found: &mut Vec<_>, (name, size): &(ObjectName, Option<u64>)| {
+            match store.look(name)? {
+                None | Some(0) => found.push((*name, 0)),
+                Some(other) if size.is_some_and(|size| size != other) => found.push((*name, other)),
+                Some(_) => {}
+            }
             Ok(())
         };
         let stop = AtomicBool::new(false);
-        let holes = spread_beside(first, &self.objects, threads(), &stop, Vec::new, look, |_| {})?;
-        Ok(holes.into_iter().flatten().collect())
+        let found = spread_beside(first, &self.objects, threads(), &stop, Vec::new, look, |_| {})?;
+        let (other, missing): (Vec<_>, Vec<_>) =
+            found.into_iter().flatten().partition(|(_, size)| *size != 0);
+        let mut holes: BTreeSet<_> = missing.into_iter().map(|(name, _)| name).collect();
+        holes.extend(damaged(store, other)?);
+        Ok(holes)
     }
 
     /// Returns the objects that are not there, or are there and not what their names say.
@@ -102,6 +108,17 @@ impl Closure {
         })?;
         Ok(holes.into_iter().collect())
     }
+}
+
+/// Returns those of some objects of a target, given with the sizes of their files, that have neither the size that the
+/// target's records say nor, when read, the content that their names say.
+fn damaged(store: &dyn Store, objects: Vec<(ObjectName, u64)>) -> Result<Vec<ObjectName>> {
+    let names: Vec<_> = objects.iter().map(|(name, _)| *name).collect();
+    let recorded = added::sizes(store, &names)?;
+    let unknown: Vec<_> = (objects.into_iter().zip(recorded))
+        .filter_map(|((name, size), recorded)| (size != recorded).then_some(name))
+        .collect();
+    in_parallel(&unknown, |name| Ok((!store.verify(name)?).then_some(*name)))
 }
 
 /// Returns what the target lacks or has damaged of commits that it claims to have: of those that it marks as incomplete,

@@ -92,10 +92,15 @@ impl<'a> Cache<'a> {
         if self.repo.config().fsync() {
             temp.sync().map_err(failed("sync"))?;
         }
-        // Another checkout may have been faster: its copy is as good.
-        let (Linked::New | Linked::Exists) = dir.link_temp(temp, path).map_err(failed("make"))?;
-        let found = dir.stat(path).map_err(failed("look at"))?;
-        Ok(found.filter(|found| fits(found, &header, size)))
+        let made = FileStat::of(temp.file()).map_err(failed("look at"))?;
+        match dir.link_temp(temp, path).map_err(failed("make"))? {
+            Linked::New => Ok(Some(made)),
+            // Another checkout was faster.
+            Linked::Exists => {
+                let found = dir.stat(path).map_err(failed("look at"))?;
+                Ok(found.filter(|found| fits(found, &header, size)))
+            }
+        }
     }
 }
 

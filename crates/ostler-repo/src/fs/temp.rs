@@ -60,10 +60,12 @@ impl TempFile {
             sys::linkat(self.dir.as_fd(), temporary, holder, name, AtFlags::empty())?;
             return Ok(());
         }
-        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        match sys::linkat(sys::CWD, own, holder, name, AtFlags::SYMLINK_FOLLOW) {
-            // Without /proc: needs a capability on most kernels, and costs nothing to try.
-            Err(Errno::NOENT) => sys::linkat(&self.file, "", holder, name, AtFlags::EMPTY_PATH),
+        match sys::linkat(&self.file, "", holder, name, AtFlags::EMPTY_PATH) {
+            // Kernels before 6.10 let only the privileged do that.
+            Err(Errno::NOENT) => {
+                let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                sys::linkat(sys::CWD, own, holder, name, AtFlags::SYMLINK_FOLLOW)
+            }
             other => other,
         }
     }
