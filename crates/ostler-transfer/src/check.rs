@@ -41,10 +41,15 @@ impl Closure {
         let archive = source.mode().is_archive();
         let sized = |listed: ListedObject| {
             let stored_alike = archive || listed.name.kind.is_metadata();
-            (listed.name, listed.size.filter(|_| stored_alike).map(NonZero::get))
+            (
+                listed.name,
+                listed.size.filter(|_| stored_alike).map(NonZero::get),
+            )
         };
         let all = lists.iter().flat_map(|list| list.entries()).map(sized);
-        let mut objects: Vec<_> = all.filter(|(name, _)| sent.binary_search(name).is_err()).collect();
+        let mut objects: Vec<_> = all
+            .filter(|(name, _)| sent.binary_search(name).is_err())
+            .collect();
         if lists.len() > 1 {
             objects.sort_unstable_by_key(|(name, _)| *name);
             objects.dedup_by_key(|(name, _)| *name);
