@@ -44,7 +44,7 @@ impl RemoteSection<'_> {
     /// # Errors
     /// [`RepoError::Format`] for an unknown escape.
     pub fn text(&self, key: &str) -> Result<Option<String>> {
-        self.read(self.file.get(&self.group, key))
+        read(self.file.get(&self.group, key))
     }
 
     /// Returns a setting that is not empty.
@@ -60,9 +60,7 @@ impl RemoteSection<'_> {
     /// # Errors
     /// As [`text`](Self::text).
     pub fn list(&self, key: &str) -> Result<Vec<String>> {
-        Ok(self
-            .read(self.file.get_list(&self.group, key))?
-            .unwrap_or_default())
+        Ok(read(self.file.get_list(&self.group, key))?.unwrap_or_default())
     }
 
     /// Returns a switch.
@@ -70,7 +68,7 @@ impl RemoteSection<'_> {
     /// # Errors
     /// [`RepoError::Format`] for what is neither `true` nor `false`.
     pub fn flag(&self, key: &str) -> Result<Option<bool>> {
-        self.read(self.file.get_bool(&self.group, key))
+        read(self.file.get_bool(&self.group, key))
     }
 
     /// Returns a number.
@@ -78,12 +76,12 @@ impl RemoteSection<'_> {
     /// # Errors
     /// [`RepoError::Format`] for what is none.
     pub fn number(&self, key: &str) -> Result<Option<i64>> {
-        self.read(self.file.get_int(&self.group, key))
+        read(self.file.get_int(&self.group, key))
     }
+}
 
-    fn read<T>(&self, result: Result<T, FormatError>) -> Result<T> {
-        result.map_err(RepoError::format("config"))
-    }
+fn read<T>(result: Result<T, FormatError>) -> Result<T> {
+    result.map_err(RepoError::format("config"))
 }
 
 impl Repo {

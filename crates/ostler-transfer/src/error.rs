@@ -185,6 +185,23 @@ pub enum TransferError {
         #[source]
         source: RepoError,
     },
+    /// A summary and its signatures do not fit, however often they are fetched.
+    #[error(
+        "{url} does not fit its signatures, fetched {tries} times (SHA-256 of the last: summary {summary}, summary.sig {signatures})"
+    )]
+    SummaryPair {
+        /// The URL of the summary.
+        url: String,
+        /// The digest of the summary that came last.
+        summary: String,
+        /// That of its signatures.
+        signatures: String,
+        /// How often both were fetched.
+        tries: u32,
+        /// What the last check said.
+        #[source]
+        source: Box<TransferError>,
+    },
     /// What should be the URL of a repository is none.
     #[error("{reason} in {url}")]
     Url {

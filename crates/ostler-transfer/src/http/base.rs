@@ -38,6 +38,13 @@ impl Base {
         })
     }
 
+    /// Takes one place.
+    pub(crate) fn of_place(place: Place) -> Self {
+        Self {
+            places: [place].into(),
+        }
+    }
+
     /// Puts several places of one repository together, best first; `None` where there are none.
     pub fn of_mirrors(mirrors: impl IntoIterator<Item = Self>) -> Option<Self> {
         let places: Vec<Place> = mirrors

@@ -130,7 +130,6 @@ impl Client {
     ///
     /// # Errors
     /// The request.
-    #[expect(clippy::result_large_err, reason = "the error is what the caller gave")]
     pub fn try_submit(&self, request: Request) -> std::result::Result<(), Request> {
         if !self.waiting.enter(self.max_queued, false) {
             return Err(request);

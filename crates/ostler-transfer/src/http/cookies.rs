@@ -191,7 +191,7 @@ pub fn edit(
     let Some(lines) = edit(lines) else {
         return Ok(false);
     };
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
     let mode = repository.stat(&name)?.map_or(0o600, |stat| stat.mode & 0o777);
     repository.replace(&name, text.as_bytes(), mode, true)?;
     Ok(true)

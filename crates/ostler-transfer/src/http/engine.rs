@@ -81,9 +81,10 @@ impl Engine {
 
     fn connect(&self, secure: bool) -> Result<reqwest::Client, Fault> {
         let options = &self.options;
-        let tls = match secure {
-            true => tls::configure(&options.tls, options.http2)?,
-            false => tls::none()?,
+        let tls = if secure {
+            tls::configure(&options.tls, options.http2)?
+        } else {
+            tls::none()?
         };
         let mut builder = reqwest::Client::builder()
             .user_agent(options.user_agent.as_str())
@@ -111,20 +112,18 @@ impl Engine {
     /// The remote's proxy, which is for everything, or those of the environment.
     fn proxies(&self) -> Result<Vec<Proxy>, Fault> {
         type Make = fn(&str) -> reqwest::Result<Proxy>;
-        let options = &self.options;
-        let environment = &options.proxies;
-        let wanted: [(Option<&String>, Make); 3] = match &options.proxy {
-            Some(proxy) => [(Some(proxy), |url| Proxy::all(url)), NO_PROXY, NO_PROXY],
-            None => [
-                (environment.http.as_ref(), |url| Proxy::http(url)),
-                (environment.https.as_ref(), |url| Proxy::https(url)),
-                (environment.all.as_ref(), |url| Proxy::all(url)),
-            ],
-        };
-        const NO_PROXY: (Option<&String>, Make) = (None, |url| Proxy::all(url));
-        let except = match options.proxy {
-            Some(_) => None,
-            None => environment.except.as_deref().and_then(NoProxy::from_string),
+        let all: Make = |url| Proxy::all(url);
+        let environment = &self.options.proxies;
+        let (wanted, except): (Vec<(Option<&String>, Make)>, _) = match &self.options.proxy {
+            Some(proxy) => (vec![(Some(proxy), all)], None),
+            None => (
+                vec![
+                    (environment.http.as_ref(), |url| Proxy::http(url)),
+                    (environment.https.as_ref(), |url| Proxy::https(url)),
+                    (environment.all.as_ref(), all),
+                ],
+                environment.except.as_deref().and_then(NoProxy::from_string),
+            ),
         };
         let mut proxies = Vec::new();
         for (url, make) in wanted {

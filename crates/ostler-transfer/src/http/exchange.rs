@@ -128,9 +128,11 @@ impl<'a> Exchange<'a> {
             status,
         };
         if place.url().scheme() == "file" {
-            return Ok(Some(match local::read(place, &self.ask.path, self.intake)? {
-                true => Found::Body(Validator::default()),
-                false => Found::NotFound(missing(404)),
+            let there = local::read(place, &self.ask.path, self.intake)?;
+            return Ok(Some(if there {
+                Found::Body(Validator::default())
+            } else {
+                Found::NotFound(missing(404))
             }));
         }
         let mut resume = match self.resume.take() {
@@ -157,6 +159,7 @@ impl<'a> Exchange<'a> {
             Reply::Body(validator) => Some(Found::Body(validator)),
             Reply::NotModified => Some(Found::NotModified),
             Reply::NotFound(status) => Some(Found::NotFound(missing(status))),
+            Reply::Anew => return Err(Fault::Protocol("the rest of it cannot be had".to_owned())),
             Reply::Later(status, pause) => {
                 let fault = Fault::Status(status);
                 round.pause = round.pause.max(pause);

@@ -23,13 +23,11 @@ pub fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
 /// Reads `Retry-After`: seconds, or a date, which counts from the server's own `Date`. At most a minute.
 pub fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     let value = value.trim();
-    let pause = match number(value) {
-        Some(seconds) => Duration::from_secs(seconds),
-        None => {
-            let then = parse_http_date(value).ok()?;
-            let now = parse_http_date(date?).ok()?;
-            then.duration_since(now).unwrap_or_default()
-        }
+    let pause = if let Some(seconds) = number(value) {
+        Duration::from_secs(seconds)
+    } else {
+        let (then, now) = (parse_http_date(value).ok()?, parse_http_date(date?).ok()?);
+        then.duration_since(now).unwrap_or_default()
     };
     Some(pause.min(LONGEST_PAUSE))
 }

@@ -45,6 +45,8 @@ pub(crate) enum Reply {
     NotFound(u16),
     /// A fault, which passes after this time at the earliest.
     Later(u16, Option<Duration>),
+    /// The rest of what came cannot be had: to be asked for from the start.
+    Anew,
 }
 
 /// Asks for a file. What comes goes into `intake`; `resume` says what to do with what is there already, and afterwards how the rest
@@ -77,7 +79,10 @@ pub(crate) async fn ask(
             url = next;
             continue;
         }
-        return take(engine, response, conditions, resume, intake, &mut pace).await;
+        match take(engine, response, conditions, resume, intake, &mut pace).await? {
+            Reply::Anew => {}
+            reply => return Ok(reply),
+        }
     }
     Err(Fault::Redirect(format!("more than {MAX_REDIRECTS} redirects")))
 }
@@ -174,8 +179,11 @@ async fn take(
             let range = text(&response, &header::CONTENT_RANGE).and_then(content_range);
             let fits = range.is_some_and(|(first, _)| resume.is_some() && first == intake.length());
             if !fits {
-                *resume = None;
-                return Err(Fault::Protocol("another part than was asked for".to_owned()));
+                // Only who was asked for a part may send one.
+                if resume.take().is_some() {
+                    return Ok(Reply::Anew);
+                }
+                return Err(Fault::Protocol("a part that nobody asked for".to_owned()));
             }
         }
         StatusCode::NOT_MODIFIED if conditions.changed.is_some() => return Ok(Reply::NotModified),
@@ -183,9 +191,9 @@ async fn take(
             drain(response, pace).await;
             return Ok(Reply::NotFound(status.as_u16()));
         }
-        // What we have does not fit any more: from the start the next time.
         StatusCode::RANGE_NOT_SATISFIABLE if resume.take().is_some() => {
-            return Err(Fault::Protocol("the file has become shorter".to_owned()));
+            drain(response, pace).await;
+            return Ok(Reply::Anew);
         }
         _ => {
             let pause = text(&response, &header::RETRY_AFTER)

@@ -1,7 +1,8 @@
 //! Where a body goes while it comes: into memory, and above 256 KiB into a file if the caller gave one.
 //!
-//! The limit of the request holds at every byte. What lies in memory is taken from one budget over all requests: 256 KiB before a
-//! request starts, more for larger metadata. Only one such grows at a time, so that none waits for another for ever.
+//! The limit of the request holds at every byte. What lies in memory is taken from a budget over all requests. Half of it is for the
+//! first 256 KiB of each, reserved before a request starts; the other half for metadata that is larger, of which one grows at a time.
+//! So whoever waits for memory waits for bodies that are complete, and those the caller takes away.
 
 use super::fault::Fault;
 use super::request::{Answer, Body};
@@ -19,28 +20,32 @@ const UNIT: usize = 1 << 10;
 /// The memory for the bodies of all requests.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    units: Arc<Semaphore>,
-    total: usize,
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    /// How many units there are of each.
+    half: usize,
     growing: Arc<Semaphore>,
 }
 
 impl Memory {
-    /// Returns a budget of so many bytes, but enough for four small bodies.
+    /// Returns a budget of so many bytes, but enough for eight small bodies.
     pub(crate) fn new(bytes: usize) -> Self {
-        let total = (bytes / UNIT).clamp(4 * SMALL / UNIT, (u32::MAX / 2) as usize);
+        // Whole small bodies, so that all of it can be held.
+        let half = (bytes / 2 / SMALL).clamp(4, 1 << 16) * (SMALL / UNIT);
         Self {
-            units: Arc::new(Semaphore::new(total)),
-            total,
+            small: Arc::new(Semaphore::new(half)),
+            large: Arc::new(Semaphore::new(half)),
+            half,
             growing: Arc::new(Semaphore::new(1)),
         }
     }
+}
 
-    /// Waits until there is memory for a small body.
-    async fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
-        // It is never closed.
-        Arc::clone(&self.units).acquire_many_owned(units).await.ok()
-    }
+/// Waits for the memory of a small body.
+async fn reserve(half: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    let units = u32::try_from(SMALL / UNIT).unwrap_or(u32::MAX);
+    // It is never closed.
+    Arc::clone(half).acquire_many_owned(units).await.ok()
 }
 
 /// The body of one answer while it comes.
@@ -54,13 +59,14 @@ pub(crate) struct Intake {
     /// Without one the body counts for nothing.
     memory: Option<Arc<Memory>>,
     held: Option<OwnedSemaphorePermit>,
+    more: Option<OwnedSemaphorePermit>,
     growing: Option<OwnedSemaphorePermit>,
 }
 
 impl Intake {
     /// Prepares for a body that counts towards `memory`.
     pub(crate) async fn counted(memory: &Arc<Memory>, file: Option<File>, limit: Option<u64>) -> Self {
-        let held = memory.reserve(SMALL).await;
+        let held = reserve(&memory.small).await;
         Self {
             memory: Some(Arc::clone(memory)),
             held,
@@ -78,6 +84,7 @@ impl Intake {
             limit: limit.unwrap_or(u64::MAX),
             memory: None,
             held: None,
+            more: None,
             growing: None,
         }
     }
@@ -100,11 +107,11 @@ impl Intake {
         self.file.is_none() && self.memory.is_some() && self.room() < self.bytes.len() + more
     }
 
-    /// How many bytes of memory are held; all, once half of what there is is.
+    /// How many bytes there is memory for: any number, once all is held that there is for large bodies.
     fn room(&self) -> usize {
-        let held = self.held.as_ref().map_or(0, |held| held.num_permits());
+        let more = self.more.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         match &self.memory {
-            Some(memory) if held < memory.total / 2 => held * UNIT,
+            Some(memory) if more < memory.half => SMALL + more * UNIT,
             _ => usize::MAX,
         }
     }
@@ -118,9 +125,11 @@ impl Intake {
             self.growing = Arc::clone(&memory.growing).acquire_owned().await.ok();
         }
         while self.must_wait(more) {
-            match (self.held.as_mut(), memory.reserve(SMALL).await) {
+            let next = reserve(&memory.large).await;
+            match (self.more.as_mut(), next) {
                 (Some(held), Some(next)) => held.merge(next),
-                _ => return,
+                (None, Some(next)) => self.more = Some(next),
+                (_, None) => return,
             }
         }
     }
@@ -174,7 +183,7 @@ impl Intake {
         }
         let mut bytes = self.bytes;
         bytes.shrink_to_fit();
-        Answer::Memory(Body::new(bytes, held))
+        Answer::Memory(Body::new(bytes, [held, self.more]))
     }
 }
 
@@ -201,7 +210,7 @@ mod tests {
     fn large_bodies_go_into_the_file_and_small_ones_do_not() {
         for length in [0, 1, SMALL - 1, SMALL, SMALL + 1, 3 * SMALL] {
             let mut intake = Intake::uncounted(Some(tempfile::tempfile().unwrap()), None);
-            let bytes: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
             for chunk in bytes.chunks(7_777) {
                 intake.take(chunk).unwrap();
             }
@@ -226,21 +235,22 @@ mod tests {
     fn memory_comes_back_when_bodies_go() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let memory = Arc::new(Memory::new(0));
-        let all = memory.total;
+        let all = memory.half;
         runtime.block_on(async {
             let mut intake = Intake::counted(&memory, None, None).await;
             intake.take(&[0; 1000]).unwrap();
             let body = intake.finish();
-            assert_eq!(memory.units.available_permits(), all - 1);
+            assert_eq!(memory.small.available_permits(), all - 1);
             let mut large = Intake::counted(&memory, None, None).await;
             for _ in 0..40 {
                 if large.must_wait(SMALL) {
                     large.make_room(SMALL).await;
                 }
-                large.take(&[0; SMALL]).unwrap();
+                large.take(&vec![0; SMALL]).unwrap();
             }
             drop((body, large));
-            assert_eq!(memory.units.available_permits(), all);
+            assert_eq!(memory.small.available_permits(), all);
+            assert_eq!(memory.large.available_permits(), all);
         });
     }
 }

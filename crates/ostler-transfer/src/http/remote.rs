@@ -2,6 +2,8 @@
 
 use super::base::Base;
 use super::client::Client;
+use super::metalink;
+use super::mirrorlist;
 use super::options::{ClientOptions, Tls};
 use crate::error::{Result, TransferError};
 use ostler_format::{CollectionId, RemoteName};
@@ -120,12 +122,18 @@ impl Remote {
     /// [`TransferError::Url`] for what is no URL of a repository, [`TransferError::Remote`] for a remote without URL,
     /// [`TransferError::Fetch`] for lists that cannot be fetched or lead nowhere.
     pub fn resolve(settings: &RemoteSettings, overrides: &RemoteOverrides, client: &Client) -> Result<Self> {
-        let url = overrides.url.as_deref().or(settings.url.as_deref());
-        let url = url.ok_or_else(|| no_url(settings))?;
-        let _: &Client = client;
-        let base = Base::parse(url)?;
+        let (base, summary) = match (&overrides.url, &settings.metalink) {
+            (None, Some(url)) => {
+                let (base, summary) = metalink::resolve(client, url)?;
+                (base, Some(summary))
+            }
+            (given, _) => {
+                let url = given.as_ref().or(settings.url.as_ref());
+                (place(client, url.ok_or_else(|| no_url(settings))?)?, None)
+            }
+        };
         let content = match &settings.content_url {
-            Some(url) => Base::parse(url)?,
+            Some(url) => place(client, url)?,
             None => base.clone(),
         };
         Ok(Self {
@@ -134,8 +142,16 @@ impl Remote {
             content,
             collection: settings.collection.clone(),
             branches: settings.branches.clone(),
-            summary: None,
+            summary,
         })
+    }
+}
+
+/// Reads a URL, or the list of mirrors that it names.
+fn place(client: &Client, url: &str) -> Result<Base> {
+    match url.strip_prefix("mirrorlist=") {
+        Some(list) => mirrorlist::resolve(client, list),
+        None => Base::parse(url),
     }
 }
 

@@ -57,12 +57,12 @@ pub enum Answer {
 #[derive(Debug, Default)]
 pub struct Body {
     bytes: Vec<u8>,
-    held: Option<OwnedSemaphorePermit>,
+    held: [Option<OwnedSemaphorePermit>; 2],
 }
 
 impl Body {
     /// Puts a body together with its share of the client's memory.
-    pub(crate) const fn new(bytes: Vec<u8>, held: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) const fn new(bytes: Vec<u8>, held: [Option<OwnedSemaphorePermit>; 2]) -> Self {
         Self { bytes, held }
     }
 

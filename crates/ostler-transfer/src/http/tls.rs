@@ -39,10 +39,12 @@ pub(crate) fn configure(tls: &Tls, http2: bool) -> Result<ClientConfig, Fault> {
                 .map_err(unreadable(certificate))?
         }
     };
-    config.alpn_protocols = match http2 {
-        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        false => vec![b"http/1.1".to_vec()],
+    let spoken: &[&[u8]] = if http2 {
+        &[b"h2", b"http/1.1"]
+    } else {
+        &[b"http/1.1"]
     };
+    config.alpn_protocols = spoken.iter().map(|name| name.to_vec()).collect();
     Ok(config)
 }
 

@@ -1,4 +1,4 @@
-//! Publishing, against stores in memory and on disk.
+//! Publishing, against stores in memory and on disk; and fetching, from servers that fail and that lie.
 
 #[cfg(test)]
 mod conformance;
@@ -8,6 +8,8 @@ mod faults;
 mod faulty;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod http;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
