@@ -193,6 +193,12 @@ pub enum RepoError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The program `gpg`, or what it was given, did not serve.
+    #[error("GPG: {detail}")]
+    Gpg {
+        /// What went wrong.
+        detail: String,
+    },
     /// A key or a command did not sign. Never tells of a secret.
     #[error("cannot sign with {with}: {detail}")]
     Signing {

@@ -1,49 +1,60 @@
-//! OpenPGP, by `gpg`.
+//! OpenPGP, by the program `gpg`: its secret keys stay with it and its agent, and what it thinks of a signature is asked of its status
+//! lines, which are made for programs.
+//!
+//! Signing runs in the home of the user, or in one that is named. Checking runs in a home of its own, private and of the
+//! moment, that holds the trusted keys and nothing else: no configuration, no agent, no network.
 
-use super::Valid;
-use super::trust::{Section, TrustPaths};
+mod home;
+mod import;
+mod keyring;
+mod keys;
+mod secret;
+mod signature;
+mod wkd;
+
+pub use import::GpgSource;
+pub use keyring::Keyring;
+pub use keys::Keys;
+pub use ostler_format::signatures::{GpgKey, GpgKeyPart, GpgUser, GpgVerdict};
+pub use secret::fingerprints_of;
+pub(super) use secret::sign;
+pub use signature::GpgSignature;
+pub use wkd::wkd_urls;
+
+use super::child::{self, Done};
 use crate::error::{RepoError, Result};
-use crate::repo::Repo;
-use ostler_format::RemoteName;
-use std::path::Path;
+use std::io;
+use std::process::Command;
+use std::time::Duration;
 
-/// Where public keys come from.
-#[derive(Debug)]
-pub struct Keys {}
+/// How long `gpg` may take to check or list: it has no one to wait for.
+const LIMIT: Duration = Duration::from_secs(60);
 
-impl Keys {
-    /// Gathers the keys of a remote.
-    pub(super) fn of_remote(repo: &Repo, remote: Option<&RemoteName>, _paths: &TrustPaths) -> Result<Self> {
-        if let Some(remote) = remote {
-            let _paths = Section { repo, remote }.list("gpgkeypath")?;
-        }
-        Ok(Self {})
-    }
+/// How long `gpg` may take to sign: somebody may have to enter a passphrase.
+const SIGN_LIMIT: Duration = Duration::from_secs(600);
+
+/// Returns `gpg` for use by programs.
+fn program() -> Command {
+    let mut command = Command::new("gpg");
+    command
+        .env("LC_ALL", "C")
+        .args(["--batch", "--no-tty", "--no-greeting"]);
+    command
 }
 
-/// Public keys, ready to check signatures with.
-#[derive(Debug)]
-pub struct Keyring {}
-
-impl Keyring {
-    /// Takes keys.
-    pub(super) fn new(_keys: Keys, _paths: &TrustPaths) -> Self {
-        Self {}
-    }
-
-    /// Checks signatures until one is valid.
-    pub(super) fn require_valid(&self, _data: &[u8], _signatures: &[&[u8]]) -> Result<Valid> {
-        let Self {} = self;
-        Err(RepoError::Unsupported {
-            what: "checking signatures of gpg".to_owned(),
+/// Runs `gpg`.
+fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<Done> {
+    child::run(command, input, limit).map_err(|error| {
+        failed(match error.kind() {
+            io::ErrorKind::NotFound => "it is not installed".to_owned(),
+            io::ErrorKind::TimedOut => format!("no answer within {} s", limit.as_secs()),
+            _ => error.to_string(),
         })
-    }
+    })
 }
 
-/// Signs bytes.
-pub(super) fn sign(key_id: &str, _homedir: Option<&Path>, _data: &[u8]) -> Result<Vec<u8>> {
-    Err(RepoError::Signing {
-        with: format!("key {key_id} of gpg"),
-        detail: "gpg is not called yet".to_owned(),
-    })
+fn failed(detail: impl Into<String>) -> RepoError {
+    RepoError::Gpg {
+        detail: detail.into(),
+    }
 }
