@@ -13,6 +13,7 @@ use crate::error::{RepoError, Result};
 use crate::fs::Dir;
 use crate::pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local_with};
 use crate::repo::{DIR_MODE, OpenOptions, Repo};
+use crate::sign::Trust;
 use crate::summary::{SummaryOptions, update_summary};
 use ostler_format::{Checksum, CollectionRef, RepoMode};
 use std::path::{Component, Path, PathBuf};
@@ -78,7 +79,7 @@ pub fn create_usb(
         threads: options.threads,
         ..PullLocalOptions::default()
     };
-    let stats = pull_local_with(&repo, source, &targets, &pull, progress)?;
+    let stats = pull_local_with(&repo, source, &targets, &pull, &Trust::none(), progress)?;
     let summary = SummaryOptions {
         now: options.now,
         keep_unknown: true,

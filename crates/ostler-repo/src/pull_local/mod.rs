@@ -22,6 +22,7 @@ use crate::lock::LockKind;
 use crate::partial::Partial;
 use crate::refs::{Expected, RefEdit};
 use crate::repo::Repo;
+use crate::sign::Trust;
 use ostler_format::RemoteName;
 use plan::Plan;
 
@@ -92,24 +93,26 @@ pub fn pull_local(
     targets: &[PullTarget],
     options: &PullLocalOptions,
 ) -> Result<PullLocalStats> {
-    pull_local_with(repo, source, targets, options, &mut |_, _| {})
+    pull_local_with(repo, source, targets, options, &Trust::none(), &mut |_, _| {})
 }
 
-/// As [`pull_local`], and tells `progress`, on the calling thread, how many of how many objects are done.
+/// As [`pull_local`], and tells `progress`, on the calling thread, how many of how many objects are done. Commits, and the
+/// summary that names them, must carry the signatures that `trust` asks for.
 ///
 /// # Errors
-/// As [`pull_local`].
+/// As [`pull_local`], and as [`Trust::check_commit`] and [`Trust::check_summary`].
 pub fn pull_local_with(
     repo: &Repo,
     source: &Repo,
     targets: &[PullTarget],
     options: &PullLocalOptions,
+    trust: &Trust,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<PullLocalStats> {
     repo.require_writable()?;
     let pinned = source.lock(LockKind::Shared)?;
     let kept = repo.lock(LockKind::Shared)?;
-    let plan = Plan::make(repo, source, targets, options)?;
+    let plan = Plan::make(repo, source, targets, options, trust)?;
     let edits = ref_edits(repo, &plan)?;
     if plan.is_empty() {
         pinned.release()?;

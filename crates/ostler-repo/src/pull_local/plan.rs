@@ -12,8 +12,11 @@ use crate::parallel::spread;
 use crate::partial::Partial;
 use crate::refs::RefKey;
 use crate::repo::Repo;
+use crate::sign::Trust;
 use crate::walk::layers::layers;
-use ostler_format::{Checksum, CollectionId, Commit, DirTree, ObjectName, ObjectType, RefName};
+use ostler_format::{
+    Checksum, CollectionId, Commit, DirTree, MAX_METADATA_SIZE, ObjectName, ObjectType, RefName, Summary,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 
@@ -43,9 +46,13 @@ impl Plan {
         source: &Repo,
         targets: &[PullTarget],
         options: &PullLocalOptions,
+        trust: &Trust,
     ) -> Result<Self> {
-        let mut planner = Planner::new(repo, source, options)?;
+        let mut planner = Planner::new(repo, source, options, trust)?;
         let wanted = resolve(source, targets)?;
+        if trust.summary_required() {
+            check_summary(source, &wanted, trust)?;
+        }
         for wanted in &wanted {
             planner.add(wanted)?;
         }
@@ -71,6 +78,7 @@ struct Planner<'a> {
     repo: &'a Repo,
     source: &'a Repo,
     options: &'a PullLocalOptions,
+    trust: &'a Trust,
     collection: Option<CollectionId>,
     plan: Plan,
     /// How many parents were followed from a commit; `None` is all.
@@ -91,7 +99,12 @@ struct Compared {
 }
 
 impl<'a> Planner<'a> {
-    fn new(repo: &'a Repo, source: &'a Repo, options: &'a PullLocalOptions) -> Result<Self> {
+    fn new(
+        repo: &'a Repo,
+        source: &'a Repo,
+        options: &'a PullLocalOptions,
+        trust: &'a Trust,
+    ) -> Result<Self> {
         let remote = match &options.remote {
             Some(remote) => repo.config().remote_collection_id(remote)?,
             None => None,
@@ -100,6 +113,7 @@ impl<'a> Planner<'a> {
             repo,
             source,
             options,
+            trust,
             collection: remote.or_else(|| source.config().collection_id().cloned()),
             plan: Plan::default(),
             followed: HashMap::new(),
@@ -129,6 +143,7 @@ impl<'a> Planner<'a> {
             self.check_bindings(&checksum, &commit, reference.take(), collection.as_ref())?;
             let before = self.followed.get(&checksum).copied();
             if before.is_none() {
+                self.check_signatures(&checksum)?;
                 self.add_commit(&checksum, &commit, old.as_ref())?;
             }
             if before.is_some_and(|before| reaches(before, left)) {
@@ -183,6 +198,20 @@ impl<'a> Planner<'a> {
             Some(key) => self.repo.read_key(&key),
             None => Ok(None),
         }
+    }
+
+    /// Checks the signatures of a commit at the source, also of one that the target has.
+    fn check_signatures(&self, checksum: &Checksum) -> Result<()> {
+        if !self.trust.commit_required() {
+            return Ok(());
+        }
+        let bytes = self
+            .source
+            .load_metadata(&ObjectName::new(*checksum, ObjectType::Commit))?;
+        let detached = self.source.load_detached(checksum)?;
+        self.trust
+            .check_commit(checksum, &bytes, detached.as_ref())
+            .map(drop)
     }
 
     fn check_bindings(
@@ -336,6 +365,40 @@ impl<'a> Planner<'a> {
         }
         Ok(())
     }
+}
+
+/// Checks the signatures of the source's summary, and that it says of refs what the source says.
+fn check_summary(source: &Repo, wanted: &[Wanted], trust: &Trust) -> Result<()> {
+    let read = |name: &str| {
+        let read = source.root().read_if_exists(name, MAX_METADATA_SIZE);
+        read.map_err(RepoError::io("read", source.root().path_of(name)))
+    };
+    let Some(bytes) = read("summary")? else {
+        return trust.missing_summary().map_or(Ok(()), Err);
+    };
+    trust.check_summary(&bytes, read("summary.sig")?.as_deref())?;
+    let summary = Summary::parse(&bytes).map_err(RepoError::format("summary"))?;
+    for wanted in wanted {
+        let Some(reference) = &wanted.reference else {
+            continue;
+        };
+        let collections = summary.collection_map().map_err(RepoError::format("summary"))?;
+        let others = collections.iter().flat_map(|(_, entries)| entries.iter());
+        let signed = summary
+            .refs
+            .iter()
+            .chain(others)
+            .any(|entry| entry.name == *reference && entry.checksum == wanted.commit);
+        if !signed {
+            return Err(RepoError::Signature {
+                detail: format!(
+                    "the signed summary does not say that {reference} is at commit {}; update it",
+                    wanted.commit
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether following `before` parents reached as far as following `now` would.

@@ -14,6 +14,7 @@ mod diff_generations;
 mod export;
 mod find_remotes;
 mod fsck;
+mod gpg_sign;
 mod history;
 mod init;
 mod lock;
@@ -31,6 +32,8 @@ mod reset;
 mod rev_parse;
 mod rollback;
 mod show;
+mod sign;
+mod signatures;
 mod signing;
 mod snapshot;
 mod summary;
@@ -97,6 +100,10 @@ pub(crate) enum Command {
     Sweep(sweep::Args),
     /// Pull commits from a remote repository
     Pull(Box<pull::Args>),
+    /// Add GPG signatures to a commit, and take them away
+    GpgSign(gpg_sign::Args),
+    /// Sign a commit, and check its signatures
+    Sign(sign::Args),
     /// Copy commits from another local repository
     PullLocal(pull_local::Args),
     /// Copy refs to a removable medium
@@ -180,6 +187,8 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Prune(args) => prune::run(context, &args),
         Command::Sweep(args) => sweep::run(context, &args),
         Command::Pull(args) => pull::run(context, &args),
+        Command::GpgSign(args) => gpg_sign::run(context, &args),
+        Command::Sign(args) => sign::run(context, &args),
         Command::PullLocal(args) => pull_local::run(context, &args),
         Command::CreateUsb(args) => create_usb::run(context, &args),
         Command::FindRemotes(args) => find_remotes::run(context, &args),

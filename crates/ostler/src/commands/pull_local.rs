@@ -3,9 +3,12 @@
 use crate::context::Context;
 use crate::sizes::format_size;
 use crate::switch;
+use crate::trust;
 use anyhow::bail;
 use ostler_format::RemoteName;
+use ostler_repo::Repo;
 use ostler_repo::pull_local::{PullLocalOptions, PullTarget, pull_local_with};
+use ostler_repo::sign::{SignVerify, Trust, TrustSettings};
 use serde::Serialize;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -18,7 +21,8 @@ use std::thread;
 Examples:
   ostler --repo=/srv/public pull-local /srv/build os/stable
   ostler --repo=/srv/public pull-local --depth=-1 /srv/build
-  ostler --repo=/srv/public pull-local --remote=build --untrusted /srv/build os/stable@COMMIT")]
+  ostler --repo=/srv/public pull-local --remote=build --untrusted /srv/build os/stable@COMMIT
+  ostler --repo=/srv/public pull-local --remote=build --gpg-verify /srv/build os/stable")]
 pub(crate) struct Args {
     /// Fetch commits without their trees
     #[arg(long)]
@@ -44,11 +48,18 @@ pub(crate) struct Args {
     // Objects are copied as they lie anyway.
     #[arg(long, hide = true)]
     disable_static_deltas: bool,
-    // Not yet: refused with the reason.
-    #[arg(long, hide = true)]
+    /// Check the GPG signatures of commits with the keys of --remote
+    #[arg(long)]
     gpg_verify: bool,
-    #[arg(long, hide = true)]
+    /// Check the GPG signature of the source's summary with the keys of --remote
+    #[arg(long)]
     gpg_verify_summary: bool,
+    /// Check other signatures of commits, as the configuration of --remote says: with any engine that has keys, unless it names some
+    #[arg(long, requires = "remote")]
+    sign_verify: bool,
+    /// Check other signatures of the source's summary likewise
+    #[arg(long, requires = "remote")]
+    sign_verify_summary: bool,
     /// Take commits that are not bound to their refs
     #[arg(long)]
     disable_verify_bindings: bool,
@@ -78,8 +89,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         Err(_) if args.depth == -1 => None,
         Err(_) => bail!("--depth is neither a number of parents nor -1: {}", args.depth),
     };
-    if args.gpg_verify || args.gpg_verify_summary {
-        bail!("GnuPG signatures cannot be checked yet: pull with stock ostree, or without --gpg-verify");
+    if (args.gpg_verify || args.gpg_verify_summary) && args.remote.is_none() {
+        bail!("Must specify remote name to enable gpg verification");
     }
     let repo = context.open_synced(!args.disable_fsync)?;
     let source = context.open_at(&args.source)?;
@@ -93,10 +104,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         verify_bindings: !args.disable_verify_bindings,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
+    let trust = wanted(context, args, &repo)?;
     let progress = context.ui().progress("pulling objects");
-    let stats = pull_local_with(&repo, &source, &args.targets, &options, &mut |done, all| {
-        progress.update(done, all);
-    })?;
+    let stats = pull_local_with(
+        &repo,
+        &source,
+        &args.targets,
+        &options,
+        &trust,
+        &mut |done, all| {
+            progress.update(done, all);
+        },
+    )?;
     drop(progress);
     let record = Record {
         metadata_objects: stats.metadata_objects,
@@ -113,4 +132,28 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             format_size(stats.content_written_bytes),
         ),
     )
+}
+
+/// Returns which signatures are asked for. As with stock, the configuration of the remote asks for none here: the options do.
+fn wanted(context: &Context, args: &Args, repo: &Repo) -> anyhow::Result<Trust> {
+    let mut settings = TrustSettings::none();
+    settings.gpg_verify = args.gpg_verify;
+    settings.gpg_verify_summary = args.gpg_verify_summary;
+    if let Some(remote) = &args.remote {
+        let configured = TrustSettings::of_remote(repo, remote)?;
+        let at_least = |asked: bool, configured: SignVerify| match (asked, configured) {
+            (false, _) => SignVerify::No,
+            (true, SignVerify::No) => SignVerify::Any,
+            (true, configured) => configured,
+        };
+        settings.sign_verify = at_least(args.sign_verify, configured.sign_verify);
+        settings.sign_verify_summary = at_least(args.sign_verify_summary, configured.sign_verify_summary);
+    }
+    let paths = trust::paths(context);
+    Ok(Trust::with_settings(
+        repo,
+        args.remote.as_ref(),
+        &settings,
+        &paths,
+    )?)
 }

@@ -1,5 +1,6 @@
 //! `show`: one object: a commit in words, any metadata object as GVariant text, a file by its header.
 
+use super::signatures;
 use crate::commit_text;
 use crate::context::Context;
 use crate::exit;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Examples:
   ostler show os/stable
+  ostler show --gpg-verify-remote=origin origin:os/stable
   ostler show --raw os/stable
   ostler show --print-metadata-key=version os/stable
   ostler show --list-metadata-keys os/stable
@@ -57,10 +59,10 @@ pub(crate) struct Args {
     /// Take OBJECT for the path of a file, and print that as a GVariant of this type
     #[arg(long, value_name = "TYPE")]
     print_variant_type: Option<String>,
-    /// Not supported: where keys of `GnuPG` are
+    /// Check GPG signatures with the keys in a home of GPG, too
     #[arg(long, value_name = "DIRECTORY")]
     gpg_homedir: Option<PathBuf>,
-    /// Not supported: the remote whose keys of `GnuPG` are meant
+    /// Check GPG signatures with the keys of this remote alone
     #[arg(long, value_name = "REMOTE")]
     gpg_verify_remote: Option<String>,
     /// A commit, or the whole checksum of any object
@@ -72,11 +74,6 @@ const SIZES: &str = "ostree.sizes";
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
-    if args.gpg_homedir.is_some() || args.gpg_verify_remote.is_some() {
-        bail!(
-            "--gpg-homedir and --gpg-verify-remote are not supported: signatures of GnuPG are not verified"
-        );
-    }
     let repo = context.open()?;
     let ui = context.ui();
     if let Some(shape) = &args.print_variant_type {
@@ -213,13 +210,14 @@ fn print_object(context: &Context, args: &Args, repo: &Repo, checksum: Checksum)
         match repo.load_metadata(&ObjectName::new(checksum, kind)) {
             Err(error) if error.is_not_found() => {}
             bytes => {
-                return print_metadata(
-                    context.ui(),
-                    args,
-                    ObjectName::new(checksum, kind),
-                    shape,
-                    &bytes?,
-                );
+                let name = ObjectName::new(checksum, kind);
+                print_metadata(context.ui(), args, name, shape, &bytes?)?;
+                if kind == ObjectType::Commit && !args.raw {
+                    let remote = args.gpg_verify_remote.as_deref();
+                    let homedir = args.gpg_homedir.as_deref();
+                    signatures::print(context, repo, &checksum, remote, homedir)?;
+                }
+                return Ok(());
             }
         }
     }

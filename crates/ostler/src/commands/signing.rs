@@ -1,31 +1,181 @@
-//! Options of stock that sign what a command makes. They are refused: what was asked to be signed must not be made without.
+//! Options that say who signs what a command makes: keys of GPG by their names, secret keys as text or in files, commands.
+//!
+//! A secret key that stands on our command line is there for everybody on the machine to see, as with stock; files and commands
+//! keep it.
 
-use anyhow::bail;
-use std::path::PathBuf;
+use crate::context::Context;
+use crate::exit;
+use crate::ui::printable;
+use anyhow::{Context as _, bail};
+use ostler_repo::sign::{Engine, Signer, read_secret_keys};
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-/// What would sign it.
+/// The engine where no option says which.
+const DEFAULT: &str = "ed25519";
+
+/// A text that may hold a secret: `Debug` does not show it.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Who signs it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Signing {
-    /// Not possible yet: sign it afterwards
+    /// Sign it with this key of GPG; repeatable
     #[arg(long, value_name = "KEY-ID")]
     gpg_sign: Vec<String>,
-    #[arg(long, value_name = "DIRECTORY", hide = true)]
+    /// Where GPG keeps its keys [default: where gpg itself looks]
+    #[arg(long, value_name = "DIRECTORY")]
     gpg_homedir: Option<PathBuf>,
-    /// Not possible yet: sign it afterwards
+    /// Sign it with this secret key, which everybody can see in the list of processes; repeatable
     #[arg(long, value_name = "KEY")]
-    sign: Vec<String>,
-    #[arg(long, value_name = "TYPE", hide = true)]
+    sign: Vec<Secret>,
+    /// Sign it with the secret keys in a file, or on standard input ('-'); repeatable
+    #[arg(long, value_name = "FILE")]
+    sign_from_file: Vec<PathBuf>,
+    /// What kind of keys --sign and --sign-from-file take: ed25519, spki or dummy [default: ed25519]
+    #[arg(long, value_name = "TYPE")]
     sign_type: Option<String>,
+    #[command(flatten)]
+    command: SignCommand,
+}
+
+/// Commands that sign.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SignCommand {
+    /// Let a shell command sign: it reads the bytes and writes the signature. TYPE is gpg, ed25519, spki or dummy; repeatable
+    #[arg(long, value_name = "TYPE=COMMAND")]
+    sign_command: Vec<String>,
+}
+
+impl SignCommand {
+    /// Returns the signers.
+    pub(crate) fn signers(&self, context: &Context) -> anyhow::Result<Vec<Signer>> {
+        let one = |option: &String| {
+            let (name, command) = option
+                .split_once('=')
+                .ok_or_else(|| exit::usage("--sign-command expects TYPE=COMMAND"))?;
+            let engine = match name {
+                "gpg" => Engine::Gpg,
+                name => engine(context, Some(name))?,
+            };
+            Ok(Signer::External {
+                engine,
+                command: ["sh", "-c", command].map(OsString::from).to_vec(),
+            })
+        };
+        self.sign_command.iter().map(one).collect()
+    }
 }
 
 impl Signing {
     /// Refuses what was asked for; `instead` says what can be done.
     pub(crate) fn refuse(&self, instead: &str) -> anyhow::Result<()> {
-        for (option, keys) in [("--gpg-sign", &self.gpg_sign), ("--sign", &self.sign)] {
-            if !keys.is_empty() {
-                bail!("{option}: signing is not supported; {instead}");
+        let asked = [
+            ("--gpg-sign", self.gpg_sign.is_empty()),
+            ("--sign", self.sign.is_empty()),
+            ("--sign-from-file", self.sign_from_file.is_empty()),
+            ("--sign-command", self.command.sign_command.is_empty()),
+        ];
+        match asked.iter().find(|(_, is_empty)| !is_empty) {
+            Some((option, _)) => bail!("{option}: signing is not supported; {instead}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the signers that were asked for, those of GPG first.
+    ///
+    /// # Errors
+    /// What is wrong with keys and files; never shows a secret.
+    pub(crate) fn signers(&self, context: &Context) -> anyhow::Result<Vec<Signer>> {
+        let mut signers: Vec<Signer> = self
+            .gpg_sign
+            .iter()
+            .map(|key_id| Signer::Gpg {
+                key_id: key_id.clone(),
+                homedir: self.gpg_homedir.clone(),
+            })
+            .collect();
+        if !self.sign.is_empty() || !self.sign_from_file.is_empty() {
+            let engine = engine(context, self.sign_type.as_deref())?;
+            for Secret(key) in &self.sign {
+                signers.push(Signer::from_secret(engine, key)?);
+            }
+            for path in &self.sign_from_file {
+                signers.extend(from_file(engine, path)?);
             }
         }
-        Ok(())
+        signers.extend(self.command.signers(context)?);
+        Ok(signers)
+    }
+}
+
+/// Reads the name of an engine of the sign interface.
+///
+/// # Errors
+/// For names of none, and the engine for tests unless the environment allows it.
+pub(crate) fn engine(context: &Context, name: Option<&str>) -> anyhow::Result<Engine> {
+    let name = name.unwrap_or(DEFAULT);
+    match name.parse() {
+        Ok(Engine::Gpg) | Err(_) => bail!(
+            "Requested signature type is not implemented: '{}'",
+            printable(name)
+        ),
+        Ok(Engine::Dummy) if !context.environment().dummy_signatures => {
+            bail!("dummy signature type is only for ostree testing")
+        }
+        Ok(engine) => Ok(engine),
+    }
+}
+
+/// Reads the secret keys of a file; of standard input for `-`.
+pub(crate) fn from_file(engine: Engine, path: &Path) -> anyhow::Result<Vec<Signer>> {
+    if path == Path::new("-") {
+        return Ok(read_secret_keys(
+            engine,
+            Path::new("standard input"),
+            io::stdin().lock(),
+        )?);
+    }
+    let file = File::open(path).with_context(|| format!("cannot read keys from {}", path.display()))?;
+    Ok(read_secret_keys(engine, path, file)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        signing: Signing,
+    }
+
+    #[test]
+    fn arguments_that_may_be_secret_are_not_shown() {
+        let line = Line::parse_from(["ostler", "--sign=TOPSECRET", "--sign-type=ed25519"]);
+        let shown = format!("{line:?}");
+        assert!(!shown.contains("TOPSECRET"), "{shown}");
+        assert_eq!(line.signing.sign.len(), 1);
     }
 }

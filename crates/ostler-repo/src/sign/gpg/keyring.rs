@@ -109,13 +109,13 @@ impl Keyring {
                     return Ok(Valid {
                         engine: Engine::Gpg,
                         key: found.fingerprint().unwrap_or_default().to_owned(),
-                        message: text.join("\n"),
+                        message: text.join("; "),
                     });
                 }
                 lines.extend(text);
             }
         }
-        Err(untrusted(lines.join("\n")))
+        Err(untrusted(lines.join("; ")))
     }
 }
 

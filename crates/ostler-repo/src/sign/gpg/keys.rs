@@ -97,7 +97,8 @@ impl Keys {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or_default();
-            let wanted = name.ends_with(".gpg") || name == "pubring.kbx";
+            let wanted =
+                path.extension().is_some_and(|extension| extension == "gpg") || name == "pubring.kbx";
             if wanted && !matches!(name, "secring.gpg" | "trustdb.gpg") {
                 self.add_if_keys(&read_file(&path)?)?;
             }

@@ -30,9 +30,10 @@ fn zbase32(bytes: &[u8]) -> String {
                 .fold(0_u64, |held, byte| held << 8 | u64::from(*byte));
             let bits = chunk.len() * 8;
             let held = held << (40 - bits);
-            (0..bits.div_ceil(5)).map(move |index| (held >> (35 - 5 * index)) as usize & 31)
+            (0..bits.div_ceil(5)).map(move |index| held >> (35 - 5 * index) & 31)
         })
-        .filter_map(|digit| ALPHABET.get(digit).map(|digit| char::from(*digit)))
+        .filter_map(|digit| ALPHABET.get(usize::try_from(digit).ok()?))
+        .map(|digit| char::from(*digit))
         .collect()
 }
 

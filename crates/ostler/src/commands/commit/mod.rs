@@ -14,11 +14,12 @@ use crate::switch;
 use anyhow::{Context as _, bail};
 use labels::Labels;
 use ostler_format::gvariant::VarDict;
-use ostler_format::{Checksum, Refspec};
+use ostler_format::{Checksum, ObjectName, ObjectType, Refspec};
 use ostler_repo::commit::{
     CommitBuilder, CommitOutcome, Consumed, LinkedFiles, StatOverrides, TreeRules, parse_skip_list,
 };
 use ostler_repo::refs::{Expected, RefEdit};
+use ostler_repo::sign::{Signer, add_signature};
 use ostler_repo::{LockKind, Repo, RepoError, Transaction, TransactionOptions};
 use serde::Serialize;
 use sources::Tree;
@@ -36,6 +37,8 @@ Examples:
   ostler --repo=/srv/repo commit -b os/stable -s 'Release 5' --tree=dir=build
   ostler --repo=/srv/repo commit -b os/stable --tree=ref=os/base --tree=dir=overlay --skip-if-unchanged
   ostler --repo=/srv/repo commit -b app --owner-uid=0 --owner-gid=0 --canonical-permissions build
+  ostler --repo=/srv/repo commit -b os/stable --gpg-sign=7FCA23D8472CDAFA --tree=dir=build
+  ostler --repo=/srv/repo commit -b os/stable --sign-from-file=/root/os.secret --tree=dir=build
   xz -dc rootfs.tar.xz | ostler --repo=/srv/repo commit -b os/stable --tree=tar=-
   ostler --repo=/srv/repo commit -b os/stable --tree=tar=packages.tar --tar-autocreate-parents \\
       --tar-pathname-filter='^etc/,usr/etc/' --bootable")]
@@ -134,7 +137,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     labels: Labels,
     #[command(flatten)]
-    unsupported: Unsupported,
+    signing: Signing,
+    /// Not possible: stock tools can tell what composefs needs
+    #[arg(long)]
+    generate_composefs_metadata: bool,
     /// Print counters too
     #[arg(long)]
     table_output: bool,
@@ -148,19 +154,6 @@ pub(crate) struct Args {
     timestamp: Option<String>,
     /// Directory to commit [default: the current one]
     path: Option<PathBuf>,
-}
-
-/// What is not done.
-#[derive(Debug, clap::Args)]
-struct Unsupported {
-    #[command(flatten)]
-    signing: Signing,
-    /// Not possible yet: sign it afterwards
-    #[arg(long, value_name = "FILE")]
-    sign_from_file: Vec<PathBuf>,
-    /// Not possible: stock tools can tell what composefs needs
-    #[arg(long)]
-    generate_composefs_metadata: bool,
 }
 
 /// What is printed, in the order of `--table-output`.
@@ -184,7 +177,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             "A branch must be specified with --branch, or use --orphan",
         ));
     }
-    args.unsupported.refuse()?;
+    if args.generate_composefs_metadata {
+        bail!("--generate-composefs-metadata: digests of composefs images are not supported");
+    }
+    let signers = args.signing.signers(context)?;
     let durable = args.fsync.unwrap_or(true) && !args.disable_fsync;
     let repo = context.open_synced(durable)?;
     let branch = args.branch.as_deref().map(refspec).transpose()?;
@@ -214,6 +210,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         let tip = Tip {
             branch: branch.as_ref(),
             detached: detached.as_ref(),
+            signers: &signers,
             follows: args.parent.is_none() && !args.orphan,
         };
         let moved = tip.move_to(&mut outcome, transaction, head, &mut builder, || {
@@ -253,11 +250,33 @@ fn begin<'r>(context: &Context, repo: &'r Repo) -> ostler_repo::Result<Transacti
 struct Tip<'a> {
     branch: Option<&'a Refspec>,
     detached: Option<&'a VarDict>,
+    signers: &'a [Signer],
     /// Whether the commit gets another parent if somebody else moves the branch meanwhile.
     follows: bool,
 }
 
 impl Tip<'_> {
+    /// Returns the detached metadata to write with the commit: what was asked for, or what is there already, and the
+    /// signatures.
+    fn detached_of(
+        &self,
+        commit: &Checksum,
+        transaction: &Transaction<'_>,
+    ) -> ostler_repo::Result<Option<VarDict>> {
+        if self.signers.is_empty() {
+            return Ok(self.detached.cloned());
+        }
+        let mut detached = match self.detached {
+            Some(asked) => asked.clone(),
+            None => transaction.repo().load_detached(commit)?.unwrap_or_default(),
+        };
+        let bytes = transaction.load_metadata(&ObjectName::new(*commit, ObjectType::Commit))?;
+        for signer in self.signers {
+            add_signature(&mut detached, signer.engine(), &signer.sign(&bytes)?)?;
+        }
+        Ok(Some(detached))
+    }
+
     /// Commits the transaction and moves the branch from `head`. Where it moved meanwhile, a commit of the same tree follows
     /// what is there now, in another transaction: neither of two that commit at once is lost.
     fn move_to<'r>(
@@ -269,8 +288,8 @@ impl Tip<'_> {
         begin: impl Fn() -> ostler_repo::Result<Transaction<'r>>,
     ) -> ostler_repo::Result<()> {
         for attempt in 1.. {
-            if let Some(detached) = self.detached {
-                transaction.write_detached(&outcome.checksum, detached)?;
+            if let Some(detached) = self.detached_of(&outcome.checksum, &transaction)? {
+                transaction.write_detached(&outcome.checksum, &detached)?;
             }
             if let Some(branch) = self.branch {
                 let expected = head.map_or(Expected::Absent, Expected::Is);
@@ -315,21 +334,6 @@ fn build(
         let (outcome, consumed) = builder.build_to_consume(transaction)?;
         Ok((outcome, Some(consumed)))
     })
-}
-
-impl Unsupported {
-    /// Refuses what would leave a commit without what was asked for.
-    fn refuse(&self) -> anyhow::Result<()> {
-        let instead = "commit without it, and sign the commit with stock ostree";
-        self.signing.refuse(instead)?;
-        if !self.sign_from_file.is_empty() {
-            bail!("--sign-from-file: signing is not supported; {instead}");
-        }
-        if self.generate_composefs_metadata {
-            bail!("--generate-composefs-metadata: digests of composefs images are not supported");
-        }
-        Ok(())
-    }
 }
 
 fn builder(

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::exit;
 use crate::ui::printable;
 use anyhow::bail;
+use ostler_repo::sign::gpg::GpgSource;
 use ostler_repo::{Existing, RemoteValue};
 use std::path::PathBuf;
 
@@ -40,8 +41,9 @@ pub(super) struct Args {
     /// Replace the remote if there is one
     #[arg(long)]
     force: bool,
-    #[arg(long, hide = true, value_name = "FILE")]
-    gpg_import: Vec<String>,
+    /// Import GPG keys from a file into the keyring of the remote
+    #[arg(long, value_name = "FILE")]
+    gpg_import: Option<PathBuf>,
     /// The remote has content that another program fetches
     #[arg(long, value_name = "NAME")]
     custom_backend: Option<String>,
@@ -73,9 +75,12 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             "Cannot specify both --sign-verify and --no-sign-verify",
         ));
     }
-    if !args.gpg_import.is_empty() {
-        bail!("--gpg-import: keys of GnuPG cannot be imported yet; add the remote with stock ostree");
-    }
+    // Read first: a remote without its keys is not to be left behind.
+    let gpg_keys = args
+        .gpg_import
+        .as_ref()
+        .map(|path| super::gpg::keys_in(std::slice::from_ref(path)))
+        .transpose()?;
     let keys = keys(&args.sign_verify)?;
     let settings = settings(args, &keys)?;
     let name = super::named(&args.name)?;
@@ -93,6 +98,10 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             "Remote configuration for \"{name}\" already exists: {}",
             printable(&place)
         );
+    }
+    if let (true, Some(keys)) = (added, gpg_keys) {
+        let repo = super::open(context, args.sysroot.as_deref())?;
+        super::gpg::import_from(context, &repo, &name, &GpgSource::Keys(keys), &[])?;
     }
     Ok(())
 }

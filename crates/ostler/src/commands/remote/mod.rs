@@ -1,6 +1,7 @@
-//! `remote`: changes and shows the remotes that the configuration of a repository names; no network, no keys.
+//! `remote`: changes and shows the remotes that the configuration of a repository names; and their keyrings; no network.
 
 mod add;
+mod gpg;
 
 use crate::context::Context;
 use crate::ui::printable;
@@ -52,6 +53,10 @@ Examples:
         #[arg(short = 'u', long)]
         show_urls: bool,
     },
+    /// Import GPG keys into the keyring of a remote
+    GpgImport(gpg::ImportArgs),
+    /// List the GPG keys that a remote's signatures are checked with
+    GpgListKeys(gpg::ListArgs),
     /// Print the URL of a remote
     #[command(after_help = "\
 Examples:
@@ -77,6 +82,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             sysroot,
             name,
         } => delete(&open(context, sysroot.as_deref())?, name, *if_exists),
+        Operation::GpgImport(args) => gpg::import(context, args),
+        Operation::GpgListKeys(args) => gpg::list(context, args),
         Operation::List { show_urls } => list(context, *show_urls),
         Operation::ShowUrl { name } => show_url(context, name),
     }
