@@ -57,12 +57,12 @@ pub(crate) fn summary_date(seconds: u64) -> String {
     }
 }
 
-/// Returns the form of signatures: `Tue 14 Nov 2023 10:13:20 PM UTC`, in local time.
+/// Returns the form of signatures: `Tue Nov 14 22:13:20 2023`, in local time.
 pub(crate) fn local_text(seconds: i64) -> String {
     match Timestamp::from_second(seconds) {
         Ok(time) => {
             let time = time.to_zoned(TimeZone::system());
-            time.strftime("%a %d %b %Y %I:%M:%S %p %Z").to_string()
+            time.strftime("%a %b %e %H:%M:%S %Y").to_string()
         }
         Err(_) => format!("@{seconds}"),
     }

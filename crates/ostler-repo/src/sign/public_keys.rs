@@ -178,7 +178,9 @@ impl PublicKeys {
                 if key.fits(data, signature) {
                     return Ok(self.valid(key));
                 }
-                tried.push(key);
+                if !tried.contains(&key) {
+                    tried.push(key);
+                }
             }
         }
         Err(untrusted(match tried.len() {

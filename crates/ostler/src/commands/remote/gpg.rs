@@ -112,7 +112,7 @@ pub(super) fn import_from(
 }
 
 #[derive(Serialize)]
-struct Key<'a> {
+struct Listed<'a> {
     key: &'a str,
     created: Option<i64>,
     expires: Option<i64>,
@@ -134,7 +134,7 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> anyhow::Result<()> {
             continue;
         };
         if context.ui().json() {
-            context.ui().object(&Key {
+            context.ui().object(&Listed {
                 key: &primary.fingerprint,
                 created: primary.created,
                 expires: primary.expires,
