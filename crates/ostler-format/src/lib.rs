@@ -45,7 +45,7 @@ pub use limits::{MAX_FILE_HEADER_SIZE, MAX_METADATA_SIZE};
 pub use mode::RepoMode;
 pub use names::{CollectionId, CollectionRef, MAX_FILE_NAME, RefName, Refspec, RemoteName, check_file_name};
 pub use object::{LoosePath, ObjectName, ObjectType};
-pub use object_list::{LIST_ENTRY, list_entries, push_list_entry};
+pub use object_list::{LIST_ENTRY, list_entries, list_entry, push_list_entry};
 pub use posix_mode::{PERMISSION_BITS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 pub use sizes::{ObjectSizes, SizeEntry};
 pub use summary::{CollectionMap, CommitEntry, Summary, SummaryHeader, SummaryRef};

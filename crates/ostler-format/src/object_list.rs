@@ -17,10 +17,12 @@ pub fn push_list_entry(list: &mut Vec<u8>, name: &ObjectName, size: u64) {
 
 /// Returns the entries of a list; bytes at its end that are no whole entry are passed over.
 pub fn list_entries(list: &[u8]) -> impl Iterator<Item = (ObjectName, u64)> {
-    list.chunks_exact(LIST_ENTRY).filter_map(entry)
+    let (entries, _) = list.as_chunks();
+    entries.iter().filter_map(list_entry)
 }
 
-fn entry(bytes: &[u8]) -> Option<(ObjectName, u64)> {
+/// Reads an entry; `None` if it is of an unknown type.
+pub fn list_entry(bytes: &[u8; LIST_ENTRY]) -> Option<(ObjectName, u64)> {
     let (checksum, rest) = bytes.split_first_chunk::<32>()?;
     let (kind, size) = rest.split_first()?;
     let kind = ObjectType::from_number(*kind).ok()?;

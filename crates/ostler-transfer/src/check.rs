@@ -1,7 +1,9 @@
 //! Looks at what the target holds before a ref moves (I10): presence of a tree does not prove that of its children.
 //!
 //! The closure is listed from the source while it is locked; it is looked at under the target's lease, when nothing
-//! can be removed any more. What is sent in this run is hashed and needs no look.
+//! can be removed any more. Where the target can tell which of its objects cannot have come or gone since, the look is taken before,
+//! on the processors that the plan leaves idle, and only what may have changed is looked at again. What is sent in this run is
+//! hashed and needs no look.
 
 use crate::added;
 use crate::error::{Result, TransferError};
@@ -11,8 +13,8 @@ use crate::plan::Plan;
 use crate::planner::missing_dirtree;
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
-use crate::store::Store;
-use ostler_format::{ObjectName, ObjectType};
+use crate::store::{Stamp, Store};
+use ostler_format::{LIST_ENTRY, ObjectName, ObjectType, list_entry};
 use ostler_repo::parallel::{spread, spread_beside};
 use ostler_repo::{ListedObject, ObjectList, Repo};
 use std::collections::BTreeSet;
@@ -21,36 +23,105 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+/// What a look found before the target was locked, while the plan was computed.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    /// From before the look.
+    stamps: Vec<Option<Stamp>>,
+    /// Objects that are not as the list says.
+    found: Vec<Odd>,
+}
+
+/// An object that is missing at the target (0), or there with another number of bytes than was expected.
+type Odd = (ObjectName, u64);
+
+/// What the refs that move will lead to.
+#[derive(Debug)]
+pub(crate) struct Tips<'a> {
+    pub(crate) source: &'a Repo,
+    pub(crate) lists: Vec<Arc<ObjectList>>,
+    pub(crate) ahead: Option<Ahead>,
+}
+
 /// Objects that the target must have, with the size that the source's copy has where that says something.
 #[derive(Debug, Default)]
 pub(crate) struct Closure {
     objects: Vec<(ObjectName, Option<u64>)>,
 }
 
-impl Closure {
-    /// Leaves out what the plan sends. Sizes are those of the source's files where these are stored alike, else those that the
-    /// target's records have.
-    pub(crate) fn unsent(
+impl Ahead {
+    /// Looks at what one list names, while this thread does something else `first`; does only that where it would be for nothing,
+    /// since the target has no stamps, or the source stores content otherwise.
+    pub(crate) fn look(
         source: &Repo,
         store: &dyn Store,
         lists: &[Arc<ObjectList>],
+        first: impl FnOnce() -> Result<()>,
+    ) -> Result<Option<Self>> {
+        let list = match lists {
+            [list] if source.mode().is_archive() => list,
+            _ => return first().map(|()| None),
+        };
+        let stamps = store.stamps()?;
+        if stamps.iter().all(Option::is_none) {
+            return first().map(|()| None);
+        }
+        let look = |found: &mut Vec<Odd>, entry: &[u8; LIST_ENTRY]| match list_entry(entry) {
+            Some((name, size)) => look_at(store, &name, NonZero::new(size).map(NonZero::get), found),
+            None => Ok(()),
+        };
+        let stop = AtomicBool::new(false);
+        let found = spread_beside(first, list.recorded(), threads(), &stop, Vec::new, look, |_| {})?;
+        let found = found.into_iter().flatten().collect();
+        Ok(Some(Self { stamps, found }))
+    }
+
+    /// Returns, for each first byte of a checksum, whether what was found still holds.
+    fn holds(&self, store: &dyn Store) -> Result<Vec<bool>> {
+        let same = |(before, now): (&Option<Stamp>, Option<Stamp>)| before.is_some() && *before == now;
+        Ok(self.stamps.iter().zip(store.stamps()?).map(same).collect())
+    }
+}
+
+impl Tips<'_> {
+    /// As [`Closure::look_after`], for what the plan does not send.
+    pub(crate) fn look_after(
+        &self,
+        store: &dyn Store,
         plan: &Plan,
-    ) -> Result<Self> {
+        first: impl FnOnce() -> Result<()>,
+    ) -> Result<BTreeSet<ObjectName>> {
+        let held = self.ahead.as_ref().map(|ahead| ahead.holds(store)).transpose()?;
+        let holds = |name: &ObjectName| {
+            let place = name.checksum.as_bytes().first().map(|byte| usize::from(*byte));
+            held.as_ref().zip(place).and_then(|(held, place)| held.get(place)) == Some(&true)
+        };
         let mut sent: Vec<_> = plan.objects.iter().map(|added| added.name).collect();
         sent.sort_unstable();
-        let archive = source.mode().is_archive();
+        let is_sent = |name: &ObjectName| sent.binary_search(name).is_ok();
+        let rest = match &held {
+            Some(held) if held.iter().all(|holds| *holds) => Closure::default(),
+            _ => self.closure(store, |name| !holds(name) && !is_sent(name))?,
+        };
+        let mut holes = rest.look_after(store, first)?;
+        let known = self.ahead.iter().flat_map(|ahead| &ahead.found);
+        let known = known.filter(|(name, _)| holds(name) && !is_sent(name));
+        holes.extend(holes_among(store, known.copied().collect())?);
+        Ok(holes)
+    }
+
+    /// Lists objects. Sizes are those of the source's files where these are stored alike, else those that the target's records
+    /// have.
+    fn closure(&self, store: &dyn Store, wanted: impl Fn(&ObjectName) -> bool) -> Result<Closure> {
+        let archive = self.source.mode().is_archive();
         let sized = |listed: ListedObject| {
             let stored_alike = archive || listed.name.kind.is_metadata();
-            (
-                listed.name,
-                listed.size.filter(|_| stored_alike).map(NonZero::get),
-            )
+            let size = listed.size.filter(|_| stored_alike);
+            (listed.name, size.map(NonZero::get))
         };
-        let all = lists.iter().flat_map(|list| list.entries()).map(sized);
-        let mut objects: Vec<_> = all
-            .filter(|(name, _)| sent.binary_search(name).is_err())
-            .collect();
-        if lists.len() > 1 {
+        let all = self.lists.iter().flat_map(|list| list.entries()).map(sized);
+        let mut objects: Vec<_> = all.filter(|(name, _)| wanted(name)).collect();
+        if self.lists.len() > 1 {
             objects.sort_unstable_by_key(|(name, _)| *name);
             objects.dedup_by_key(|(name, _)| *name);
         }
@@ -61,9 +132,11 @@ impl Closure {
         for (_, size) in objects.iter_mut().filter(|(_, size)| size.is_none()) {
             *size = recorded.next().and_then(NonZero::new).map(NonZero::get);
         }
-        Ok(Self { objects })
+        Ok(Closure { objects })
     }
+}
 
+impl Closure {
     /// Takes what the plan found at the target of commits that are sent and that no ref will name.
     pub(crate) fn relied_on(plan: &Plan) -> Self {
         let names = plan.relied_on.objects.iter();
@@ -89,21 +162,12 @@ impl Closure {
         store: &dyn Store,
         first: impl FnOnce() -> Result<()>,
     ) -> Result<BTreeSet<ObjectName>> {
-        let look = |found: &mut Vec<_>, (name, size): &(ObjectName, Option<u64>)| {
-            match store.look(name)? {
-                None | Some(0) => found.push((*name, 0)),
-                Some(other) if size.is_some_and(|size| size != other) => found.push((*name, other)),
-                Some(_) => {}
-            }
-            Ok(())
+        let look = |found: &mut Vec<Odd>, (name, size): &(ObjectName, Option<u64>)| {
+            look_at(store, name, *size, found)
         };
         let stop = AtomicBool::new(false);
         let found = spread_beside(first, &self.objects, threads(), &stop, Vec::new, look, |_| {})?;
-        let (other, missing): (Vec<_>, Vec<_>) =
-            found.into_iter().flatten().partition(|(_, size)| *size != 0);
-        let mut holes: BTreeSet<_> = missing.into_iter().map(|(name, _)| name).collect();
-        holes.extend(damaged(store, other)?);
-        Ok(holes)
+        holes_among(store, found.into_iter().flatten().collect())
     }
 
     /// Returns the objects that are not there, or are there and not what their names say.
@@ -115,15 +179,27 @@ impl Closure {
     }
 }
 
-/// Returns those of some objects of a target, given with the sizes of their files, that have neither the size that the
-/// target's records say nor, when read, the content that their names say.
-fn damaged(store: &dyn Store, objects: Vec<(ObjectName, u64)>) -> Result<Vec<ObjectName>> {
-    let names: Vec<_> = objects.iter().map(|(name, _)| *name).collect();
+/// Looks at an object, and notes it if it is missing, empty or of another size than expected.
+fn look_at(store: &dyn Store, name: &ObjectName, size: Option<u64>, found: &mut Vec<Odd>) -> Result<()> {
+    match store.look(name)? {
+        None | Some(0) => found.push((*name, 0)),
+        Some(other) if size.is_some_and(|size| size != other) => found.push((*name, other)),
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+/// Returns those that are missing, and those that have neither the size which the target's records say nor, when read, the
+/// content that their names say.
+fn holes_among(store: &dyn Store, odd: Vec<Odd>) -> Result<BTreeSet<ObjectName>> {
+    let (missing, others): (Vec<Odd>, Vec<Odd>) = odd.into_iter().partition(|(_, size)| *size == 0);
+    let names: Vec<_> = others.iter().map(|(name, _)| *name).collect();
     let recorded = added::sizes(store, &names)?;
-    let unknown: Vec<_> = (objects.into_iter().zip(recorded))
+    let unknown: Vec<_> = (others.into_iter().zip(recorded))
         .filter_map(|((name, size), recorded)| (size != recorded).then_some(name))
         .collect();
-    in_parallel(&unknown, |name| Ok((!store.verify(name)?).then_some(*name)))
+    let damaged = in_parallel(&unknown, |name| Ok((!store.verify(name)?).then_some(*name)))?;
+    Ok(missing.into_iter().map(|(name, _)| name).chain(damaged).collect())
 }
 
 /// Returns what the target lacks or has damaged of commits that it claims to have: of those that it marks as incomplete,

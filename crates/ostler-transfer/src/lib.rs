@@ -49,7 +49,7 @@ pub use retire::Retirement;
 pub use rollback::{RollbackOptions, RollbackOutcome, rollback};
 pub use snapshot::{Selection, Snapshot};
 pub use store::{
-    Body, Clock, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, Overwrite, Removed, Step,
-    Store,
+    Body, Clock, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, Overwrite, Removed, Stamp,
+    Step, Store,
 };
 pub use sweep::{SweepOptions, Swept, is_due, sweep};

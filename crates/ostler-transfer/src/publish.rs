@@ -15,7 +15,7 @@
 //! behind it leaves nothing to tidy up.
 
 use crate::added;
-use crate::check::{Closure, known_holes};
+use crate::check::{Ahead, Closure, Tips, known_holes};
 use crate::detached;
 use crate::error::{Result, TransferError};
 use crate::execute::Execution;
@@ -189,8 +189,18 @@ impl<'a> Run<'a> {
                     self.options.policy,
                 )?;
             }
-            let closure = self.list_moved(&snapshot, &inventory, &lists)?;
-            let plan = self.plan(&snapshot, &inventory, (&holes, &attempted), &lists)?;
+            let moved = self.list_moved(&snapshot, &inventory, &lists)?;
+            let mut plan = None;
+            let ahead = Ahead::look(self.source, self.store, &moved, || {
+                plan = Some(self.plan(&snapshot, &inventory, (&holes, &attempted), &lists)?);
+                Ok(())
+            })?;
+            let plan = plan.expect("it was computed, or failed");
+            let tips = Tips {
+                source: self.source,
+                lists: moved,
+                ahead,
+            };
             if self.options.dry_run || plan.is_empty() {
                 // What an earlier attempt put has been brought by somebody else.
                 self.store.forget()?;
@@ -210,7 +220,7 @@ impl<'a> Run<'a> {
             self.check_space(&plan)?;
             lists.record(snapshot.refs.len());
             attempted.extend(plan.commits());
-            match self.carry_out(&plan, &closure, &inventory, guard)? {
+            match self.carry_out(&plan, &tips, &inventory, guard)? {
                 Ending::Done(number) => {
                     return Ok(Outcome {
                         plan,
@@ -328,7 +338,7 @@ impl<'a> Run<'a> {
     fn carry_out(
         &self,
         plan: &Plan,
-        closure: &[Arc<ObjectList>],
+        tips: &Tips<'_>,
         inventory: &Inventory,
         guard: LockGuard<'a>,
     ) -> Result<Ending> {
@@ -341,13 +351,12 @@ impl<'a> Run<'a> {
             interrupted: self.options.interrupted,
             reporter: self.options.reporter,
         };
-        let closure = Closure::unsent(self.source, self.store, closure, plan)?;
         if pin.holds_lock() && self.may_link(plan) {
             execution.hash_all(plan)?;
             // Never waits for the one lock while holding the other.
             if let Some(lease) = self.store.try_lease()? {
                 self.options.reporter.flipping();
-                return self.finish(plan, inventory, &closure, lease, || link_or_put(&execution, plan));
+                return self.finish(plan, inventory, tips, lease, || link_or_put(&execution, plan));
             }
         }
         let order = execution.put_all(plan)?;
@@ -355,7 +364,7 @@ impl<'a> Run<'a> {
         drop(pin);
         self.options.reporter.flipping();
         let lease = self.store.lease()?;
-        self.finish(plan, inventory, &closure, lease, || self.store.settle(&order))
+        self.finish(plan, inventory, tips, lease, || self.store.settle(&order))
     }
 
     /// Returns whether the objects of a plan can be linked into place, and are so few that the source may stay locked.
@@ -373,7 +382,7 @@ impl<'a> Run<'a> {
         &self,
         plan: &Plan,
         inventory: &Inventory,
-        closure: &Closure,
+        tips: &Tips<'_>,
         lease: Box<dyn Lease + '_>,
         settle: impl FnOnce() -> Result<()>,
     ) -> Result<Ending> {
@@ -390,7 +399,7 @@ impl<'a> Run<'a> {
             return Ok(Ending::Again(Again::Moved(lost)));
         }
         // In place, before a ref names them, objects harm nobody if the run has to compute again.
-        let holes = closure.look_after(self.store, settle)?;
+        let holes = tips.look_after(self.store, plan, settle)?;
         if !holes.is_empty() {
             return Ok(Ending::Again(Again::Holes(holes.into_iter().collect())));
         }

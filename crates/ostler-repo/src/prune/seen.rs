@@ -69,6 +69,25 @@ impl Clock {
     }
 }
 
+impl Repo {
+    /// Returns for each first byte of a checksum a stamp that is another one after objects which begin so have come or gone;
+    /// `None` where nothing tells. Objects whose stamp is there and the same, then and now, are as they were.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn object_stamps(&self) -> Result<Vec<Option<(i64, u32)>>> {
+        let clock = Clock::now(self)?;
+        let stamp = |prefix| {
+            Ok(match clock.look(self, prefix)? {
+                Seen::Unsure => None,
+                Seen::Absent => Some((i64::MIN, 0)),
+                Seen::At(time) => Some(time),
+            })
+        };
+        (0..=u8::MAX).map(stamp).collect()
+    }
+}
+
 impl Seen {
     /// Returns whether the directory is for certain as it was.
     pub(super) fn still_holds(self, repo: &Repo, prefix: u8) -> Result<bool> {

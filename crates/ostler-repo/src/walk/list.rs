@@ -56,6 +56,12 @@ impl ObjectList {
         list_entries(self.bytes.get(MAGIC.len()..).unwrap_or_default()).map(listed)
     }
 
+    /// Returns the objects as they are recorded, for several threads to [read](ostler_format::list_entry).
+    pub fn recorded(&self) -> &[[u8; LIST_ENTRY]] {
+        let (entries, _) = self.bytes.get(MAGIC.len()..).unwrap_or_default().as_chunks();
+        entries
+    }
+
     /// Returns the names of the objects.
     pub fn names(&self) -> impl Iterator<Item = ObjectName> {
         self.entries().map(|listed| listed.name)

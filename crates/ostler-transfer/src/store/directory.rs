@@ -6,7 +6,7 @@
 //! exclusive repository lock: stock writers and prunes wait for the short time between the last look and the flip,
 //! and never for the transfer.
 
-use super::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Store};
+use super::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Stamp, Store};
 use crate::error::{Damage, Result, TransferError};
 use crate::execute::lock;
 use ostler_format::{Checksum, ObjectName};
@@ -109,6 +109,10 @@ impl Store for DirStore {
 
     fn look(&self, object: &ObjectName) -> Result<Option<u64>> {
         Ok(self.repo.stat_own_object(object)?.map(|stat| stat.size))
+    }
+
+    fn stamps(&self) -> Result<Vec<Option<Stamp>>> {
+        Ok(self.repo.object_stamps()?)
     }
 
     fn verify(&self, object: &ObjectName) -> Result<bool> {

@@ -3,13 +3,14 @@
 //! Every change is a step that a hook may stop at, as a crash would; what was done until then stays. Nothing is
 //! staged: what is put is visible at once, as in a bucket.
 
-use super::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Store, object_path};
+use super::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Stamp, Store, object_path};
 use crate::error::{Damage, Result};
 use crate::execute::lock;
 use ostler_format::{ObjectName, RepoMode};
 use ostler_repo::{Recovery, RepoError, Retired, verify_archived};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a hook is told before it happens.
@@ -132,6 +133,20 @@ impl Store for MemoryStore {
         Ok(lock(&self.files)
             .get(&object_path(*object))
             .map(|bytes| bytes.len() as u64))
+    }
+
+    fn stamps(&self) -> Result<Vec<Option<Stamp>>> {
+        let files = lock(&self.files);
+        let stamp = |prefix: u8| {
+            let dir = format!("objects/{prefix:02x}/");
+            let names = files.range(dir.clone()..).map(|(path, _)| path);
+            let mut hasher = DefaultHasher::new();
+            for name in names.take_while(|path| path.starts_with(&dir)) {
+                name.hash(&mut hasher);
+            }
+            Some((hasher.finish().cast_signed(), 0))
+        };
+        Ok((0..=u8::MAX).map(stamp).collect())
     }
 
     fn verify(&self, object: &ObjectName) -> Result<bool> {

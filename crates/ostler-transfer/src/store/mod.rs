@@ -114,6 +114,9 @@ pub struct Entry {
     pub link: Option<String>,
 }
 
+/// Something that changes whenever objects come or go: a time in seconds and nanoseconds, or a count.
+pub type Stamp = (i64, u32);
+
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
@@ -149,6 +152,16 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// If the store cannot tell.
     fn look(&self, object: &ObjectName) -> Result<Option<u64>>;
+
+    /// Returns for each first byte of a checksum a stamp that is another one after objects which begin so have come or gone, or
+    /// `None` where nothing tells; nothing at all where a store has no such stamps. What was looked at need not be looked
+    /// at again as long as its stamp is the same.
+    ///
+    /// # Errors
+    /// If the store cannot tell.
+    fn stamps(&self) -> Result<Vec<Option<Stamp>>> {
+        Ok(Vec::new())
+    }
 
     /// Reads and hashes an object in place; `false` if it is absent or its bytes are not what its name says.
     ///

@@ -4,7 +4,9 @@
 use ostler_format::{Checksum, ObjectName};
 use ostler_repo::fs::Dir;
 use ostler_repo::{Recovery, Repo};
-use ostler_transfer::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Result, Store, TransferError};
+use ostler_transfer::{
+    Body, Edit, Entry, Item, Lease, Overwrite, Removed, Result, Stamp, Store, TransferError,
+};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -58,6 +60,10 @@ impl Store for FaultyStore<'_> {
 
     fn look(&self, object: &ObjectName) -> Result<Option<u64>> {
         self.step()?.look(object)
+    }
+
+    fn stamps(&self) -> Result<Vec<Option<Stamp>>> {
+        self.step()?.stamps()
     }
 
     fn verify(&self, object: &ObjectName) -> Result<bool> {

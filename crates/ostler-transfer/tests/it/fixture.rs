@@ -175,6 +175,20 @@ pub(crate) fn commits_of(store: &MemoryStore) -> BTreeSet<String> {
     store.files().into_keys().filter_map(commit).collect()
 }
 
+/// Returns the path of an object of the type that the source's `os/a` consists of.
+pub(crate) fn object_of(source: &Source, store: &MemoryStore, suffix: &str) -> String {
+    let listing = source.stock.run(&["ls", "-R", "-C", "os/a"]);
+    let belongs = |path: &String| {
+        let name = path.trim_start_matches("objects/").replace('/', "");
+        path.ends_with(suffix)
+            && name
+                .split_once('.')
+                .is_some_and(|(checksum, _)| listing.contains(checksum))
+    };
+    let found = store.files().into_keys().find(belongs);
+    found.expect("an object of the type")
+}
+
 /// Returns a policy that keeps so many commits of each ref.
 pub(crate) fn keep_last(last: u64) -> Policy {
     Policy {

@@ -1,6 +1,7 @@
 //! Publishing, against stores in memory and on disk; and fetching, from servers that fail and that lie.
 
 #[cfg(test)]
+mod ahead;
 mod conformance;
 #[cfg(test)]
 mod faults;

@@ -1,23 +1,9 @@
 //! What is planned, refused and recomputed.
 
-use crate::fixture::{Source, assert_closed, refs_of, run, run_reporting};
+use crate::fixture::{Source, assert_closed, object_of, refs_of, run, run_reporting};
 use ostler_transfer::{Again, MemoryStore, Policy, Reporter, Selection, Step, TransferError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// Returns the path of an object of the type that the source's `os/a` consists of.
-fn object_of(source: &Source, store: &MemoryStore, suffix: &str) -> String {
-    let listing = source.stock.run(&["ls", "-R", "-C", "os/a"]);
-    let belongs = |path: &String| {
-        let name = path.trim_start_matches("objects/").replace('/', "");
-        path.ends_with(suffix)
-            && name
-                .split_once('.')
-                .is_some_and(|(checksum, _)| listing.contains(checksum))
-    };
-    let found = store.files().into_keys().find(belongs);
-    found.expect("an object of the type")
-}
 
 #[test]
 fn the_second_publish_sends_the_difference_and_a_third_nothing() {

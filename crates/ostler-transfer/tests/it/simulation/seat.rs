@@ -5,7 +5,7 @@ use super::trace::Op;
 use super::world::Source;
 use ostler_format::{Checksum, ObjectName, ObjectType, RepoMode};
 use ostler_repo::{Recovery, RepoError};
-use ostler_transfer::{Body, Edit, Entry, Expect, Item, Lease, Overwrite, Removed, Result, Store};
+use ostler_transfer::{Body, Edit, Entry, Expect, Item, Lease, Overwrite, Removed, Result, Stamp, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Mutex;
@@ -222,6 +222,11 @@ impl Store for Seat<'_> {
             object.loose_path(RepoMode::Archive).as_str()
         ))?;
         self.stage.store.look(object)
+    }
+
+    fn stamps(&self) -> Result<Vec<Option<Stamp>>> {
+        self.read("objects/")?;
+        self.stage.store.stamps()
     }
 
     fn verify(&self, object: &ObjectName) -> Result<bool> {
