@@ -35,6 +35,7 @@ pub struct Config {
     auto_update_summary: bool,
     no_deltas_in_summary: bool,
     indexed_deltas: bool,
+    sign_verify_deltas: bool,
     tombstone_commits: bool,
     parent: Option<PathBuf>,
     disable_xattrs: bool,
@@ -95,6 +96,7 @@ impl Config {
             auto_update_summary: core.flag("auto-update-summary", commit_update_summary)?,
             no_deltas_in_summary: core.flag("no-deltas-in-summary", false)?,
             indexed_deltas: core.flag("indexed-deltas", false)?,
+            sign_verify_deltas: core.flag("sign-verify-deltas", false)?,
             tombstone_commits: core.flag("tombstone-commits", false)?,
             parent: core
                 .text("parent")?
@@ -185,6 +187,11 @@ impl Config {
     /// Returns `core.indexed-deltas`.
     pub fn indexed_deltas(&self) -> bool {
         self.indexed_deltas
+    }
+
+    /// Returns `core.sign-verify-deltas`: whether a delta that is applied from a file must be signed.
+    pub fn sign_verify_deltas(&self) -> bool {
+        self.sign_verify_deltas
     }
 
     /// Returns `core.tombstone-commits`.

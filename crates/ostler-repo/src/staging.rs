@@ -14,6 +14,7 @@
 //! The directory goes before its lock file does, and a lock counts only if the directory is still there once it is
 //! held; so no directory is used by two.
 
+use crate::deltas::PREFIX as DELTA_PREFIX;
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind, FileStat, Linked, TempFile};
 use crate::lock::FileLock;
@@ -294,6 +295,7 @@ pub fn clean_tmp(repo: &Repo) -> Result<()> {
     let boot_id = repo.boot_id()?;
     let failed = || RepoError::io("clean", tmp.path());
     let now = now(tmp).map_err(failed())?;
+    tmp.remove_abandoned_dirs(DELTA_PREFIX).map_err(failed())?;
     for entry in tmp.entries().map_err(failed())? {
         let Some(name) = entry.name.to_str().filter(|name| *name != CACHE) else {
             continue;

@@ -7,7 +7,7 @@ use std::error::Error as _;
 use std::ffi::OsString;
 
 /// What stock says where the arguments of a command are missing.
-const MISSING: [(&str, &str); 18] = [
+const MISSING: [(&str, &str); 22] = [
     ("cat", "A COMMIT and at least one PATH argument are required"),
     ("checkout", "COMMIT must be specified"),
     ("checksum", "A filename must be given"),
@@ -26,6 +26,10 @@ const MISSING: [(&str, &str); 18] = [
     ("reset", "A REF and COMMIT argument is required"),
     ("show", "An object argument is required"),
     ("rev-parse", "REV must be specified"),
+    ("static-delta apply-offline", "PATH must be specified"),
+    ("static-delta delete", "DELTA must be specified"),
+    ("static-delta show", "DELTA must be specified"),
+    ("static-delta verify", "DELTA must be specified"),
 ];
 
 /// Returns what stock prints for a command line that clap refused, with help before it where stock gives that; `None`

@@ -11,11 +11,20 @@
 //! when its bytes change, so that caches keep it as long as it is right.
 
 mod apply;
+mod generate;
+mod offline;
+mod stored;
+mod workers;
 
-pub use apply::{PartStats, apply_inline_part, apply_part, has_part};
+pub use apply::{PartStats, PartSurvey, apply_inline_part, apply_part, has_part, survey_part};
+pub(crate) use generate::PREFIX;
+pub use generate::{DEFAULT_MEMORY_BYTES, DeltaOptions, DeltaReporter, DeltaStats, MEGABYTE, PartSummary};
+pub use stored::StoredDelta;
 
 use crate::error::{RepoError, Result};
 use crate::fs::Dir;
+use crate::keyfile::KeyFile;
+use crate::lock::LockKind;
 use crate::repo::{DIR_MODE, FILE_MODE, Repo};
 use ostler_format::{
     Checksum, DeltaList, DeltaName, Hasher, Summary, delta_index_path, parse_delta_index_path,
@@ -113,6 +122,66 @@ impl Repo {
             }
         }
         Ok(())
+    }
+
+    /// Returns the commits for which there are delta indexes, sorted.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn list_delta_indexes(&self) -> Result<Vec<Checksum>> {
+        let mut targets = Vec::new();
+        for (directory, holder) in subdirectories(self.root(), "delta-indexes")? {
+            let files = entries(&holder)?;
+            targets.extend(
+                files
+                    .iter()
+                    .filter_map(|file| parse_delta_index_path(&directory, file)),
+            );
+        }
+        targets.sort_unstable();
+        Ok(targets)
+    }
+
+    /// Brings the index of one target commit, or all indexes, in line with the deltas that there are, and notes in the
+    /// configuration that deltas are indexed.
+    ///
+    /// # Errors
+    /// [`RepoError::ReadOnly`], [`RepoError::Io`], and what a wrong configuration gives.
+    pub fn reindex_deltas(&self, only: Option<&Checksum>) -> Result<()> {
+        self.require_writable()?;
+        let guard = self.lock(LockKind::Shared)?;
+        self.write_delta_indexes(&self.delta_digests()?, only)?;
+        if !self.config().indexed_deltas() {
+            let set = |config: &mut KeyFile| config.set("core", "indexed-deltas", "true");
+            self.edit_config(|config| set(config).map_err(RepoError::format("config")))?;
+        }
+        guard.release()
+    }
+
+    /// Deletes a delta, after it is out of the index of its target commit, if that has one. Of the delta the superblock goes
+    /// first: who finds that finds all parts.
+    ///
+    /// # Errors
+    /// [`RepoError::NotFound`], [`RepoError::ReadOnly`], [`RepoError::Io`].
+    pub fn delete_delta(&self, name: &DeltaName) -> Result<()> {
+        self.require_writable()?;
+        let guard = self.lock(LockKind::Shared)?;
+        let path = name.path();
+        let superblock = format!("{path}/superblock");
+        let failed = || RepoError::io("remove", self.root().path_of(&path));
+        if self.root().stat(&superblock).map_err(failed())?.is_none() {
+            return Err(RepoError::not_found(format!("static delta {name}")));
+        }
+        if self.list_delta_indexes()?.contains(&name.to) {
+            let mut digests = self.delta_digests()?;
+            digests.0.retain(|(other, _)| other != name);
+            self.write_delta_indexes(&digests, Some(&name.to))?;
+        }
+        self.root()
+            .unlink(&superblock)
+            .and_then(|_| self.root().remove_tree(&path))
+            .map_err(failed())?;
+        guard.release()
     }
 
     fn replace_index(&self, target: &Checksum, bytes: &[u8]) -> Result<()> {

@@ -6,7 +6,7 @@
 //! or a ref. It is locked for as long as its maker lives, so that the next one can tell and
 //! [remove](Dir::remove_abandoned) it.
 
-use super::{Dir, Linked, permissions};
+use super::{Dir, FileKind, Linked, permissions};
 use rustix::fs::{self as sys, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsString;
@@ -250,6 +250,43 @@ impl Dir {
             drop(scratch.unlink(&temporary));
             error.into()
         })
+    }
+
+    /// Makes a directory as [`make_random_dir`](Self::make_random_dir) does, and locks it for as long as it is open.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub(crate) fn make_held_dir(&self, prefix: &str, mode: u32) -> io::Result<(String, Self)> {
+        for _ in 0..NAME_TRIES {
+            let name = self.make_random_dir(prefix, mode)?;
+            // Somebody may take it for abandoned before it is locked.
+            if let Some(dir) = self.open_dir_if_exists(&name)? {
+                hold(&dir);
+                if self.stat(&name)?.is_some() {
+                    return Ok((name, dir));
+                }
+            }
+        }
+        Err(Errno::EXIST.into())
+    }
+
+    /// Removes the directories with names that begin with `prefix` whose makers are gone.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub(crate) fn remove_abandoned_dirs(&self, prefix: &str) -> io::Result<()> {
+        for entry in self.entries()? {
+            let Some(name) = entry.name.to_str().filter(|name| name.starts_with(prefix)) else {
+                continue;
+            };
+            if entry.kind == FileKind::Directory
+                && let Some(dir) = self.open_dir_if_exists(name)?
+                && sys::flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok()
+            {
+                self.remove_tree(name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a directory `prefix` + six random characters in this one and returns its name.

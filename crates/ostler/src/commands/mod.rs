@@ -36,6 +36,7 @@ mod sign;
 mod signatures;
 mod signing;
 mod snapshot;
+mod static_delta;
 mod summary;
 mod sweep;
 mod trivial_httpd;
@@ -112,6 +113,8 @@ pub(crate) enum Command {
     FindRemotes(find_remotes::Args),
     /// Make a whole copy of refs, by links
     Snapshot(snapshot::Args),
+    /// Make, show, apply and check static deltas
+    StaticDelta(static_delta::Args),
     /// Update or print the summary
     Summary(summary::Args),
     /// Serve a directory over HTTP, for tests and on a trusted network
@@ -193,6 +196,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::CreateUsb(args) => create_usb::run(context, &args),
         Command::FindRemotes(args) => find_remotes::run(context, &args),
         Command::Snapshot(args) => snapshot::run(context, &args),
+        Command::StaticDelta(args) => static_delta::run(context, &args),
         Command::Summary(args) => summary::run(context, &args),
         Command::TrivialHttpd(args) => trivial_httpd::run(context, &args),
         Command::Demo(args) => demo::run(context, &args),

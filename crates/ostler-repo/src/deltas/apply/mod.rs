@@ -12,6 +12,9 @@ mod part;
 mod patch;
 mod scratch;
 mod sources;
+mod survey;
+
+pub use survey::{PartSurvey, survey_part};
 
 use crate::error::{RepoError, Result};
 use crate::transaction::Transaction;
@@ -19,6 +22,7 @@ use assembly::Assembly;
 use ostler_format::delta::{Operation, PartHeader, Superblock};
 use ostler_format::{FileHeader, MAX_METADATA_SIZE, ObjectName, S_IFLNK, S_IFMT};
 use part::Part;
+use scratch::Room;
 use sources::Sources;
 use std::io::Read;
 
@@ -48,7 +52,8 @@ pub fn apply_part(
     part: impl Read,
 ) -> Result<PartStats> {
     let header = header_of(superblock, index)?;
-    let part = Part::of_file(transaction, &part_name(superblock, index), header, part)?;
+    let room = Room::of_transaction(transaction)?;
+    let part = Part::of_file(room, &part_name(superblock, index), header, part)?;
     Application::new(transaction, superblock, header, &part).run()
 }
 
@@ -67,7 +72,8 @@ pub fn apply_inline_part(
         .inline_part(index)
         .map_err(RepoError::format(name.as_str()))?
         .ok_or_else(|| RepoError::not_found(format!("{name} in the superblock")))?;
-    let part = Part::of_inline(transaction, &name, header, inline.compression, inline.bytes)?;
+    let room = Room::of_transaction(transaction)?;
+    let part = Part::of_inline(room, &name, header, inline.compression, inline.bytes)?;
     Application::new(transaction, superblock, header, &part).run()
 }
 

@@ -1,9 +1,8 @@
 //! An inflated part: its lists in memory, payload and operations where they are.
 
 use super::inflated_limit;
-use super::scratch::{Scratch, Section, read_failed};
+use super::scratch::{Room, Scratch, Section, read_failed};
 use crate::error::{RepoError, Result};
-use crate::transaction::Transaction;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 use ostler_format::delta::{
@@ -34,18 +33,13 @@ pub(super) struct Part {
 
 impl Part {
     /// Reads the file of a part to its end.
-    pub(super) fn of_file(
-        transaction: &Transaction<'_>,
-        name: &str,
-        header: &PartHeader,
-        file: impl Read,
-    ) -> Result<Self> {
+    pub(super) fn of_file(room: Room<'_>, name: &str, header: &PartHeader, file: impl Read) -> Result<Self> {
         let mut hashed = Hashed {
             input: file,
             hasher: Hasher::new(),
             left: header.size,
         };
-        let inflated = fill(transaction, name, header, &mut hashed);
+        let inflated = fill(room, name, header, &mut hashed);
         // A file that is not the right one is told as such, whatever else is wrong with it.
         let found = hashed.finish(name)?;
         if found != header.checksum {
@@ -58,13 +52,13 @@ impl Part {
 
     /// Reads a part that lies in a superblock.
     pub(super) fn of_inline(
-        transaction: &Transaction<'_>,
+        room: Room<'_>,
         name: &str,
         header: &PartHeader,
         compression: Compression,
         bytes: &[u8],
     ) -> Result<Self> {
-        let scratch = inflate(transaction, name, compression, bytes, inflated_limit(header))?;
+        let scratch = inflate(room, name, compression, bytes, inflated_limit(header))?;
         Self::of_scratch(name, scratch)
     }
 
@@ -88,6 +82,17 @@ impl Part {
     /// Returns how errors name it.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the numbers of modes and of sets of attributes, and the sizes of payload and operations.
+    pub(super) fn sizes(&self) -> (usize, usize, u64, usize) {
+        let payload = self.payload.end - self.payload.start;
+        (
+            self.modes.len(),
+            self.xattrs.len(),
+            payload,
+            self.operations.len(),
+        )
     }
 
     /// Returns the operations, which make `objects`.
@@ -138,34 +143,29 @@ impl Part {
 }
 
 /// Inflates what follows the byte of the compression.
-fn fill(
-    transaction: &Transaction<'_>,
-    name: &str,
-    header: &PartHeader,
-    file: &mut impl Read,
-) -> Result<Scratch> {
+fn fill(room: Room<'_>, name: &str, header: &PartHeader, file: &mut impl Read) -> Result<Scratch> {
     let mut first = [0];
     file.read_exact(&mut first)
         .map_err(|error| read_failed(name, error))?;
     let [first] = first;
     let compression = Compression::from_byte(first).map_err(RepoError::format(name))?;
-    inflate(transaction, name, compression, file, inflated_limit(header))
+    inflate(room, name, compression, file, inflated_limit(header))
 }
 
 fn inflate(
-    transaction: &Transaction<'_>,
+    room: Room<'_>,
     name: &str,
     compression: Compression,
     mut input: impl Read,
     limit: u64,
 ) -> Result<Scratch> {
     if compression == Compression::None {
-        return Scratch::fill(transaction, name, &mut input, limit);
+        return Scratch::fill(room, name, &mut input, limit);
     }
     let stream = Stream::new_stream_decoder(DECODER_MEMORY, CONCATENATED)
         .map_err(|error| read_failed(name, error.into()))?;
     let mut decoder = XzDecoder::new_stream(BufReader::with_capacity(BUFFER, input), stream);
-    Scratch::fill(transaction, name, &mut decoder, limit)
+    Scratch::fill(room, name, &mut decoder, limit)
 }
 
 /// Reads one of the lists into memory.

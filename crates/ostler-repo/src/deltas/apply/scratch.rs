@@ -3,6 +3,7 @@
 use crate::error::{RepoError, Result};
 use crate::fs::Dir;
 use crate::transaction::Transaction;
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -24,14 +25,34 @@ pub(super) enum Scratch {
     File(File, u64),
 }
 
+/// Where files without a name are made, and who is asked for the space.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room<'a> {
+    tmp: &'a Dir,
+    transaction: Option<&'a Transaction<'a>>,
+}
+
+impl<'a> Room<'a> {
+    /// In the repository of a transaction, within its limits.
+    pub(super) fn of_transaction(transaction: &'a Transaction<'_>) -> Result<Self> {
+        Ok(Self {
+            tmp: transaction.repo().tmp()?,
+            transaction: Some(transaction),
+        })
+    }
+
+    /// In a directory.
+    pub(super) const fn in_dir(tmp: &'a Dir) -> Self {
+        Self {
+            tmp,
+            transaction: None,
+        }
+    }
+}
+
 impl Scratch {
     /// Takes all that `input` has, which must not exceed `limit` bytes.
-    pub(super) fn fill(
-        transaction: &Transaction<'_>,
-        what: &str,
-        input: &mut dyn Read,
-        limit: u64,
-    ) -> Result<Self> {
+    pub(super) fn fill(room: Room<'_>, what: &str, input: &mut dyn Read, limit: u64) -> Result<Self> {
         let failed = |error: io::Error| read_failed(what, error);
         let mut bytes = Vec::new();
         input
@@ -45,8 +66,8 @@ impl Scratch {
         if length <= IN_MEMORY {
             return Ok(Self::Memory(bytes));
         }
-        let space = Space::new(transaction);
-        let tmp = transaction.repo().tmp()?;
+        let space = Space::new(room);
+        let tmp = room.tmp;
         let mut temp = tmp.temp_file(PRIVATE_MODE).map_err(write_failed(tmp))?;
         space.reserve(length)?;
         temp.write_all(&bytes).map_err(write_failed(tmp))?;
@@ -148,22 +169,25 @@ impl Read for Section {
 
 /// The space that a scratch file takes while it is written.
 struct Space<'a> {
-    transaction: &'a Transaction<'a>,
-    reserved: std::cell::Cell<u64>,
+    room: Room<'a>,
+    reserved: Cell<u64>,
 }
 
 impl<'a> Space<'a> {
-    fn new(transaction: &'a Transaction<'_>) -> Self {
+    const fn new(room: Room<'a>) -> Self {
         Self {
-            transaction,
-            reserved: std::cell::Cell::new(0),
+            room,
+            reserved: Cell::new(0),
         }
     }
 
     /// Makes sure that there is room for `length` bytes.
     fn reserve(&self, length: u64) -> Result<()> {
+        let Some(transaction) = self.room.transaction else {
+            return Ok(());
+        };
         while self.reserved.get() < length {
-            self.transaction.charge_scratch(STEP)?;
+            transaction.charge_scratch(STEP)?;
             self.reserved.set(self.reserved.get() + STEP);
         }
         Ok(())
@@ -173,8 +197,10 @@ impl<'a> Space<'a> {
 impl Drop for Space<'_> {
     // Objects that are made of the bytes are charged by themselves.
     fn drop(&mut self) {
-        for _ in 0..self.reserved.get() / STEP {
-            self.transaction.credit_scratch(STEP);
+        if let Some(transaction) = self.room.transaction {
+            for _ in 0..self.reserved.get() / STEP {
+                transaction.credit_scratch(STEP);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! that those of objects which are there already cost nothing.
 
 use super::part::Part;
-use super::scratch::Scratch;
+use super::scratch::{Room, Scratch};
 use crate::error::{RepoError, Result};
 use crate::transaction::Transaction;
 use crate::walk::ClosureDifference;
@@ -82,7 +82,8 @@ impl<'a> Sources<'a> {
             let failed = |error| content.read_error(error);
             return Ok(Scratch::File(file.map_err(failed)?, size));
         }
-        Scratch::fill(self.transaction, &format!("{checksum}.file"), &mut content, size)
+        let room = Room::of_transaction(self.transaction)?;
+        Scratch::fill(room, &format!("{checksum}.file"), &mut content, size)
     }
 
     fn allowed(&self) -> Result<&[Checksum]> {
