@@ -1,6 +1,8 @@
 //! Behaviour of the format crate as its users see it.
 
 #[cfg(test)]
+mod deltas;
+#[cfg(test)]
 mod gvariant;
 #[cfg(test)]
 mod round_trips;

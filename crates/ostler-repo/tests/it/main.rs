@@ -9,6 +9,8 @@ mod config;
 #[cfg(test)]
 mod create;
 #[cfg(test)]
+mod deltas;
+#[cfg(test)]
 mod diff;
 #[cfg(test)]
 mod fixture;
