@@ -71,6 +71,7 @@ pub use partial::Partial;
 pub use pin::PinDir;
 pub use prune::{
     Deletion, Depth, Grace, Matching, PruneOptions, PruneReport, PruneStats, RefRetention, Retention, prune,
+    refs_of_record,
 };
 pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local, pull_local_with};
 pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};

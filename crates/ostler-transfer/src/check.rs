@@ -14,7 +14,7 @@ use crate::planner::missing_dirtree;
 use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 use crate::store::{Stamp, Store};
-use ostler_format::{LIST_ENTRY, ObjectName, ObjectType, list_entry};
+use ostler_format::{Checksum, LIST_ENTRY, ObjectName, ObjectType, list_entry};
 use ostler_repo::parallel::{spread, spread_beside};
 use ostler_repo::{ListedObject, ObjectList, Repo};
 use std::collections::BTreeSet;
@@ -145,10 +145,11 @@ impl Closure {
         }
     }
 
-    /// Lists what every commit of the history leads to.
-    pub(crate) fn of_history(source: &Repo, history: &History) -> Result<Self> {
-        let commits: Vec<_> = history.commits().copied().collect();
-        let names = source.closure(&commits).map_err(missing_dirtree)?;
+    /// Lists what every commit of the history leads to, by the recorded lists of `tips` among them.
+    pub(crate) fn of_history(source: &Repo, history: &History, tips: &BTreeSet<Checksum>) -> Result<Self> {
+        let commits: BTreeSet<_> = history.commits().copied().collect();
+        let names = source.listed_closure(tips.intersection(&commits), &commits);
+        let names = names.map_err(missing_dirtree)?;
         Ok(Self {
             objects: names.into_iter().map(|name| (name, None)).collect(),
         })
@@ -224,7 +225,8 @@ pub(crate) fn known_holes(
         };
         Ok(inventory.partial.contains(commit) || (policy.verify && claimed()?))
     })?;
-    Closure::of_history(source, &history)?.verify(store)
+    let tips = snapshot.refs.values().copied().collect();
+    Closure::of_history(source, &history, &tips)?.verify(store)
 }
 
 /// Applies a function to all items on several threads; the order of the results is not defined.

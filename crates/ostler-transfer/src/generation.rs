@@ -13,6 +13,7 @@ use crate::error::{Result, TransferError};
 use crate::kept;
 use crate::store::{Edit, Expect, Store};
 use ostler_format::Checksum;
+use ostler_repo::refs_of_record;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -130,20 +131,10 @@ pub(crate) fn pinned_refs(store: &dyn Store, except: Option<u64>) -> Result<Vec<
         let Some(bytes) = store.get(&record_path(number), RECORD_LIMIT)? else {
             continue;
         };
-        let record: Generation = serde_json::from_slice(&bytes).map_err(unreadable(number))?;
-        for (name, hex) in record.refs {
-            let commit = Checksum::from_hex(&hex).map_err(unreadable(number))?;
-            refs.push((name, commit));
-        }
+        let named = refs_of_record(&bytes);
+        refs.extend(named.map_err(|source| TransferError::PinnedRecord { number, source })?);
     }
     Ok(refs)
-}
-
-fn unreadable<E: std::error::Error + Send + Sync + 'static>(number: u64) -> impl FnOnce(E) -> TransferError {
-    move |source| TransferError::PinnedRecord {
-        number,
-        source: Box::new(source),
-    }
 }
 
 /// Returns the number of the last generation.

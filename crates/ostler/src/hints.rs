@@ -84,6 +84,9 @@ fn of_repo_error(error: &RepoError) -> Option<String> {
             "'repair --from=REPO' takes what is missing from a repository that has it; of a commit that was pulled in part, pull \
              the rest"
         }
+        RepoError::AlreadyExists { what } if what.starts_with("a snapshot at ") => {
+            "to put a new one in its place, in one step, add --replace"
+        }
         RepoError::ReadOnly { .. } => "run as a user who may write to the repository",
         _ => return None,
     };

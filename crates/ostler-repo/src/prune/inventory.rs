@@ -79,6 +79,13 @@ impl Inventory {
         Ok(come)
     }
 
+    /// Forgets all marks.
+    pub(super) fn clear_marks(&mut self) {
+        for bucket in &mut self.buckets {
+            bucket.marks.fill_with(AtomicU64::default);
+        }
+    }
+
     /// Returns how many objects are not marked.
     pub(super) fn unmarked_count(&self) -> usize {
         self.buckets.iter().map(Bucket::unmarked_count).sum()

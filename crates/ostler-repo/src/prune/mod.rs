@@ -28,6 +28,7 @@ mod deltas;
 mod grace;
 mod inventory;
 mod leftovers;
+mod lists;
 mod mark;
 mod pins;
 mod roots;
@@ -37,6 +38,7 @@ mod survey;
 mod sweep;
 
 pub use grace::{Grace, GraceReport};
+pub use pins::refs_of_record;
 pub use shares::{Loss, PruneDetails, RefLoss};
 pub use sweep::Tally;
 
@@ -194,12 +196,8 @@ pub fn prune(repo: &Repo, options: &PruneOptions) -> Result<PruneReport> {
         return look(repo, options);
     }
     let early = Survey::take_early(repo, options).ok();
-    let idle = match &early {
-        Some(survey) => survey.is_idle(repo, options)?,
-        None => false,
-    };
     let report = match early {
-        Some(survey) if idle => report(survey, Tally::default(), options),
+        Some(survey) if survey.idle => report(survey, Tally::default(), options),
         early => prune_alone(repo, options, early)?,
     };
     leftovers::remove_cached_summaries(repo)?;
@@ -291,8 +289,10 @@ fn prune_alone(repo: &Repo, options: &PruneOptions, early: Option<Survey>) -> Re
         waiting.write(repo)?;
     }
     alone.release()?;
+    let alone = since.elapsed();
+    survey.record_lists(repo, false);
     Ok(PruneReport {
-        alone: Some(since.elapsed()),
+        alone: Some(alone),
         ..report(survey, tally, options)
     })
 }

@@ -11,6 +11,7 @@ use crate::repo::Repo;
 use ostler_format::Checksum;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::error::Error;
 
 const DIR: &str = "extensions/ostler/generations";
 
@@ -47,9 +48,13 @@ pub(super) fn refs(repo: &Repo) -> Result<Vec<Pinned>> {
             .root()
             .read_if_exists(&path, RECORD_LIMIT)
             .map_err(RepoError::io("read", repo.root().path_of(&path)))?;
-        for (name, commit) in
-            bytes.map_or_else(|| Ok(BTreeMap::new()), |bytes| parse(&bytes, &path, generation))?
-        {
+        let refs = bytes.map_or_else(|| Ok(BTreeMap::new()), |bytes| refs_of_record(&bytes));
+        for (name, commit) in refs.map_err(|fault| {
+            let detail = format!(
+                "{fault}; it is pinned, and nobody knows what it keeps: 'history --unpin={generation}' lets go of it"
+            );
+            RepoError::corrupt(path, detail)
+        })? {
             pinned.push(Pinned {
                 generation,
                 name,
@@ -60,17 +65,16 @@ pub(super) fn refs(repo: &Repo) -> Result<Vec<Pinned>> {
     Ok(pinned)
 }
 
-fn parse(bytes: &[u8], path: &str, generation: u64) -> Result<BTreeMap<String, Checksum>> {
-    let corrupt = |detail: String| {
-        let detail = format!(
-            "{detail}; it is pinned, and nobody knows what it keeps: 'history --unpin={generation}' lets go of it"
-        );
-        RepoError::corrupt(path, detail)
-    };
-    let record: Record = serde_json::from_slice(bytes).map_err(|fault| corrupt(fault.to_string()))?;
-    let commits = record.refs.into_iter().map(|(name, hex)| {
-        let commit = Checksum::from_hex(&hex).map_err(|fault| corrupt(fault.to_string()))?;
-        Ok((name, commit))
-    });
-    commits.collect()
+/// Returns the refs that the record of a generation names.
+///
+/// # Errors
+/// What is no such record.
+pub fn refs_of_record(
+    bytes: &[u8],
+) -> std::result::Result<BTreeMap<String, Checksum>, Box<dyn Error + Send + Sync>> {
+    let record: Record = serde_json::from_slice(bytes)?;
+    let commits = record.refs.into_iter();
+    commits
+        .map(|(name, hex)| Ok((name, Checksum::from_hex(&hex)?)))
+        .collect()
 }

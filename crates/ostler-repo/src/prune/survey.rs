@@ -7,6 +7,7 @@
 
 use super::grace::{self, Waiting};
 use super::inventory::Inventory;
+use super::lists::{self, Told};
 use super::roots::{self, Facts, Root};
 use super::seen::Clock;
 use super::sweep::{self, Tally};
@@ -24,24 +25,36 @@ pub(super) struct Survey {
     pub(super) measured: Option<Tally>,
     /// What is in its grace, if there is one.
     pub(super) waiting: Option<Waiting>,
+    /// Whether there was nothing to do for which others would have to be kept out.
+    pub(super) idle: bool,
 }
 
 impl Survey {
     /// Lists all objects and marks those that stay.
     pub(super) fn take(repo: &Repo, options: &PruneOptions, clock: Clock) -> Result<Self> {
+        let mut survey = Self::list(repo, options, clock)?;
+        survey.mark(repo, options)?;
+        Ok(survey)
+    }
+
+    /// Lists all objects, and the commits that stay.
+    fn list(repo: &Repo, options: &PruneOptions, clock: Clock) -> Result<Self> {
         let inventory = Inventory::list(repo, options.commits_only, options.threads, clock)?;
         let mut facts = Facts::new();
         let roots = roots::collect(repo, &inventory, options, &mut facts)?;
-        mark::mark(repo, &inventory, &roots, options)?;
-        let mut survey = Self {
+        Ok(Self {
             inventory,
             roots,
             facts,
             measured: None,
             waiting: None,
-        };
-        survey.spare(repo, options)?;
-        Ok(survey)
+            idle: false,
+        })
+    }
+
+    fn mark(&mut self, repo: &Repo, options: &PruneOptions) -> Result<()> {
+        mark::mark(repo, &self.inventory, &self.roots, options)?;
+        self.spare(repo, options)
     }
 
     fn spare(&mut self, repo: &Repo, options: &PruneOptions) -> Result<()> {
@@ -54,11 +67,30 @@ impl Survey {
     /// Takes a survey that can be brought up to date, and looks at what is going to be removed, which makes removing it
     /// faster where it has to be read from a disk.
     pub(super) fn take_early(repo: &Repo, options: &PruneOptions) -> Result<Self> {
-        let mut survey = Self::take(repo, options, Clock::now(repo)?)?;
+        let mut survey = Self::list(repo, options, Clock::now(repo)?)?;
+        let told = lists::ask(repo, &survey.inventory, &survey.roots, &survey.facts, options);
+        if told == Told::AllStays {
+            survey.spare(repo, options)?;
+            survey.idle = survey.is_idle(repo, options)?;
+            if survey.idle {
+                return Ok(survey);
+            }
+        }
+        survey.inventory.clear_marks();
+        survey.mark(repo, options)?;
         if options.deleted_commit().is_none() {
             survey.measured = Some(sweep::measure(repo, &survey.inventory, options)?);
         }
+        survey.idle = survey.is_idle(repo, options)?;
+        if survey.idle {
+            survey.record_lists(repo, told == Told::NotAll);
+        }
         Ok(survey)
+    }
+
+    /// Makes lists that were missed, or that are not right.
+    pub(super) fn record_lists(&self, repo: &Repo, doubted: bool) {
+        lists::record(repo, &self.inventory, &self.roots, &self.facts, doubted);
     }
 
     /// Brings the survey up to date. Nobody else adds or removes anything from now on.
@@ -80,7 +112,7 @@ impl Survey {
     }
 
     /// Returns whether there is nothing to do for which others would have to be kept out.
-    pub(super) fn is_idle(&self, repo: &Repo, options: &PruneOptions) -> Result<bool> {
+    fn is_idle(&self, repo: &Repo, options: &PruneOptions) -> Result<bool> {
         let going = |target: &_| super::is_going(repo, &self.inventory, target);
         Ok(options.delete.is_none()
             && !self.waiting.as_ref().is_some_and(Waiting::is_changed)

@@ -21,6 +21,9 @@ enum Found {
     Other,
 }
 
+/// What tells a directory from all others: device and number.
+type Identity = Option<(u64, u64)>;
+
 /// Where a snapshot is to be.
 #[derive(Debug)]
 pub(super) struct Destination {
@@ -88,7 +91,7 @@ impl Destination {
 
     /// Fails where a snapshot may not be put.
     pub(super) fn check(&self, replace: bool) -> Result<()> {
-        self.admit(self.found()?, replace)
+        self.admit(self.found()?.0, replace)
     }
 
     /// Fails where a snapshot may not take the place of what was found.
@@ -102,19 +105,21 @@ impl Destination {
         Err(RepoError::AlreadyExists { what })
     }
 
-    fn found(&self) -> Result<Found> {
+    fn found(&self) -> Result<(Found, Identity)> {
         let look = || {
             if self.holder.stat(&self.name)?.is_none() {
-                return Ok(Found::Nothing);
+                return Ok((Found::Nothing, None));
             }
             let dir = self.holder.open_dir(&self.name)?;
-            Ok(if dir.entries()?.is_empty() {
+            let found = if dir.entries()?.is_empty() {
                 Found::Empty
             } else if dir.stat("objects")?.is_some() && dir.stat(MARK)?.is_some() {
                 Found::Snapshot
             } else {
                 Found::Other
-            })
+            };
+            let stat = dir.stat_self()?;
+            Ok((found, Some((stat.dev, stat.ino))))
         };
         look().map_err(RepoError::io("look into", self.path()))
     }
@@ -166,9 +171,9 @@ impl Sibling {
         replace: bool,
     ) -> Result<Option<PathBuf>> {
         let found = loop {
-            let found = destination.found()?;
+            let (found, identity) = destination.found()?;
             destination.admit(found, replace)?;
-            if self.take_place(found, destination, source)? {
+            if self.take_place(found, identity, destination, source)? {
                 break found;
             }
         };
@@ -184,7 +189,13 @@ impl Sibling {
     }
 
     /// Takes the place of what was found; `false` where that is not there any more, but something else.
-    fn take_place(&self, found: Found, destination: &Destination, source: &Repo) -> Result<bool> {
+    fn take_place(
+        &mut self,
+        found: Found,
+        identity: Identity,
+        destination: &Destination,
+        source: &Repo,
+    ) -> Result<bool> {
         let failed = || RepoError::io("put a snapshot at", destination.path());
         let (holder, name) = (&self.holder, &destination.name);
         let like = match found {
@@ -202,7 +213,23 @@ impl Sibling {
                 Err(fault) if fault.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(false),
                 renamed => renamed.map_err(failed())?,
             },
-            Found::Snapshot | Found::Other => holder.exchange(&self.name, name).map_err(failed())?,
+            Found::Snapshot | Found::Other => return self.exchange(identity, destination),
+        }
+        Ok(true)
+    }
+
+    /// Changes places with what was found. What somebody has put there since it was looked at gets its name back: `false`.
+    fn exchange(&mut self, identity: Identity, destination: &Destination) -> Result<bool> {
+        let failed = || RepoError::io("put a snapshot at", destination.path());
+        let (holder, name) = (&self.holder, &destination.name);
+        holder.exchange(&self.name, name).map_err(failed())?;
+        // From here on something of others may lie under our name: it is not ours to remove.
+        self.placed = true;
+        let stat = holder.stat(&self.name).map_err(failed())?;
+        if stat.map(|stat| (stat.dev, stat.ino)) != identity {
+            holder.exchange(&self.name, name).map_err(failed())?;
+            self.placed = false;
+            return Ok(false);
         }
         Ok(true)
     }
@@ -246,4 +273,37 @@ fn remove_unused(holder: &Dir, name: &str, wait: bool) -> Result<bool> {
 
 fn lock_name(name: &str) -> String {
     format!("{name}{LOCK_SUFFIX}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_somebody_puts_there_in_the_last_instant_gets_its_name_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("copy");
+        fs::create_dir(&path).unwrap();
+        let destination = Destination::open(&path).unwrap();
+        let (_, identity) = destination.found().unwrap();
+        let holder = &destination.holder;
+        let moved = Dir::rename_new(holder, "copy", holder, "moved").unwrap();
+        assert!(matches!(moved, Linked::New));
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("stranger"), "of others").unwrap();
+
+        let mut sibling = Sibling::make(&destination).unwrap();
+        fs::write(sibling.path().join("ours"), "new").unwrap();
+        assert!(!sibling.exchange(identity, &destination).unwrap());
+        assert!(path.join("stranger").exists() && sibling.path().join("ours").exists());
+
+        let (_, identity) = destination.found().unwrap();
+        assert!(sibling.exchange(identity, &destination).unwrap());
+        assert!(path.join("ours").exists() && sibling.path().join("stranger").exists());
+        // What lies under our name now is not ours to remove.
+        let left = sibling.path();
+        drop(sibling);
+        assert!(left.join("stranger").exists());
+    }
 }

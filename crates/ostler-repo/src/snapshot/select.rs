@@ -4,12 +4,8 @@ use super::SnapshotOptions;
 use crate::error::{RepoError, Result};
 use crate::refs::RefKey;
 use crate::repo::Repo;
-use crate::walk::ClosureDifference;
 use ostler_format::{Checksum, ObjectName, ObjectType, RefName, Refspec};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// Recorded lists are used as long as they hold no more than this in all: each is held in memory.
-const LISTED: usize = 1 << 22;
 
 /// What is to be copied.
 #[derive(Debug)]
@@ -100,20 +96,8 @@ fn objects(
     refs: &BTreeMap<RefKey, Checksum>,
     commits: &BTreeSet<Checksum>,
 ) -> Result<Vec<ObjectName>> {
-    let mut walk = ClosureDifference::new(source, Vec::new());
-    let mut room = LISTED;
-    for tip in refs.values().collect::<BTreeSet<_>>() {
-        if let Some(list) = source.recorded_list(tip)
-            && let Some(rest) = room.checked_sub(list.len())
-        {
-            room = rest;
-            walk.add_list(&list);
-        }
-    }
-    for commit in commits {
-        walk.add(commit)?;
-    }
-    let mut objects: Vec<_> = walk.finish().child_first().collect();
+    let tips: BTreeSet<_> = refs.values().collect();
+    let mut objects = source.listed_closure(tips, commits)?;
     for commit in commits {
         let name = ObjectName::new(*commit, ObjectType::CommitMeta);
         if source.has_object(&name)? {

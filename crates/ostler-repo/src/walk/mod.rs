@@ -11,6 +11,7 @@ mod closure;
 mod difference;
 pub(crate) mod layers;
 mod list;
+mod listed;
 mod lookup;
 
 pub use closure::Closure;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod checkout;
 #[cfg(test)]
+mod closures;
 mod commit;
 #[cfg(test)]
 mod config;

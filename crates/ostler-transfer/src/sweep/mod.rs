@@ -4,8 +4,9 @@
 //! another tool put there, and all that any of these need. Objects that no commit ever needed are not looked at.
 //!
 //! Order of effects, and what a crash between them leaves:
-//! 1. *nothing locked*: what has expired is read from the list, what it needs is collected, and what stays is followed
-//!    through all its trees, each read once: nothing has changed.
+//! 1. *nothing locked*: what has expired is read from the list, what it needs is collected as far as it differs from a commit
+//!    beside it that stays; and unless that is commits alone, what stays is followed through all its trees, each read
+//!    once: nothing has changed.
 //! 2. *target lease*: refs, list and commits are read again; what came since is followed as well, trees among it that
 //!    commits which are marked as incomplete lacked before.
 //! 3. The record `extensions/ostler/sweeping` says what will go, with it come tombstones where the target has those.
@@ -17,6 +18,7 @@
 //! After a crash the next sweep takes what the record says for candidates again, looks again whether something needs it,
 //! and does the rest.
 
+mod dropped;
 mod due;
 mod files;
 mod reach;

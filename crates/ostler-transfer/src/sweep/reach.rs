@@ -1,8 +1,10 @@
 //! Which objects can go: those that expired commits need, less those that anything else needs.
 //!
-//! Trees are read level by level by several threads, each once however many commits share it. Kept are a name for each
+//! What expired commits need is found at the cost of what changed beside them (see [`super::dropped`]). That nothing else needs an object
+//! can only be told by reading all that stays, unless nothing but commits is to go. Trees are read level by level by several threads, each once however many commits share it. Kept are a name for each
 //! candidate, sorted, with a mark beside it, and the checksums of the trees that were read.
 
+use super::dropped;
 use super::due::Due;
 use crate::error::{Result, TransferError};
 use crate::store::{Store, object_path};
@@ -13,7 +15,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The largest commit or tree, in bytes.
-const LIMIT: u64 = 128 << 20;
+pub(super) const LIMIT: u64 = 128 << 20;
 
 /// What can go.
 pub(super) struct Candidates {
@@ -34,48 +36,12 @@ struct Lost {
 }
 
 impl Candidates {
-    /// Collects what commits that have expired need, and what a sweep that was cut short left. Holes are no matter here.
+    /// Collects what may go: what commits that have expired need and others beside them do not, and what a sweep that was cut
+    /// short left.
     pub(super) fn of(store: &dyn Store, due: &Due, threads: NonZero<usize>) -> Result<Self> {
         let threads = threads.get();
-        let mut names: Vec<ObjectName> = due.left.iter().flat_map(|left| &left.objects).copied().collect();
-        let mut level = Vec::new();
-        let mut seen = HashSet::new();
-        for commit in &due.expired {
-            names.push(ObjectName::new(*commit, ObjectType::Commit));
-            let commit = match read_commit(store, commit) {
-                // As for a damaged tree below.
-                Err(TransferError::Format { .. }) => None,
-                read => read?,
-            };
-            if let Some(commit) = commit {
-                names.push(ObjectName::new(commit.root_meta, ObjectType::DirMeta));
-                level.extend(seen.insert(commit.root_tree).then_some(commit.root_tree));
-            }
-        }
-        while !level.is_empty() {
-            names.extend(
-                level
-                    .iter()
-                    .map(|tree| ObjectName::new(*tree, ObjectType::DirTree)),
-            );
-            let read = |found: &mut Vec<ObjectName>, tree: &Checksum| {
-                // A tree that is damaged names nothing; what it named stays behind as garbage.
-                match read_tree(store, tree, |name| found.push(name)) {
-                    Err(TransferError::Format { .. }) => Ok(()),
-                    read => read.map(drop),
-                }
-            };
-            let found = spread(&level, threads, &AtomicBool::new(false), Vec::new, read, |_| {})?;
-            level.clear();
-            for name in found.into_iter().flatten() {
-                match name.kind {
-                    ObjectType::DirTree => level.extend(seen.insert(name.checksum).then_some(name.checksum)),
-                    _ => names.push(name),
-                }
-            }
-            names.sort_unstable();
-            names.dedup();
-        }
+        let mut names = dropped::collect(store, due, threads)?;
+        names.extend(due.left.iter().flat_map(|left| &left.objects));
         names.sort_unstable();
         names.dedup();
         Ok(Self {
@@ -99,7 +65,10 @@ impl Candidates {
                 .filter(|commit| partial.contains(commit) == tolerant)
                 .collect();
             let level = self.enter(store, &chosen)?;
-            self.follow(store, level, tolerant)?;
+            // No tree needs a commit.
+            if self.names.iter().any(|name| name.kind != ObjectType::Commit) {
+                self.follow(store, level, tolerant)?;
+            }
         }
         Ok(())
     }
@@ -210,7 +179,7 @@ impl Found {
     }
 }
 
-fn read_commit(store: &dyn Store, checksum: &Checksum) -> Result<Option<Commit>> {
+pub(super) fn read_commit(store: &dyn Store, checksum: &Checksum) -> Result<Option<Commit>> {
     let name = ObjectName::new(*checksum, ObjectType::Commit);
     let Some(bytes) = store.get(&object_path(name), LIMIT)? else {
         return Ok(None);

@@ -15,6 +15,7 @@ pub(crate) struct FaultyStore<'a> {
     store: &'a dyn Store,
     fails_at: u64,
     done: AtomicU64,
+    trees: AtomicU64,
     before_lease: Mutex<Option<Box<dyn FnOnce() + Send + 'a>>>,
 }
 
@@ -25,6 +26,7 @@ impl<'a> FaultyStore<'a> {
             store,
             fails_at,
             done: AtomicU64::new(0),
+            trees: AtomicU64::new(0),
             before_lease: Mutex::new(None),
         }
     }
@@ -35,6 +37,11 @@ impl<'a> FaultyStore<'a> {
             before_lease: Mutex::new(Some(Box::new(before_lease))),
             ..Self::new(store, u64::MAX)
         }
+    }
+
+    /// Returns how often trees were read.
+    pub(crate) fn trees_read(&self) -> u64 {
+        self.trees.load(Ordering::Relaxed)
     }
 
     fn step(&self) -> Result<&dyn Store> {
@@ -55,6 +62,8 @@ impl Store for FaultyStore<'_> {
     }
 
     fn get(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let is_tree = path.ends_with(".dirtree");
+        self.trees.fetch_add(u64::from(is_tree), Ordering::Relaxed);
         self.step()?.get(path, limit)
     }
 

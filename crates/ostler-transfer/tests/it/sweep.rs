@@ -8,6 +8,7 @@ use crate::fixture::{
 use ostler_format::{Checksum, ObjectName, ObjectType, RepoMode};
 use ostler_repo::{Repo, Retired};
 use ostler_testkit::stock::StockRepo;
+use ostler_testkit::tree::Tree;
 use ostler_transfer::{
     DirStore, MemoryStore, Policy, PublishOptions, Reporter, Retention, Silent, Step, Store, SweepOptions,
     Swept, TransferError, is_due, sweep,
@@ -158,6 +159,82 @@ fn what_is_left_is_what_a_prune_by_stock_leaves() {
     assert!(!target.join(Retired::PATH).exists());
 }
 
+fn trees_of(store: &MemoryStore) -> u64 {
+    let files = store.files();
+    files.keys().filter(|path| path.ends_with(".dirtree")).count() as u64
+}
+
+#[test]
+fn what_is_dropped_decides_what_a_sweep_reads_beside_what_stays() {
+    let source = Source::new();
+    for number in 0..40 {
+        Tree::at(&source.tree()).file(&format!("many/{number}/file"), number.to_string(), 0o644);
+    }
+    source.stock.run(&["refs", "--delete", "os/b"]);
+    source.commit("os/a");
+    let store = MemoryStore::default();
+    run_at(&source, &store, &Policy::default(), NOW).unwrap();
+    // A file of a directory changes: that directory, the one above it and the root, in four commits of one history.
+    for version in ["a", "b", "c", "d"] {
+        Tree::at(&source.tree()).file("many/7/file", version, 0o644);
+        source.commit("os/a");
+    }
+    run_at(&source, &store, &Policy::default(), NOW).unwrap();
+    run_at(&source, &store, &keep_last(1), NOW).unwrap();
+    let counting = FaultyStore::new(&store, u64::MAX);
+    let swept = sweep_at(&counting, NOW + GRACE);
+    // The first commit of all is of another tree: that has no `many`.
+    assert_eq!(swept.commits.len(), 5);
+    let staying = trees_of(&store);
+    assert!(staying > 40);
+    let pairs = 2 * (4 * 3 + 1);
+    assert!(
+        counting.trees_read() <= staying + pairs,
+        "{} of {staying}",
+        counting.trees_read()
+    );
+    assert_no_hole(&store, "swept");
+}
+
+#[test]
+fn where_nothing_but_commits_goes_no_tree_is_read() {
+    let source = Source::new();
+    source.stock.run(&["refs", "--delete", "os/b"]);
+    source.commit("os/a");
+    source.commit("os/a");
+    let store = MemoryStore::default();
+    run_at(&source, &store, &Policy::default(), NOW).unwrap();
+    run_at(&source, &store, &keep_last(1), NOW).unwrap();
+    let before = store.files().len();
+    let counting = FaultyStore::new(&store, u64::MAX);
+    let swept = sweep_at(&counting, NOW + GRACE);
+    assert_eq!((swept.commits.len(), swept.objects), (2, 2));
+    assert_eq!(counting.trees_read(), 0);
+    assert!(store.files().len() < before);
+    assert_no_hole(&store, "swept");
+}
+
+#[test]
+fn object_that_moved_to_another_place_stays() {
+    let (source, _) = versions(1);
+    Tree::at(&source.tree())
+        .file("before", "moved", 0o644)
+        .file("here/x", "tree", 0o644);
+    source.commit("os/a");
+    Tree::at(&source.tree())
+        .remove("before")
+        .file("sub/after", "moved", 0o644)
+        .remove("here")
+        .file("there/x", "tree", 0o644);
+    source.commit("os/a");
+    let store = MemoryStore::default();
+    run_at(&source, &store, &Policy::default(), NOW).unwrap();
+    run_at(&source, &store, &keep_last(1), NOW).unwrap();
+    assert_eq!(sweep_at(&store, NOW + GRACE).commits.len(), 2);
+    assert_closed(&store);
+    assert_no_hole(&store, "swept");
+}
+
 #[test]
 fn stock_client_pulls_the_whole_history_that_is_left() {
     let dir = tempfile::tempdir().unwrap();
@@ -264,7 +341,7 @@ fn new_commit_that_comes_while_a_sweep_begins_keeps_the_objects_that_it_shares()
     let (source, commits) = with_two_retired(&store);
     let meddled = FaultyStore::meddled(&store, || {
         // The tree of the first version again, as another commit.
-        ostler_testkit::tree::Tree::at(&source.tree()).file("version", "0", 0o644);
+        Tree::at(&source.tree()).file("version", "0", 0o644);
         source.commit("os/again");
         let outcome = run_at(&source, &store, &keep_last(1), NOW + GRACE).unwrap();
         assert_eq!(outcome.plan.objects.len(), 1, "all but the commit is there");
@@ -280,7 +357,7 @@ fn new_commit_that_comes_while_a_sweep_begins_keeps_the_objects_that_it_shares()
 fn publish_that_counted_on_objects_that_a_sweep_takes_sends_them() {
     let store = MemoryStore::default();
     let (source, commits) = with_two_retired(&store);
-    ostler_testkit::tree::Tree::at(&source.tree()).file("version", "0", 0o644);
+    Tree::at(&source.tree()).file("version", "0", 0o644);
     source.commit("os/again");
     source.stock.run(&["refs", "--create=os/back", &commits[1]]);
     let meddled = FaultyStore::meddled(&store, || {
@@ -514,7 +591,7 @@ fn damaged_record_of_a_sweep_is_told_and_removed() {
 /// that were retired has. Returns the bytes of the tree, by its path, and the commit.
 fn with_a_tree_to_come(store: &MemoryStore) -> (String, Vec<u8>, String) {
     let (source, _) = with_two_retired(store);
-    let tree = ostler_testkit::tree::Tree::at(&source.tree());
+    let tree = Tree::at(&source.tree());
     tree.file("version", "9", 0o644);
     tree.file("above/copy/version", "0", 0o644);
     let commit = source.commit("os/again");
@@ -616,7 +693,7 @@ fn commit_whose_trees_a_publish_shares_is_looked_for_again() {
     // Not on any list: another tool removed the ref, and prunes.
     store.tamper("refs/heads/os/a", None);
     let whole = store.files();
-    ostler_testkit::tree::Tree::at(&source.tree()).file("version", "x", 0o644);
+    Tree::at(&source.tree()).file("version", "x", 0o644);
     let added = commit_version(&source, 1);
     commit_version(&source, 2);
     let commit = ObjectName::new(Checksum::from_hex(&commits[0]).unwrap(), ObjectType::Commit);
