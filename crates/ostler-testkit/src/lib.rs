@@ -24,6 +24,7 @@ pub mod damage;
 pub mod debian;
 pub mod disk;
 pub mod faulty_server;
+pub mod gpg;
 pub mod listing;
 pub mod nginx;
 pub mod oracle;

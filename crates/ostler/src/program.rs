@@ -49,7 +49,7 @@ impl Program {
         match self {
             Self::Ostler => format!("ostler {ours}\n"),
             Self::Ostree => format!(
-                "libostree:\n Version: '{COMPARED_WITH}'\n Features:\n  - libarchive\n  - release\nostler:\n Version: '{ours}'\n"
+                "libostree:\n Version: '{COMPARED_WITH}'\n Features:\n  - gpgme\n  - libarchive\n  - sign-ed25519\n  - sign-spki\n  - release\nostler:\n Version: '{ours}'\n"
             ),
         }
     }

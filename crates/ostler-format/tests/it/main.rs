@@ -5,6 +5,8 @@ mod deltas;
 #[cfg(test)]
 mod gvariant;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod round_trips;
 #[cfg(test)]
 mod stock;

@@ -48,4 +48,6 @@ mod summary;
 #[cfg(test)]
 mod transaction;
 #[cfg(test)]
+mod trust;
+#[cfg(test)]
 mod walk;

@@ -237,9 +237,12 @@ fn what_cannot_be_done_is_refused_in_words() {
     let labelled = bench.ours(&["tree"]);
     let labels = "labels of SELinux are not supported";
     for (options, word) in [
-        (&["--gpg-sign=key", "plain"][..], "--gpg-sign: signing"),
-        (&["--sign=key", "plain"], "--sign: signing"),
-        (&["--sign-from-file=key", "plain"], "--sign-from-file: signing"),
+        (&["--sign=key", "plain"][..], "cannot read secret key of ed25519"),
+        (
+            &["--sign=key", "--sign-type=rsa", "plain"],
+            "Requested signature type is not implemented",
+        ),
+        (&["--sign-from-file=key", "plain"], "cannot read keys from key"),
         (&["--generate-composefs-metadata", "plain"], "composefs"),
         (&["--selinux-policy=tree", "plain"], labels),
         (&["-P", "tree"], labels),

@@ -33,6 +33,7 @@ mod remotes;
 mod repair;
 mod rollback;
 mod rollback_faults;
+mod signatures;
 mod slow_client;
 mod snapshot;
 mod sweep;

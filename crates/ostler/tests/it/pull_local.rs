@@ -158,7 +158,10 @@ fn what_cannot_be_pulled_as_asked_is_refused() {
         said
     };
     for option in ["--gpg-verify", "--gpg-verify-summary"] {
-        assert!(refused(&[option, "source", "app"]).contains("GnuPG signatures cannot be checked"));
+        assert!(
+            refused(&[option, "source", "app"])
+                .contains("Must specify remote name to enable gpg verification")
+        );
     }
     assert!(refused(&["--depth=-2", "source", "app"]).contains("--depth"));
     assert!(refused(&["source", "app@abc"]).contains("abc"));

@@ -14,7 +14,7 @@ use crate::lock::FileLock;
 use crate::repo::{FILE_MODE, Repo};
 use crate::sign::trust::TrustPaths;
 use ostler_format::RemoteName;
-use ostler_format::signatures::GpgKey;
+use ostler_format::signatures::{GpgKey, parse_gpg_listing};
 use std::path::Path;
 
 /// The lock among those who change keyrings, below `tmp/`.
@@ -60,7 +60,7 @@ impl Repo {
             }
         }
         for name in names {
-            if given.list(std::slice::from_ref(name))?.is_empty() {
+            if parse_gpg_listing(&given.list(std::slice::from_ref(name))?).is_empty() {
                 return Err(failed(format!("Unable to find key \"{}\"", name.escape_debug())));
             }
         }

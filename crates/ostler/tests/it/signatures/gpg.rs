@@ -1,0 +1,305 @@
+//! GPG: the oracle is stock, both ways.
+
+use super::{Scene, found, text};
+use ostler_format::gvariant::VarDict;
+use ostler_format::{GPG_SIGNATURES, append_signature, signatures};
+use ostler_testkit::command::{attempt, run};
+use ostler_testkit::gpg::GpgHome;
+use ostler_testkit::stock::StockRepo;
+use std::fs;
+
+/// 2020-01-01.
+const LONG_AGO: u64 = 1_577_836_800;
+
+#[test]
+fn stock_and_we_accept_each_others_signatures_in_every_mode() {
+    let home = GpgHome::new();
+    home.make_key("Release <release@example.org>", "never");
+    for mode in ["archive", "bare", "bare-user", "bare-user-only"] {
+        let scene = Scene::new(mode);
+        let trusted = home.trusted(scene.path("trusted"), &[]);
+        let options = [
+            "--gpg-sign=release@example.org",
+            "--gpg-homedir",
+            text(home.path()),
+        ];
+        let ours = scene.commit("ours", &options);
+        let stock = scene.stock().commit_with("stock", &scene.path("tree"), &options);
+        for commit in [&ours, &stock] {
+            let by_us = run(scene.ours(&["show", commit]).env("OSTREE_GPG_HOME", &trusted));
+            let by_stock = run(scene
+                .stock()
+                .command()
+                .args(["show", commit])
+                .env("OSTREE_GPG_HOME", &trusted));
+            assert!(
+                found(&by_us).contains("Good signature from \"Release <release@example.org>\""),
+                "{by_us}"
+            );
+            assert_eq!(found(&by_us), found(&by_stock), "{mode}");
+        }
+        let key = scene.path("key.asc");
+        home.export(&key, &["--armor"], &[]);
+        for (client, program) in [("by-us", "ostler"), ("by-stock", "ostree")] {
+            let path = scene.path(client);
+            let client = StockRepo::init(&path, "archive");
+            client.run(&[
+                "remote",
+                "add",
+                "--gpg-import",
+                text(&key),
+                "origin",
+                "http://example.org/",
+            ]);
+            for branch in ["ours", "stock"] {
+                let arguments = ["pull-local", "--gpg-verify", "--remote=origin", "repo", branch];
+                let mut command = match program {
+                    "ostler" => crate::programs::ostler(scene.directory.path()),
+                    _ => ostler_testkit::command::command("ostree"),
+                };
+                let repo = format!("--repo={}", text(&path));
+                run(command
+                    .current_dir(scene.directory.path())
+                    .arg(repo)
+                    .args(arguments));
+            }
+            client.fsck();
+        }
+    }
+}
+
+#[test]
+fn expired_revoked_missing_and_sub_keys_are_told_as_stock_tells_them() {
+    let scene = Scene::new("archive");
+    let home = GpgHome::new();
+    home.set_time(LONG_AGO);
+    home.make_key("Expired <expired@x.org>", "1d");
+    home.make_key("Missing <missing@x.org>", "never");
+    home.make_key("Good (with a note) <good@x.org>", "100y");
+    let revoked = home.make_key("Revoked", "never");
+    let sub = home.make_key("Sub <sub@x.org>", "never");
+    run(home
+        .gpg()
+        .args(["--quick-add-key", &sub, "ed25519", "sign", "1d"]));
+    let mut commits = Vec::new();
+    for key in ["expired", "missing", "good", "Revoked", "sub"] {
+        let option = format!("--gpg-sign={key}");
+        commits.push(scene.commit(key, &[&option, "--gpg-homedir", text(home.path()), "--orphan"]));
+    }
+    home.configure(&format!("faked-system-time {LONG_AGO}\ndefault-sig-expire 1d\n"));
+    commits.push(scene.commit(
+        "over",
+        &[
+            "--gpg-sign=good",
+            "--gpg-homedir",
+            text(home.path()),
+            "--subject=over",
+        ],
+    ));
+    home.configure("");
+    home.revoke(&revoked);
+    let trusted = home.trusted(scene.path("trusted"), &["expired", "good", "Revoked", "sub"]);
+    let expected = [
+        &["BAD signature from \"Expired <expired@x.org>\"", "Key expired"][..],
+        &["Can't check signature: public key not found"],
+        &["Good signature from \"Good <good@x.org>\"", "Key expires"],
+        &["Key revoked"],
+        &[
+            "BAD signature from \"Sub <sub@x.org>\"",
+            "Primary key ID",
+            "Key expired",
+        ],
+        &[
+            "Expired signature from \"Good <good@x.org>\"",
+            "Signature expired",
+        ],
+    ];
+    for (commit, words) in commits.iter().zip(expected) {
+        let by_us = found(&run(scene
+            .ours(&["show", commit])
+            .env("OSTREE_GPG_HOME", &trusted)));
+        let mut stock = scene.stock().command();
+        let by_stock = found(&run(stock
+            .args(["show", commit])
+            .env("OSTREE_GPG_HOME", &trusted)));
+        assert_eq!(by_us, by_stock);
+        for word in words {
+            assert!(by_us.contains(word), "{word}: {by_us}");
+        }
+        // Only what is good may be pulled.
+        let target = scene.path(&format!("pull-{commit}"));
+        let client = StockRepo::init(&target, "archive");
+        let keyring = scene.path("trusted/keyring.gpg");
+        let path = format!("--set=gpgkeypath={}", text(&keyring));
+        client.run(&["remote", "add", &path, "origin", "http://example.org/"]);
+        let repo = format!("--repo={}", text(&target));
+        let mut pull = crate::programs::ostler(scene.directory.path());
+        let pulled = attempt(pull.args([
+            &repo,
+            "pull-local",
+            "--gpg-verify",
+            "--remote=origin",
+            "repo",
+            commit,
+        ]));
+        let said = String::from_utf8_lossy(&pulled.stderr);
+        assert_eq!(
+            pulled.status.success(),
+            by_us.contains("Good signature"),
+            "{said}"
+        );
+        if !pulled.status.success() {
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+            assert_eq!(
+                fs::read_dir(target.join("refs/remotes")).expect("refs").count(),
+                0
+            );
+        }
+    }
+}
+
+#[test]
+fn one_good_signature_behind_a_bad_one_and_one_of_nobody_is_enough() {
+    let scene = Scene::new("archive");
+    let home = GpgHome::new();
+    home.make_key("good@x.org", "never");
+    home.make_key("nobody@x.org", "never");
+    let option = ["--gpg-homedir", text(home.path())];
+    let other = scene.commit(
+        "other",
+        &[&["--gpg-sign=good@x.org", "--subject=other"], &option[..]].concat(),
+    );
+    let commit = scene.commit(
+        "main",
+        &[&["--gpg-sign=nobody@x.org", "--gpg-sign=good@x.org"], &option[..]].concat(),
+    );
+    let bad = scene.detached(&other);
+    let own = scene.detached(&commit);
+    let mut all = VarDict::new();
+    for signature in signatures(&bad, GPG_SIGNATURES)
+        .expect("signatures")
+        .into_iter()
+        .chain(signatures(&own, GPG_SIGNATURES).expect("signatures"))
+    {
+        append_signature(&mut all, GPG_SIGNATURES, signature).expect("signatures");
+    }
+    scene.set_detached(&commit, &all);
+    let trusted = home.trusted(scene.path("trusted"), &["good@x.org"]);
+    let shown = run(scene.ours(&["show", &commit]).env("OSTREE_GPG_HOME", &trusted));
+    for word in [
+        "Found 3 signatures",
+        "BAD signature",
+        "public key not found",
+        "Good signature",
+    ] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
+    scene.run(&["remote", "add", "origin", "http://example.org/"]);
+    let client = StockRepo::init(&scene.path("client"), "archive");
+    client.run(&["remote", "add", "origin", "http://example.org/"]);
+    let pull = [
+        "--repo=client",
+        "pull-local",
+        "--gpg-verify",
+        "--remote=origin",
+        "repo",
+        "main",
+    ];
+    run(crate::programs::ostler(scene.directory.path())
+        .args(pull)
+        .env("OSTREE_GPG_HOME", &trusted));
+}
+
+#[test]
+fn a_commit_that_cannot_be_signed_is_not_made() {
+    let scene = Scene::new("archive");
+    let home = GpgHome::new();
+    let said = scene.fail(&[
+        "commit",
+        "-b",
+        "main",
+        "--gpg-sign=nobody",
+        "--gpg-homedir",
+        text(home.path()),
+        "tree",
+    ]);
+    assert!(said.contains("No gpg key found with ID nobody"), "{said}");
+    assert!(scene.stock().refs().is_empty());
+    for key in ["--options=/etc/passwd", ""] {
+        let option = format!("--gpg-sign={key}");
+        let said = scene.fail(&["commit", "-b", "main", &option, "tree"]);
+        assert!(said.contains("names no key"), "{said}");
+    }
+}
+
+#[test]
+fn gpg_sign_signs_once_with_a_key_and_deletes_by_key() {
+    let scene = Scene::new("archive");
+    let home = GpgHome::new();
+    let first = home.make_key("first@x.org", "never");
+    home.make_key("second@x.org", "never");
+    let commit = scene.commit("main", &["--add-detached-metadata-string=note=kept"]);
+    let homedir = format!("--gpg-homedir={}", text(home.path()));
+    let sign = |arguments: &[&str]| {
+        let fixed = ["gpg-sign", &homedir, "main"];
+        scene.attempt(&[&fixed[..], arguments].concat())
+    };
+    assert!(sign(&["first@x.org", "second@x.org"]).status.success());
+    for key in ["first@x.org", &first, &first[24..]] {
+        let again = sign(&[key]);
+        let said = String::from_utf8_lossy(&again.stderr);
+        assert!(
+            said.contains(&format!("already signed with GPG key {key}")),
+            "{said}"
+        );
+    }
+    assert_eq!(
+        signatures(&scene.detached(&commit), GPG_SIGNATURES)
+            .expect("two")
+            .len(),
+        2
+    );
+    let deleted = sign(&["--delete", "second@x.org", "nobody@x.org"]);
+    assert_eq!(
+        String::from_utf8_lossy(&deleted.stdout),
+        "Signatures deleted: 1\n"
+    );
+    let deleted = sign(&["--delete", "second@x.org"]);
+    assert_eq!(
+        String::from_utf8_lossy(&deleted.stdout),
+        "Signatures deleted: 0\n"
+    );
+    let deleted = sign(&["-d", &first[24..]]);
+    assert_eq!(
+        String::from_utf8_lossy(&deleted.stdout),
+        "Signatures deleted: 1\n"
+    );
+    let left = scene.detached(&commit);
+    assert_eq!(left.get(GPG_SIGNATURES), None);
+    assert_eq!(left.get_str("note"), Some("kept"));
+    assert!(!scene.run(&["show", "main"]).contains("Found"));
+}
+
+#[test]
+fn nothing_of_gpg_is_left_behind() {
+    let scene = Scene::new("archive");
+    let home = GpgHome::new();
+    home.make_key("good@x.org", "never");
+    scene.commit(
+        "main",
+        &["--gpg-sign=good@x.org", "--gpg-homedir", text(home.path())],
+    );
+    let trusted = home.trusted(scene.path("trusted"), &[]);
+    let temporary = scene.path("tmp");
+    fs::create_dir(&temporary).expect("our own directory");
+    run(scene
+        .ours(&["show", "main"])
+        .env("TMPDIR", &temporary)
+        .env("OSTREE_GPG_HOME", &trusted));
+    assert_eq!(fs::read_dir(&temporary).expect("our own directory").count(), 0);
+    for process in fs::read_dir("/proc").expect("processes").flatten() {
+        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        assert!(!line.contains(text(&temporary)), "{line}");
+    }
+}
