@@ -1,4 +1,4 @@
-//! Homes of GnuPG with keys made for a test: nobody's own keys are looked at, and the agents end with the homes.
+//! Homes of `gpg` with keys made for a test: nobody's own keys are looked at, and the agents end with the homes.
 
 use crate::command::{PATH, attempt, command, describe, run};
 use std::ffi::OsStr;

@@ -5,6 +5,7 @@ use ostler_format::signatures::{
     parse_gpg_listing, parse_gpg_status, pem_blocks,
 };
 use proptest::prelude::*;
+use std::fmt::Write as _;
 
 /// An Ed25519 key in X.509 form, all zeros.
 fn spki() -> Vec<u8> {
@@ -32,16 +33,15 @@ proptest! {
 
     #[test]
     fn pem_and_armour_give_back_what_is_in_them(blocks: Vec<Vec<u8>>) {
-        let pem: String = blocks
-            .iter()
-            .map(|bytes| format!("x\n-----BEGIN A-----\n{}\n-----END A-----\n", encode_base64(bytes)))
-            .collect();
+        let mut pem = String::new();
+        let mut armor = String::new();
+        for bytes in &blocks {
+            let text = encode_base64(bytes);
+            write!(pem, "x\n-----BEGIN A-----\n{text}\n-----END A-----\n").unwrap();
+            write!(armor, "-----BEGIN PGP X-----\nVersion: 1\n\n{text}\n=abcd\n-----END PGP X-----\n").unwrap();
+        }
         let read: Vec<_> = pem_blocks(pem.as_bytes()).unwrap().into_iter().map(|block| block.bytes).collect();
         prop_assert_eq!(&read, &blocks);
-        let armor: String = blocks
-            .iter()
-            .map(|bytes| format!("-----BEGIN PGP X-----\nVersion: 1\n\n{}\n=abcd\n-----END PGP X-----\n", encode_base64(bytes)))
-            .collect();
         let expected = (!blocks.is_empty()).then(|| blocks.concat());
         prop_assert_eq!(dearmor(armor.as_bytes()), Ok(expected));
     }

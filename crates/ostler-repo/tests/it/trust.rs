@@ -233,7 +233,7 @@ fn repositories_sign_commits_and_take_signatures_away() {
     let fixture = Fixture::new();
     let commit = fixture.commit("main", "one");
     let repo = fixture.open();
-    repo.sign_commit(&commit, &[first.clone()]).unwrap();
+    repo.sign_commit(&commit, std::slice::from_ref(&first)).unwrap();
     repo.sign_commit(&commit, &[first, second]).unwrap();
     let detached = repo.load_detached(&commit).unwrap().unwrap();
     let all = ostler_format::signatures(&detached, Engine::Ed25519.key()).unwrap();

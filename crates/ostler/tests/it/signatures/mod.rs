@@ -104,7 +104,7 @@ impl Scene {
 /// Returns what `show` says of signatures. Some versions of stock fill days of one digit up with a space of another kind.
 fn found(shown: &str) -> String {
     let start = shown.find("Found ").unwrap_or(shown.len());
-    shown[start..].trim_end().replace('\u{2007}', " ")
+    shown.split_at(start).1.trim_end().replace('\u{2007}', " ")
 }
 
 /// Returns a path as text.
