@@ -42,7 +42,7 @@ mod settle;
 pub mod sign;
 pub mod snapshot;
 pub mod staging;
-mod summary;
+pub mod summary;
 mod transaction;
 pub mod usb;
 pub mod walk;
@@ -83,9 +83,7 @@ pub use retired::Retired;
 pub use settle::SettleStats;
 pub use snapshot::{SnapshotOptions, SnapshotStats};
 pub use staging::Staging;
-pub use summary::{
-    SummaryOptions, build_summary, commit_metadata, update_if_configured, update_summary, write_summary,
-};
+pub use summary::{SummaryOptions, build_summary, commit_metadata, update_if_configured, update_summary};
 pub use transaction::{
     Receiving, Transaction, TransactionOptions, TransactionStats, Trust, Written, hash_content,
 };

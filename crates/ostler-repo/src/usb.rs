@@ -85,7 +85,7 @@ pub fn create_usb(
         keep_unknown: true,
         ..SummaryOptions::default()
     };
-    update_summary(&repo, &summary)?;
+    let _size = update_summary(&repo, &summary)?;
     link(&root, &destination)?;
     Ok(stats)
 }

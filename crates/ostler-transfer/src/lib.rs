@@ -41,7 +41,7 @@ pub use generation::Generation;
 pub use inventory::Inventory;
 pub use past::{Past, RefDifference, present_refs, ref_differences, set_pinned};
 pub use plan::{Addition, CarriedFile, DetachedUpdate, Plan, RefUpdate, SummaryPlan, Tally};
-pub use policy::{Policy, SummaryPolicy};
+pub use policy::{Policy, Signing, SummaryPolicy};
 pub use publish::{Outcome, PublishOptions, publish};
 pub use report::{Again, Reporter, Silent};
 pub use retention::{Keep, ReadList, Retention, Rule, parse_span};

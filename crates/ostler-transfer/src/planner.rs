@@ -63,7 +63,6 @@ impl Planner<'_> {
         let commits = self.commits_to_send(&refs, &history)?;
         let (objects, reused) = self.additions(&commits, &refs, &history)?;
         let refs_after = refs::after(&self.inventory.refs, &self.inventory.aliases, &refs);
-        let summary = summary::plan(self, &refs_after, !refs.is_empty())?;
         let changes = Changes {
             history: &history,
             refs: &refs,
@@ -77,6 +76,11 @@ impl Planner<'_> {
             retired: &retired,
         };
         let mut files = carry::deltas(self, &history, &published)?;
+        let changes = summary::Changes {
+            refs: !refs.is_empty(),
+            deltas: !files.is_empty(),
+        };
+        let summary = summary::plan(self, &refs_after, changes)?;
         if let Some(index) = summary.new_index() {
             files.extend(carry::indexed(self, index)?);
         }

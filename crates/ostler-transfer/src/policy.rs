@@ -9,7 +9,9 @@ use crate::retention::Retention;
 use crate::snapshot::{Selection, Snapshot};
 use ostler_format::Checksum;
 use ostler_format::CollectionRef;
+use ostler_repo::sign::Signer;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Rules for a publish.
 #[derive(Debug, Clone, Default)]
@@ -25,22 +27,34 @@ pub struct Policy {
     pub allow_empty: bool,
     /// What becomes of the summary.
     pub summary: SummaryPolicy,
+    /// Who signs it, if it is made anew.
+    pub signing: Signing,
     /// How much of the history of refs the target keeps.
     pub retention: Retention,
     /// Read and hash everything that the target claims to have, and replace what is not whole.
     pub verify: bool,
 }
 
+/// Who signs the target's summary, and how signatures follow one another.
+#[derive(Debug, Clone, Default)]
+pub struct Signing {
+    /// Those who sign a summary that is made anew; none: it has no signature.
+    pub signers: Vec<Signer>,
+    /// How long clients get that have fetched the former signatures to fetch the former summary, where both have
+    /// signatures that can overlap (see [`ostler_repo::summary::overlap`]).
+    pub settle: Duration,
+}
+
 /// What becomes of the target's summary.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SummaryPolicy {
     /// The source's, with its signature, if it describes exactly the refs that the target will have; made anew,
-    /// unsigned, otherwise; refused if that would take a signature away from clients.
+    /// unsigned, otherwise; refused if that would take a signature away from clients. Where somebody signs, made anew.
     #[default]
     Auto,
     /// The source's, with its signature; refused if it does not describe the target's refs.
     Copy,
-    /// Made from the target's refs, unsigned.
+    /// Made from the target's refs; unsigned unless somebody signs.
     Generate,
     /// Left alone.
     None,

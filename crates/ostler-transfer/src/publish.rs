@@ -413,16 +413,29 @@ impl<'a> Run<'a> {
         }));
         edits.extend(plan.retirement.edit(time)?);
         edits.extend(ref_edits(&plan.refs));
-        let (summary_edits, digest) =
-            summary::edits(Some(self.source), self.store, &plan.summary, &refs_after, time)?;
-        edits.splice(0..0, kept::edits(self.store, &summary_edits)?);
-        edits.extend(summary_edits);
+        let signing = &self.options.policy.signing;
+        let summary = summary::edits(
+            Some(self.source),
+            self.store,
+            &plan.summary,
+            (&refs_after, signing),
+            time,
+        )?;
+        summary::note_size(&summary.edits, self.options.reporter);
+        edits.splice(0..0, kept::edits(self.store, &summary.edits)?);
+        edits.extend(summary.edits);
         let listing = Listing::read(self.store)?;
         let number = generation::next_number(self.store, &listing)?;
-        let record = self.record(plan, number, &refs_after, digest, time);
+        let record = self.record(plan, number, &refs_after, summary.digest, time);
         let added = added::list(plan, self.source.mode().is_archive());
         edits.splice(0..0, record.edits(added)?);
         edits.extend(generation::expired(self.store, &listing, &record)?);
+        summary::overlap(
+            self.store,
+            summary.before,
+            signing.settle,
+            Some(self.options.interrupted),
+        )?;
         match self.store.flip(&edits) {
             Err(TransferError::Repo(RepoError::Changed { path, .. })) => {
                 Ok(Ending::Again(Again::Moved(path.display().to_string())))

@@ -4,23 +4,32 @@
 //! that it describes an archive repository. A signature is never dropped silently: clients that require one would stop.
 //!
 //! In a flip the files come last, after the refs: Flatpak's index, then `summary`, then `summary.sig`. (A client that has
-//! a cached pair goes on with the old state between the two; the other order fails for everyone.)
+//! a cached pair goes on with the old state between the two; the other order fails for everyone.) Where the old and the new
+//! summary have signatures that can overlap, a flip of `summary.sig` alone goes before, and clients get time: see
+//! [`ostler_repo::summary::overlap`].
 
 use crate::carry;
 use crate::error::{Result, TransferError};
 use crate::inventory::SUMMARY_LIMIT;
 use crate::plan::SummaryPlan;
 use crate::planner::Planner;
-use crate::policy::SummaryPolicy;
+use crate::policy::{Signing, SummaryPolicy};
+use crate::report::Reporter;
 use crate::store::{Edit, Expect, Store, object_path};
 use crate::summaries;
 use ostler_format::gvariant::VarDict;
 use ostler_format::{
     Checksum, CollectionRef, CommitEntry, DeltaList, ObjectName, ObjectType, Summary, SummaryHeader,
 };
+use ostler_repo::sign::{Signer, sign_all};
+use ostler_repo::summary::overlap::{Overlap, covers, is_signed_by};
+use ostler_repo::summary::size_note;
 use ostler_repo::{Config, Repo, RepoError};
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 pub(crate) const SUMMARY: &str = "summary";
 pub(crate) const SIGNATURE: &str = "summary.sig";
@@ -30,14 +39,35 @@ pub(crate) const INDEX: [&str; 2] = [summaries::INDEX, "summary.idx.sig"];
 /// The refs of a target, after the run.
 type Refs = BTreeMap<CollectionRef, Checksum>;
 
-/// Decides what becomes of the summary; `moved` says whether any ref changes.
-pub(crate) fn plan(planner: &Planner<'_>, refs_after: &Refs, moved: bool) -> Result<SummaryPlan> {
+/// What changes of all that a summary lists.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Changes {
+    /// A ref moves.
+    pub(crate) refs: bool,
+    /// A delta is new, or another one.
+    pub(crate) deltas: bool,
+}
+
+/// Decides what becomes of the summary.
+pub(crate) fn plan(planner: &Planner<'_>, refs_after: &Refs, changes: Changes) -> Result<SummaryPlan> {
     let policy = planner.policy.summary;
     if policy == SummaryPolicy::None {
         return Ok(SummaryPlan::Keep);
     }
     let there = planner.store.get(SUMMARY, SUMMARY_LIMIT)?;
     let signed_there = planner.store.get(SIGNATURE, SUMMARY_LIMIT)?;
+    let stale = || there.as_deref().is_none_or(|bytes| !describes(bytes, refs_after));
+    let signers = &planner.policy.signing.signers;
+    if !signers.is_empty() && policy != SummaryPolicy::Copy {
+        let signed = signed_there
+            .as_deref()
+            .is_some_and(|there| is_signed_by(there, signers.iter().map(Signer::engine)));
+        return Ok(if changes.refs || changes.deltas || !signed || stale() {
+            SummaryPlan::Generate
+        } else {
+            SummaryPlan::Keep
+        });
+    }
     if policy != SummaryPolicy::Generate {
         let root = planner.source.root();
         let own = carry::read(root, SUMMARY)?;
@@ -50,19 +80,19 @@ pub(crate) fn plan(planner: &Planner<'_>, refs_after: &Refs, moved: bool) -> Res
             return Err(TransferError::Summary(unfit(fits)));
         }
     }
-    let stale = || there.as_deref().is_none_or(|bytes| !describes(bytes, refs_after));
     if policy == SummaryPolicy::Auto && signed_there.is_some() {
-        return if moved {
+        return if changes.refs {
             Err(TransferError::Summary(
             "the target's is signed, and the source has no signed one that lists the refs of this publish; sign one \
-             there first, or let the signature go with --summary=generate, or leave it with --summary=none"
+             there first, or sign the new one with --gpg-sign or --sign, or let the signature go with --summary=generate, or \
+             leave it with --summary=none"
                 .into(),
         ))
         } else {
             Ok(SummaryPlan::Keep)
         };
     }
-    Ok(if moved || stale() {
+    Ok(if changes.refs || changes.deltas || stale() {
         SummaryPlan::Generate
     } else {
         SummaryPlan::Keep
@@ -91,7 +121,11 @@ fn copy(
             index.extend(own.map(|bytes| (name, bytes)));
         }
     }
-    let same = there == Some(&summary) && signed_there == signature.as_ref() && index.is_empty();
+    let signed = match (signed_there, &signature) {
+        (Some(there), Some(own)) => covers(there, own),
+        (there, own) => there == own.as_ref(),
+    };
+    let same = there == Some(&summary) && signed && index.is_empty();
     Ok(if same {
         SummaryPlan::Keep
     } else {
@@ -115,15 +149,25 @@ pub(crate) fn describes(bytes: &[u8], refs: &Refs) -> bool {
     mode_fits && summary.all_refs().is_ok_and(|listed| listed == *refs)
 }
 
-/// Returns the edits of the flip and the checksum of the summary that the target will have.
-/// Commits that the target has not got yet are read from the source.
+/// What a flip does to the summary.
+#[derive(Debug, Default)]
+pub(crate) struct SummaryEdits {
+    /// Of the flip before, after which clients get time.
+    pub(crate) before: Option<Edit>,
+    /// Of the flip.
+    pub(crate) edits: Vec<Edit>,
+    /// The checksum of the summary that the target will have.
+    pub(crate) digest: Option<Checksum>,
+}
+
+/// Returns what the flip does. Commits that the target has not got yet are read from the source.
 pub(crate) fn edits(
     source: Option<&Repo>,
     store: &dyn Store,
     plan: &SummaryPlan,
-    refs_after: &Refs,
+    (refs_after, signing): (&Refs, &Signing),
     now: u64,
-) -> Result<(Vec<Edit>, Option<Checksum>)> {
+) -> Result<SummaryEdits> {
     let any = |path: &str, new: Option<Vec<u8>>| Edit {
         path: path.to_owned(),
         expect: Expect::Any,
@@ -132,14 +176,36 @@ pub(crate) fn edits(
     let (index, summary, signature) = match plan {
         SummaryPlan::Keep => {
             let there = store.get(SUMMARY, SUMMARY_LIMIT)?;
-            return Ok((Vec::new(), there.as_deref().map(Checksum::of)));
+            return Ok(SummaryEdits {
+                digest: there.as_deref().map(Checksum::of),
+                ..SummaryEdits::default()
+            });
         }
         SummaryPlan::Copy {
             index,
             summary,
             signature,
         } => (index.clone(), summary.clone(), signature.clone()),
-        SummaryPlan::Generate => (Vec::new(), generate(source, store, refs_after, now)?, None),
+        SummaryPlan::Generate => {
+            let summary = generate(source, store, refs_after, now)?;
+            let signature = match signing.signers.as_slice() {
+                [] => None,
+                signers => Some(sign_all(&summary, signers)?.to_bytes()),
+            };
+            (Vec::new(), summary, signature)
+        }
+    };
+    let there = store.get(SIGNATURE, SUMMARY_LIMIT)?;
+    // What cannot be read as signatures is carried as it is.
+    let overlap = signature
+        .as_deref()
+        .and_then(|new| Overlap::between(there.as_deref(), new).ok());
+    let (meanwhile, signature) = match overlap {
+        Some(Overlap {
+            meanwhile,
+            afterwards,
+        }) => (meanwhile, Some(afterwards)),
+        None => (None, signature),
     };
     let digest = Checksum::of(&summary);
     let mut edits: Vec<_> = index
@@ -147,10 +213,50 @@ pub(crate) fn edits(
         .map(|(path, bytes)| any(path, Some(bytes)))
         .collect();
     edits.push(any(SUMMARY, Some(summary)));
-    if signature.is_some() || store.get(SIGNATURE, SUMMARY_LIMIT)?.is_some() {
+    if signature.is_some() || there.is_some() {
         edits.push(any(SIGNATURE, signature));
     }
-    Ok((edits, Some(digest)))
+    Ok(SummaryEdits {
+        before: meanwhile.map(|bytes| any(SIGNATURE, Some(bytes))),
+        edits,
+        digest: Some(digest),
+    })
+}
+
+/// Says what is to be said of the size of a new summary.
+pub(crate) fn note_size(edits: &[Edit], reporter: &dyn Reporter) {
+    let new = edits.iter().find(|edit| edit.path == SUMMARY);
+    let size = new.and_then(|edit| edit.new.as_ref()).map_or(0, Vec::len);
+    if let Some(note) = size_note(size as u64) {
+        reporter.note(&note);
+    }
+}
+
+/// How often we look whether the user wants the run to stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Lets signatures overlap before the flip: from then on both summaries fit. The caller holds the lease.
+pub(crate) fn overlap(
+    store: &dyn Store,
+    before: Option<Edit>,
+    settle: Duration,
+    interrupted: Option<&AtomicBool>,
+) -> Result<()> {
+    let Some(before) = before else {
+        return Ok(());
+    };
+    store.flip(&[before])?;
+    let started = Instant::now();
+    while let Some(rest) = settle
+        .checked_sub(started.elapsed())
+        .filter(|rest| !rest.is_zero())
+    {
+        if interrupted.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            return Err(TransferError::Interrupted);
+        }
+        thread::sleep(rest.min(LOOK));
+    }
+    Ok(())
 }
 
 /// Makes a summary of the target with these refs; keys that OSTree does not know are kept.

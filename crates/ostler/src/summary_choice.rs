@@ -1,20 +1,47 @@
 //! The option that says what becomes of the summary of a target whose refs change.
 
-use ostler_transfer::SummaryPolicy;
+use crate::commands::{Settle, Signing as Keys};
+use crate::context::Context;
+use crate::exit;
+use ostler_transfer::{Signing, SummaryPolicy};
 
 /// What becomes of the summary.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 pub(crate) enum SummaryChoice {
     /// That of the source, or of the generation, with its signature if it fits DEST's refs, else a new one without; never
-    /// drops a signature
+    /// drops a signature. With a key to sign with, a new one
     #[default]
     Auto,
     /// That of the source, or of the generation; fails if there is none that fits
     Copy,
-    /// A new one, unsigned
+    /// A new one, unsigned without a key
     Generate,
     /// Left alone
     None,
+}
+
+impl SummaryChoice {
+    /// Puts together who signs the summary that is chosen.
+    ///
+    /// # Errors
+    /// For keys where nothing new is made; what is wrong with a key.
+    pub(crate) fn signing(
+        self,
+        context: &Context,
+        signing: &Keys,
+        settle: &Settle,
+    ) -> anyhow::Result<Signing> {
+        let signers = signing.signers(context)?;
+        if !signers.is_empty() && matches!(self, Self::Copy | Self::None) {
+            return Err(exit::usage(
+                "keys sign a summary that is made anew: --summary=copy and --summary=none make none",
+            ));
+        }
+        Ok(Signing {
+            signers,
+            settle: settle.time(),
+        })
+    }
 }
 
 impl From<SummaryChoice> for SummaryPolicy {

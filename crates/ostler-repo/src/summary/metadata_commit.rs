@@ -9,20 +9,38 @@ use crate::bindings::{COLLECTION_BINDING, REF_BINDING};
 use crate::error::{RepoError, Result};
 use crate::refs::{Expected, RefEdit};
 use crate::repo::Repo;
+use crate::sign::sign_all;
 use ostler_format::gvariant::Value;
-use ostler_format::{Checksum, Commit, DirMeta, DirTree, ObjectType, RefName, Refspec, S_IFDIR, Xattrs};
+use ostler_format::{
+    Checksum, CollectionId, Commit, DirMeta, DirTree, ObjectType, RefName, Refspec, S_IFDIR, Xattrs,
+};
 
 /// The ref.
 const METADATA_REF: &str = "ostree-metadata";
 
-/// Commits the repository's own metadata, if the repository has a collection. To be done before the summary is made, which lists the ref. Returns the new commit.
+/// How often the commit is made again because others commit to the ref.
+const ATTEMPTS: u32 = 8;
+
+/// Commits the repository's own metadata, if the repository has a collection, signed by the signers. To be done before the
+/// summary is made, which lists the ref. Returns the new commit.
 ///
 /// # Errors
-/// As [`Repo::begin`] and [`Transaction::commit`](crate::Transaction::commit).
+/// As [`Repo::begin`] and [`Transaction::commit`](crate::Transaction::commit); what a signer says.
 pub fn commit_metadata(repo: &Repo, options: &SummaryOptions) -> Result<Option<Checksum>> {
     let Some(collection) = repo.config().collection_id() else {
         return Ok(None);
     };
+    for _ in 1..ATTEMPTS {
+        match commit_once(repo, collection, options) {
+            // Another update of the summary came first: ours follows it.
+            Err(RepoError::Conflict { .. }) => {}
+            outcome => return outcome.map(Some),
+        }
+    }
+    commit_once(repo, collection, options).map(Some)
+}
+
+fn commit_once(repo: &Repo, collection: &CollectionId, options: &SummaryOptions) -> Result<Checksum> {
     let name = RefName::new(METADATA_REF).map_err(RepoError::format("ref"))?;
     let reference = Refspec::local(name);
     let parent = repo.read_ref(&reference)?;
@@ -47,9 +65,14 @@ pub fn commit_metadata(repo: &Repo, options: &SummaryOptions) -> Result<Option<C
         root_tree: transaction.write_metadata(ObjectType::DirTree, &empty.to_bytes())?,
         root_meta: transaction.write_metadata(ObjectType::DirMeta, &directory.to_bytes())?,
     };
-    let commit = transaction.write_metadata(ObjectType::Commit, &commit.to_bytes())?;
+    let bytes = commit.to_bytes();
+    let commit = transaction.write_metadata(ObjectType::Commit, &bytes)?;
+    if !options.signers.is_empty() {
+        // With the commit, so that nobody finds it unsigned.
+        transaction.write_detached(&commit, &sign_all(&bytes, &options.signers)?)?;
+    }
     let expected = parent.map_or(Expected::Absent, Expected::Is);
     transaction.edit_ref(RefEdit::set(reference, expected, commit));
     let _stats = transaction.commit()?;
-    Ok(Some(commit))
+    Ok(commit)
 }

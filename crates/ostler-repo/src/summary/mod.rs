@@ -8,16 +8,21 @@
 //! same bytes.
 
 mod metadata_commit;
+pub mod overlap;
 mod refs;
+mod size;
 mod write;
 
 pub use metadata_commit::commit_metadata;
-pub use write::{update_if_configured, update_summary, write_summary};
+pub use size::size_note;
+pub use write::{update_if_configured, update_summary};
 
 use crate::error::{RepoError, Result};
 use crate::repo::Repo;
+use crate::sign::Signer;
 use ostler_format::gvariant::VarDict;
 use ostler_format::{DeltaList, MAX_METADATA_SIZE, Summary, SummaryHeader};
+use std::time::Duration;
 
 /// What goes into a summary besides what the repository says.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +34,11 @@ pub struct SummaryOptions {
     /// Keep the keys of the summary at hand that OSTree does not know: those of Flatpak, for example. Stock
     /// ostree drops them.
     pub keep_unknown: bool,
+    /// Who signs it.
+    pub signers: Vec<Signer>,
+    /// How long clients get that have fetched the former signatures to fetch the former summary, where the signatures can
+    /// overlap.
+    pub settle: Duration,
 }
 
 /// Returns the bytes of a summary of the repository as it is. Nothing is locked or written.

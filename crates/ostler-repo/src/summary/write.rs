@@ -1,46 +1,61 @@
 //! Putting a summary in place.
 //!
-//! Order: delta indexes, which the summary promises; the new files, complete and on disk, without a name; then
-//! `summary` by a rename; then `summary.sig` by a rename, or its removal, since the old one would not fit; then
-//! the directory is synced. A reader sees the old pair, for an instant the new summary with the old signature
-//! (clients that hold the old summary go on with that), then the new pair. A crash between the two leaves that
-//! middle state until the next update.
+//! Order: the new summary is made and signed, without a lock, since a key may have to be asked for; under the lock it is
+//! made again, and if others have changed something meanwhile, signed again; then the delta indexes, which it promises;
+//! then the pair. Where there is a signature, or was one, the pair changes in one flip, which any
+//! command completes after a crash, with the signatures overlapping as far as their kinds allow (see [`Overlap`]). A
+//! summary that never was signed is one file, and one rename.
 //!
 //! The modification times of the new files are later by at least a second than those of the files that they
 //! replace: there are clients that compare them by the second.
 
+use super::overlap::Overlap;
 use super::{SummaryOptions, build};
 use crate::error::{RepoError, Result};
+use crate::flip::{Edit, Expect};
 use crate::fs::{FileStat, TempFile};
 use crate::lock::LockKind;
 use crate::repo::{FILE_MODE, Repo};
+use crate::sign::sign_all;
+use ostler_format::{DeltaList, MAX_METADATA_SIZE};
 use std::io::{self, Write as _};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 const SUMMARY: &str = "summary";
 const SIGNATURE: &str = "summary.sig";
 
-/// Makes the summary anew, and the delta indexes with it, under the exclusive lock: no other writer of
-/// summaries and no prune comes between. What this call makes is unsigned.
+/// How often a summary is signed without the lock, before it is signed under it.
+const UNLOCKED_TRIES: u32 = 3;
+
+/// Makes the summary anew, and the delta indexes with it: no other writer of summaries and no prune comes between.
+/// Without signers the new one is unsigned, and the signature of the old one goes. Returns its size in bytes.
 ///
 /// # Errors
-/// As [`build_summary`](super::build_summary) and [`write_summary`]; [`RepoError::Locked`].
-pub fn update_summary(repo: &Repo, options: &SummaryOptions) -> Result<()> {
+/// As [`build_summary`](super::build_summary); [`RepoError::Locked`], [`RepoError::ReadOnly`], [`RepoError::Io`]; what
+/// a signer says. Nothing has changed then, or what is there fits.
+pub fn update_summary(repo: &Repo, options: &SummaryOptions) -> Result<u64> {
     repo.require_writable()?;
-    let lock = repo.lock(LockKind::Exclusive)?;
-    let deltas = repo.delta_digests()?;
-    repo.write_delta_indexes(&deltas, None)?;
-    if !repo.config().indexed_deltas() {
-        // Clients that skip the summary learn from the configuration that there are indexes.
-        repo.edit_config(|config| {
-            config
-                .set("core", "indexed-deltas", "true")
-                .map_err(RepoError::format("config"))
-        })?;
+    if options.signers.is_empty() && !is_signed(repo)? {
+        let lock = repo.lock(LockKind::Exclusive)?;
+        // Somebody may have signed it before we had the lock.
+        if !is_signed(repo)? {
+            let summary = build(repo, options, &write_indexes(repo)?)?;
+            write_unsigned(repo, &summary)?;
+            lock.release()?;
+            return Ok(summary.len() as u64);
+        }
+        lock.release()?;
     }
-    let summary = build(repo, options, &deltas)?;
-    write_summary(repo, &summary, None)?;
-    lock.release()
+    for _ in 0..UNLOCKED_TRIES {
+        let draft = build(repo, options, &repo.delta_digests()?)?;
+        let signature = sign(&draft, options)?;
+        if let Some(size) = try_replace(repo, options, Some((draft, signature)))? {
+            return Ok(size);
+        }
+    }
+    let size = try_replace(repo, options, None)?;
+    Ok(size.expect("what is signed under the lock is what is there"))
 }
 
 /// Makes the summary anew if the configuration asks for that whenever refs change. Returns whether it did.
@@ -66,36 +81,90 @@ pub fn update_if_configured(repo: &Repo) -> Result<bool> {
     Ok(wanted)
 }
 
-/// Puts a summary and its signature in place; without one, what was there is removed. The caller holds the
-/// exclusive lock.
-///
-/// # Errors
-/// [`RepoError::ReadOnly`], [`RepoError::Io`].
-pub fn write_summary(repo: &Repo, summary: &[u8], signature: Option<&[u8]>) -> Result<()> {
+/// Puts a pair in place under the lock; `None` if the summary is not what was signed any more. Without a draft, it is signed
+/// under the lock.
+fn try_replace(
+    repo: &Repo,
+    options: &SummaryOptions,
+    draft: Option<(Vec<u8>, Option<Vec<u8>>)>,
+) -> Result<Option<u64>> {
+    let lease = repo.lease_flip()?;
+    // Refs may be in the middle of moving.
+    let _completed = repo.recover_flip()?;
+    let summary = build(repo, options, &repo.delta_digests()?)?;
+    let signature = match draft {
+        Some((draft, _)) if draft != summary => return Ok(None),
+        Some((_, signature)) => signature,
+        None => sign(&summary, options)?,
+    };
+    write_indexes(repo)?;
+    let size = summary.len() as u64;
+    replace_pair(repo, summary, signature, options.settle)?;
+    drop(lease);
+    Ok(Some(size))
+}
+
+fn sign(summary: &[u8], options: &SummaryOptions) -> Result<Option<Vec<u8>>> {
+    if options.signers.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(sign_all(summary, &options.signers)?.to_bytes()))
+}
+
+/// Brings the delta indexes up to date, and has the configuration say so: clients that skip the summary learn it there.
+fn write_indexes(repo: &Repo) -> Result<DeltaList> {
+    let deltas = repo.delta_digests()?;
+    repo.write_delta_indexes(&deltas, None)?;
+    if !repo.config().indexed_deltas() {
+        repo.edit_config(|config| {
+            config
+                .set("core", "indexed-deltas", "true")
+                .map_err(RepoError::format("config"))
+        })?;
+    }
+    Ok(deltas)
+}
+
+/// Replaces the pair, in the steps that the signatures allow. The caller holds the lease.
+fn replace_pair(repo: &Repo, summary: Vec<u8>, signature: Option<Vec<u8>>, settle: Duration) -> Result<()> {
+    let edit = |path: &str, new| Edit {
+        path: path.to_owned(),
+        expect: Expect::Any,
+        new,
+    };
+    let signature = match signature {
+        None => None,
+        Some(signature) => {
+            let overlap = Overlap::between(signature_there(repo)?.as_deref(), &signature)?;
+            if let Some(meanwhile) = overlap.meanwhile {
+                repo.flip(&[edit(SIGNATURE, Some(meanwhile))])?;
+                thread::sleep(settle);
+            }
+            Some(overlap.afterwards)
+        }
+    };
+    repo.flip(&[edit(SUMMARY, Some(summary)), edit(SIGNATURE, signature)])
+}
+
+fn is_signed(repo: &Repo) -> Result<bool> {
+    let stat = repo.root().stat(SIGNATURE);
+    let found = stat.map_err(RepoError::io("look at", repo.root().path_of(SIGNATURE)))?;
+    Ok(found.is_some())
+}
+
+fn signature_there(repo: &Repo) -> Result<Option<Vec<u8>>> {
+    repo.root()
+        .read_if_exists(SIGNATURE, MAX_METADATA_SIZE)
+        .map_err(RepoError::io("read", repo.root().path_of(SIGNATURE)))
+}
+
+/// Puts a summary in place that has no signature beside it. The caller holds the exclusive lock.
+fn write_unsigned(repo: &Repo, summary: &[u8]) -> Result<()> {
     let root = repo.root();
     let path = root.path_of(SUMMARY);
-    let earliest = earliest_time(repo).map_err(RepoError::io("look at", &path))?;
-    let summary = prepare(repo, summary, earliest)?;
-    let signature = signature
-        .map(|signature| prepare(repo, signature, earliest))
-        .transpose()?;
+    let summary = prepare(repo, summary, earliest_time(repo)?)?;
     root.replace_with_temp(summary, SUMMARY)
         .map_err(RepoError::io("write", path))?;
-    let signature_path = root.path_of(SIGNATURE);
-    match signature {
-        Some(signature) => {
-            let written = root.replace_with_temp(signature, SIGNATURE);
-            if written.is_err() {
-                // No signature is better than one that does not fit; the error to report is the first one.
-                drop(root.unlink(SIGNATURE));
-            }
-            written.map_err(RepoError::io("write", signature_path))?;
-        }
-        None => drop(
-            root.unlink(SIGNATURE)
-                .map_err(RepoError::io("remove", signature_path))?,
-        ),
-    }
     if repo.config().fsync() {
         root.fsync().map_err(RepoError::io("sync", root.path()))?;
     }
@@ -122,14 +191,10 @@ fn prepare(repo: &Repo, bytes: &[u8], earliest: u64) -> Result<TempFile> {
     write().map_err(RepoError::io("write a summary in", tmp.path()))
 }
 
-/// Returns the first second after the times of the files at hand.
-fn earliest_time(repo: &Repo) -> io::Result<u64> {
-    let mut earliest = 0;
-    for name in [SUMMARY, SIGNATURE] {
-        if let Some(stat) = repo.root().stat(name)? {
-            let seconds = u64::try_from(stat.mtime.0).unwrap_or_default();
-            earliest = earliest.max(seconds.saturating_add(1));
-        }
-    }
-    Ok(earliest)
+/// Returns the first second after the time of the summary at hand.
+fn earliest_time(repo: &Repo) -> Result<u64> {
+    let stat = repo.root().stat(SUMMARY);
+    let stat = stat.map_err(RepoError::io("look at", repo.root().path_of(SUMMARY)))?;
+    let seconds = stat.map_or(0, |stat| u64::try_from(stat.mtime.0).unwrap_or_default());
+    Ok(seconds.saturating_add(1))
 }

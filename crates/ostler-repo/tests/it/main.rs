@@ -4,6 +4,7 @@
 mod checkout;
 #[cfg(test)]
 mod closures;
+#[cfg(test)]
 mod commit;
 #[cfg(test)]
 mod config;
@@ -45,6 +46,8 @@ mod staging;
 mod store_fixture;
 #[cfg(test)]
 mod summary;
+#[cfg(test)]
+mod summary_signed;
 #[cfg(test)]
 mod transaction;
 #[cfg(test)]

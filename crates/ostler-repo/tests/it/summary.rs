@@ -177,9 +177,8 @@ fn given_keys_are_added_once_and_unknown_ones_kept_on_request() {
     update_summary(
         &repo,
         &SummaryOptions {
-            now: 7,
             metadata,
-            keep_unknown: false,
+            ..options(7)
         },
     )
     .unwrap();

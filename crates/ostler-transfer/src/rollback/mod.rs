@@ -19,13 +19,13 @@ use crate::inventory::Inventory;
 use crate::kept;
 use crate::past::{Past, recorded_refs};
 use crate::plan::{RefUpdate, SummaryPlan};
-use crate::policy::SummaryPolicy;
+use crate::policy::{Signing, SummaryPolicy};
 use crate::publish::{complete, ref_edits};
 use crate::report::Reporter;
 use crate::retire;
 use crate::store::{Edit, Expect, Store};
 use crate::summaries;
-use crate::summary::INDEX;
+use crate::summary::{INDEX, SummaryEdits};
 use closure::Needed;
 use ostler_format::{Checksum, CollectionRef, ObjectName};
 use ostler_repo::RepoError;
@@ -47,6 +47,8 @@ pub struct RollbackOptions<'a> {
     pub force: bool,
     /// What becomes of the summary.
     pub summary: SummaryPolicy,
+    /// Who signs it, if it is made anew.
+    pub signing: &'a Signing,
     /// Say what would be done, and stop there.
     pub dry_run: bool,
     /// Returns the time, in seconds since the epoch, UTC: asked when nobody else can change the target any more.
@@ -96,7 +98,7 @@ pub fn rollback(store: &dyn Store, options: &RollbackOptions<'_>) -> Result<Roll
     let tips: BTreeSet<_> = refs.iter().filter_map(|update| update.new).collect();
     let needed = Needed::by(store, &tips, &before.partial)?;
     refuse_holes(store, record.number, needed.missing())?;
-    let summary = summary::plan(store, options.summary, record, &refs_after)?;
+    let summary = summary::plan(store, options, record, &refs_after)?;
     let way = Way {
         store,
         options,
@@ -170,7 +172,8 @@ impl Way<'_> {
             return Err(self.contended());
         }
         refuse_holes(self.store, self.to, &self.needed.look(self.store)?)?;
-        let (edits, number) = self.edits()?;
+        let (edits, number, before) = self.edits()?;
+        crate::summary::overlap(self.store, before, self.options.signing.settle, None)?;
         match self.store.flip(&edits) {
             Err(TransferError::Repo(RepoError::Changed { .. })) => Err(self.contended()),
             Err(error) => Err(error),
@@ -188,10 +191,15 @@ impl Way<'_> {
         }
     }
 
-    fn edits(&self) -> Result<(Vec<Edit>, u64)> {
+    /// Returns what the flip does, the number of its generation, and what goes before it.
+    fn edits(&self) -> Result<(Vec<Edit>, u64, Option<Edit>)> {
         let (store, now) = (self.store, (self.options.clock)());
-        let (mut summary_edits, digest) =
-            crate::summary::edits(None, store, &self.summary, &self.refs_after, now)?;
+        let after = (&self.refs_after, self.options.signing);
+        let SummaryEdits {
+            before,
+            edits: mut summary_edits,
+            digest,
+        } = crate::summary::edits(None, store, &self.summary, after, now)?;
         let drops_index = self.drop_index(&mut summary_edits)?;
         let roots = retire::unlimited(now).roots(store, &self.refs_after)?;
         let dropped: Vec<_> = self.refs.iter().filter_map(|update| update.old).collect();
@@ -218,7 +226,7 @@ impl Way<'_> {
         edits.extend(ref_edits(&self.refs));
         edits.extend(summary_edits);
         edits.extend(generation::expired(store, &listing, &record)?);
-        Ok((edits, record.number))
+        Ok((edits, record.number, before))
     }
 
     /// Removes Flatpak's index where the summary changes: it is of the state that is left, and nobody keeps it. Its clients

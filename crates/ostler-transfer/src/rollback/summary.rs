@@ -1,6 +1,7 @@
 //! The summary that goes with a rollback: the one that the generation had, with its signatures, if it was kept and what it
 //! names is still there; else a new one, by the rules of a publish.
 
+use super::RollbackOptions;
 use crate::error::{Result, TransferError};
 use crate::generation::Generation;
 use crate::inventory::SUMMARY_LIMIT;
@@ -15,10 +16,11 @@ use std::collections::BTreeMap;
 /// Decides what becomes of the summary.
 pub(super) fn plan(
     store: &dyn Store,
-    policy: SummaryPolicy,
+    options: &RollbackOptions<'_>,
     record: &Generation,
     refs_after: &BTreeMap<CollectionRef, Checksum>,
 ) -> Result<SummaryPlan> {
+    let policy = options.summary;
     let there = store.get(SUMMARY, SUMMARY_LIMIT)?;
     let signed_there = store.get(SIGNATURE, SUMMARY_LIMIT)?.is_some();
     if policy == SummaryPolicy::None || (there.is_none() && record.summary.is_none()) {
@@ -31,10 +33,11 @@ pub(super) fn plan(
                 matches!(&kept, SummaryPlan::Copy { summary, .. } if there.as_ref() == Some(summary));
             return Ok(if is_there { SummaryPlan::Keep } else { kept });
         }
-        if policy == SummaryPolicy::Copy || (signed_there && !fits) {
+        let unsigned = signed_there && options.signing.signers.is_empty();
+        if policy == SummaryPolicy::Copy || (unsigned && !fits) {
             return Err(TransferError::Summary(
-                "that of the generation was not kept with a signature, or names deltas that are gone; let the signature \
-                 go with --summary=generate, or leave the summary as it is with --summary=none"
+                "that of the generation was not kept with a signature, or names deltas that are gone; sign a new one with \
+                 --gpg-sign or --sign, or let the signature go with --summary=generate, or leave the summary as it is with --summary=none"
                     .into(),
             ));
         }

@@ -3,7 +3,7 @@
 use crate::fixture::{NOW, Source, refs_of, retired, run};
 use ostler_format::Checksum;
 use ostler_transfer::{
-    MemoryStore, Past, Policy, Reporter, RollbackOptions, RollbackOutcome, Silent, Step, Store as _,
+    MemoryStore, Past, Policy, Reporter, RollbackOptions, RollbackOutcome, Signing, Silent, Step, Store as _,
     SummaryPolicy, TransferError, rollback, set_pinned,
 };
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ impl Scene {
         rollback(
             &self.store,
             &RollbackOptions {
+                signing: &Signing::default(),
                 generation: None,
                 force: false,
                 summary: SummaryPolicy::Auto,

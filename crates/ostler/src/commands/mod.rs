@@ -31,6 +31,7 @@ mod repair;
 mod reset;
 mod rev_parse;
 mod rollback;
+mod settle;
 mod show;
 mod sign;
 mod signatures;
@@ -44,6 +45,8 @@ mod trivial_httpd;
 pub(crate) use demo::Occupied;
 pub(crate) use fsck::Damaged;
 pub(crate) use lock::USAGE as LOCK_USAGE;
+pub(crate) use settle::Settle;
+pub(crate) use signing::Signing;
 
 use crate::context::Context;
 use clap::Args as _;

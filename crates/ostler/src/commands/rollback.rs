@@ -1,6 +1,7 @@
 //! `rollback`: brings refs and summary of an earlier generation back.
 
 use super::publish::Events;
+use super::{Settle, Signing};
 use crate::context::Context;
 use crate::counted::counted;
 use crate::summary_choice::SummaryChoice;
@@ -34,6 +35,10 @@ pub(crate) struct Args {
     /// What becomes of the summary
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     summary: SummaryChoice,
+    #[command(flatten)]
+    signing: Signing,
+    #[command(flatten)]
+    settle: Settle,
     /// Print what would be done, and do nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -60,6 +65,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         generation: args.generation,
         force: args.force,
         summary: args.summary.into(),
+        signing: &args.summary.signing(context, &args.signing, &args.settle)?,
         dry_run: args.dry_run,
         clock: &|| context.environment().now(),
         who: &context.environment().who(),

@@ -88,20 +88,6 @@ impl SignCommand {
 }
 
 impl Signing {
-    /// Refuses what was asked for; `instead` says what can be done.
-    pub(crate) fn refuse(&self, instead: &str) -> anyhow::Result<()> {
-        let asked = [
-            ("--gpg-sign", self.gpg_sign.is_empty()),
-            ("--sign", self.sign.is_empty()),
-            ("--sign-from-file", self.sign_from_file.is_empty()),
-            ("--sign-command", self.command.sign_command.is_empty()),
-        ];
-        match asked.iter().find(|(_, is_empty)| !is_empty) {
-            Some((option, _)) => bail!("{option}: signing is not supported; {instead}"),
-            None => Ok(()),
-        }
-    }
-
     /// Returns the signers that were asked for, those of GPG first.
     ///
     /// # Errors

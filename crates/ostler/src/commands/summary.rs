@@ -1,16 +1,19 @@
 //! `summary`: makes the summary anew, or prints it.
 
+use super::settle::Settle;
 use super::signing::Signing;
 use crate::context::Context;
 use crate::dates;
 use crate::exit;
 use crate::key_value;
+use crate::program::Program;
 use crate::sizes::format_size;
 use crate::ui::{Ui, printable};
 use crate::variant_text;
 use anyhow::Context as _;
 use ostler_format::gvariant::{Value, VarDict};
 use ostler_format::{DeltaList, MAX_METADATA_SIZE, Summary, SummaryRef};
+use ostler_repo::summary::size_note;
 use ostler_repo::{Repo, RepoError, SummaryOptions, commit_metadata, update_summary};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -22,7 +25,12 @@ use std::collections::BTreeMap;
 Examples:
   ostler --repo=/srv/repo summary -u
   ostler --repo=/srv/repo summary --view
-  ostler --repo=/srv/repo summary -u --add-metadata='example.title=\"Nightly\"'")]
+  ostler --repo=/srv/repo summary -u --add-metadata='example.title=\"Nightly\"'
+  ostler --repo=/srv/repo summary -u --gpg-sign=release@example.org
+  ostler --repo=/srv/repo summary -u --sign-from-file=secret.key
+
+Without a key the new summary is unsigned, and the signature of the old one goes. Name all keys in one call: \
+each update begins with no signature.")]
 pub(crate) struct Args {
     /// Make the summary anew from the refs
     #[arg(short, long)]
@@ -42,8 +50,13 @@ pub(crate) struct Args {
     /// With -u: add a value in GVariant text form to the metadata
     #[arg(short = 'm', long, value_name = "KEY=VALUE")]
     add_metadata: Vec<String>,
+    /// With -u: drop the keys of the old summary that are not OSTree's own; else they are kept (those of Flatpak, for example)
+    #[arg(long, requires = "update")]
+    reset: bool,
     #[command(flatten)]
     signing: Signing,
+    #[command(flatten)]
+    settle: Settle,
     // In place of the global option, whose short form is --view here.
     #[arg(id = "verbose", long, hide = true)]
     _verbose: bool,
@@ -51,8 +64,6 @@ pub(crate) struct Args {
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
-    args.signing
-        .refuse("update the summary without it, and sign it with stock ostree")?;
     let repo = context.open()?;
     if args.update {
         return update(context, args, &repo);
@@ -88,10 +99,24 @@ fn update(context: &Context, args: &Args, repo: &Repo) -> anyhow::Result<()> {
     let options = SummaryOptions {
         now: context.environment().now(),
         metadata,
-        keep_unknown: true,
+        keep_unknown: !args.reset,
+        signers: args.signing.signers(context)?,
+        settle: args.settle.time(),
     };
+    let root = repo.root();
+    let signed = root
+        .stat("summary.sig")
+        .map_err(RepoError::io("look at", root.path_of("summary.sig")))?;
+    if signed.is_some() && options.signers.is_empty() && context.program() == Program::Ostler {
+        context
+            .ui()
+            .note("the summary was signed, and is not any more: --gpg-sign and --sign-from-file sign it");
+    }
     let _commit = commit_metadata(repo, &options)?;
-    Ok(update_summary(repo, &options)?)
+    if let Some(note) = size_note(update_summary(repo, &options)?) {
+        context.ui().note(&note);
+    }
+    Ok(())
 }
 
 fn bytes_of(repo: &Repo) -> anyhow::Result<Vec<u8>> {

@@ -36,6 +36,7 @@ mod rollback_faults;
 mod signatures;
 mod slow_client;
 mod snapshot;
+mod summary_signed;
 mod sweep;
 mod together;
 mod trivial_httpd;

@@ -7,7 +7,7 @@ use super::stage::Stage;
 use super::world::Source;
 use ostler_testkit::random::Random;
 use ostler_transfer::{
-    Keep, Outcome, Policy, PublishOptions, Result, Retention, RollbackOptions, Selection, Silent,
+    Keep, Outcome, Policy, PublishOptions, Result, Retention, RollbackOptions, Selection, Signing, Silent,
     SummaryPolicy, SweepOptions, TransferError, publish, rollback, set_pinned, sweep,
 };
 use std::num::NonZero;
@@ -117,6 +117,7 @@ pub(crate) fn operate(stage: &Stage, manner: &Manner, random: &mut Random) {
     let outcome = match random.below(8) {
         0 => stage.begin(manner.me, "rollback").and_then(|()| {
             let options = RollbackOptions {
+                signing: &Signing::default(),
                 generation: None,
                 force: true,
                 summary: SummaryPolicy::Auto,

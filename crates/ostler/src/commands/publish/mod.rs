@@ -4,6 +4,7 @@ mod events;
 mod report;
 mod retention;
 
+use super::{Settle, Signing};
 use crate::context::Context;
 use crate::exit;
 use crate::interrupt::Interrupt;
@@ -31,6 +32,7 @@ Examples:
   ostler --repo=/srv/build publish /srv/public --depth=10 --grace=7d
   ostler --repo=/srv/build publish /srv/public --policy=policy.toml
   ostler --repo=/srv/build publish /srv/public --verify
+  ostler --repo=/srv/build publish /srv/public --gpg-sign=release@example.org
 
 Objects arrive first and are hashed; then all refs and the summary change at once. A run that is cut \
 short leaves DEST as it was, and the next one goes on from there.
@@ -80,6 +82,10 @@ pub(crate) struct Args {
     /// What becomes of the summary and its signature
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     summary: SummaryChoice,
+    #[command(flatten)]
+    signing: Signing,
+    #[command(flatten)]
+    settle: Settle,
     /// Print what would be done, and do nothing; what would be swept is said by 'sweep --dry-run'
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -107,6 +113,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         delete_refs: args.delete_refs,
         allow_empty: args.allow_empty,
         summary: args.summary.into(),
+        signing: args.summary.signing(context, &args.signing, &args.settle)?,
         retention: args.retention.read(context)?,
         verify: args.verify,
     };

@@ -32,6 +32,7 @@ const BASIC_AUTH: &str = "Basic Zm9vdXNlcjpiYXJwdw==";
 
 /// The arguments of `trivial-httpd`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[command(after_help = "\
 All files and directories below DIRECTORY are served that everybody may read, whatever they are, and nothing outside of it: \
 symbolic links are followed within it. A link directly in it that leads to another directory serves that directory too. \
@@ -104,8 +105,9 @@ pub(crate) struct Args {
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if args.in_background {
-        return background::answer(context, || begin(context, args))
-            .and_then(|site| serve_until_end(args, site));
+        let site = background::answer(context, || begin(context, args))?;
+        serve_until_end(args, site);
+        return Ok(());
     }
     if args.daemonize {
         if args.log_file.as_deref().is_some_and(is_stream) {
@@ -121,7 +123,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         };
     }
     let site = begin(context, args)?;
-    serve_until_end(args, site)
+    serve_until_end(args, site);
+    Ok(())
 }
 
 /// A running server, and what ends it.
@@ -160,12 +163,12 @@ fn begin(context: &Context, args: &Args) -> anyhow::Result<Site> {
     })
 }
 
-fn serve_until_end(args: &Args, site: Site) -> anyhow::Result<()> {
-    while !site.interrupt.is_set() && !(args.autoexit && is_gone(&site.directory, &args.directory)) {
+fn serve_until_end(args: &Args, site: Site) {
+    let is_over = || site.interrupt.is_set() || args.autoexit && is_gone(&site.directory, &args.directory);
+    while !is_over() {
         thread::sleep(LOOK);
     }
     site.server.finish(PATIENCE);
-    Ok(())
 }
 
 /// Returns whether the directory that we serve was removed, or another is in its place.
