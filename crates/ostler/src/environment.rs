@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The variables that mean something to us, as they were when the process started.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
 pub(crate) struct Environment {
     /// `OSTREE_REPO`: the repository where no `--repo` is given.
     pub(crate) repo: Option<PathBuf>,

@@ -2,7 +2,9 @@
 
 use crate::context::Context;
 use crate::program::Program;
-use ostler_transfer::http::{Client, ClientOptions, RemoteSettings};
+use anyhow::Context as _;
+use ostler_repo::Repo;
+use ostler_transfer::http::{Client, ClientOptions, CookieJar, RemoteSettings};
 
 /// What the options of a command say of connections.
 #[derive(Debug, Default)]
@@ -21,12 +23,13 @@ pub(crate) struct Connections<'a> {
     pub(crate) max_in_flight: Option<usize>,
 }
 
-/// Starts a client for a remote.
+/// Starts a client for a remote of a repository.
 ///
 /// # Errors
 /// A header that is none; what keeps the client from starting.
 pub(crate) fn client(
     context: &Context,
+    repo: &Repo,
     settings: &RemoteSettings,
     connections: &Connections<'_>,
 ) -> anyhow::Result<Client> {
@@ -37,6 +40,7 @@ pub(crate) fn client(
         headers: headers(connections.headers)?,
         retries: connections.retries.unwrap_or(defaults.retries),
         max_in_flight: connections.max_in_flight,
+        cookies: cookies(repo, settings)?,
         proxies: environment.proxies(),
         seed: environment.seed(),
         now: environment.now(),
@@ -50,6 +54,14 @@ pub(crate) fn client(
     }
     settings.configure(&mut options);
     Ok(Client::new(options)?)
+}
+
+fn cookies(repo: &Repo, settings: &RemoteSettings) -> anyhow::Result<CookieJar> {
+    let Some(name) = &settings.name else {
+        return Ok(CookieJar::default());
+    };
+    let jar = CookieJar::load(repo.root(), name.as_str());
+    jar.with_context(|| format!("cannot read the cookies of remote {name}"))
 }
 
 /// Under the stock name we are what servers know by that.

@@ -39,14 +39,14 @@ pub struct SummaryPair {
 }
 
 /// Checks a summary by its signatures, if it has any.
-pub type Check = dyn Fn(&[u8], Option<&[u8]>) -> Result<()>;
+pub type Check<'a> = dyn Fn(&[u8], Option<&[u8]>) -> Result<()> + 'a;
 
 /// How a summary is fetched.
 pub struct SummaryOptions<'a> {
     /// Where it is kept; without it, nowhere.
     pub cache: Option<&'a SummaryCache>,
     /// Checks the summary by the signatures, as far as that is asked for.
-    pub check: &'a Check,
+    pub check: &'a Check<'a>,
     /// How often a pair that does not fit is fetched in all.
     pub tries: u32,
     /// Waits before try number 1, 2, ….

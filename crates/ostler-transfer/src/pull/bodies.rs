@@ -53,6 +53,10 @@ pub(super) enum Came {
 impl Crew<'_> {
     /// Takes what came for a need.
     pub(super) fn take(&self, need: &Need, answer: Answer, lent: Option<TempFile>) -> Result<()> {
+        if !need.may_be_large() {
+            // As stock counts: answers, also those that there is no such file.
+            count(&self.counters.metadata, 1);
+        }
         let came = match (answer, lent) {
             (Answer::NotFound(missing), lent) => {
                 self.spare.keep(lent);
@@ -89,24 +93,20 @@ impl Crew<'_> {
         match need {
             Need::Leaf(name) => {
                 self.write_metadata(need, name, &body)?;
-                count(&self.counters.metadata, 1);
                 Ok(())
             }
             Need::Tree(task) => {
                 let name = ObjectName::new(task.tree, ObjectType::DirTree);
                 self.write_metadata(need, &name, &body)?;
-                count(&self.counters.metadata, 1);
                 self.scan(task, &body)
             }
             Need::Detached(task) => {
-                count(&self.counters.metadata, 1);
                 let metadata = self.read_detached(need, &body)?;
                 self.detached_arrived(task, Some(metadata))
             }
             Need::Commit(task) => {
                 let name = ObjectName::new(task.checksum, ObjectType::Commit);
                 self.check_commit_bytes(need, &name, &body)?;
-                count(&self.counters.metadata, 1);
                 self.commit_arrived(task, body.into_vec())
             }
             Need::Tombstone(commit) => {

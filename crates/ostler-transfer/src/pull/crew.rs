@@ -413,7 +413,8 @@ impl Need {
         }
     }
 
-    fn may_be_large(&self) -> bool {
+    /// Returns whether it is content, or made of that.
+    pub(super) fn may_be_large(&self) -> bool {
         matches!(self, Self::DeltaPart(..)) || self.is_content()
     }
 

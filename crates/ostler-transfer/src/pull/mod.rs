@@ -30,6 +30,7 @@ pub use progress::{PullProgress, PullReporter, SilentPull};
 use crate::error::Result;
 use crate::http::{Client, Remote};
 use crew::Scene;
+use finish::Ending;
 use ostler_repo::sign::Trust;
 use ostler_repo::{OpenOptions, PullTarget, Repo};
 use upstream::Upstream;
@@ -60,7 +61,6 @@ pub fn pull(
     let wanted = targets::resolve(remote, client, &upstream, targets, options)?;
     let transaction = repo.begin()?;
     let tasks = targets::tasks(repo, remote, &wanted, options)?;
-    let edits = finish::ref_edits(repo, &wanted, options)?;
     let scene = Scene {
         repo,
         transaction: &transaction,
@@ -82,14 +82,13 @@ pub fn pull(
         transaction.abort()?;
         return Ok(stats);
     }
-    let mirrored = options.mirror && targets.is_empty();
-    finish::finish(
-        transaction,
-        edits,
-        &completed,
-        mirrored.then_some(&upstream),
-        &mut stats,
-    )?;
+    let ending = Ending {
+        wanted: &wanted,
+        options,
+        completed: &completed,
+        mirrored: (options.mirror && targets.is_empty()).then_some(&upstream),
+    };
+    finish::finish(transaction, &ending, &mut stats)?;
     Ok(stats)
 }
 

@@ -1,7 +1,9 @@
 //! What is asked of a pull, and what it did.
 
+use crate::http::SummaryCache;
 use ostler_format::{Checksum, RemoteName};
 use ostler_repo::Repo;
+use std::fmt;
 
 /// Whether static deltas are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub enum DeltaUse {
 }
 
 /// What to pull, and how.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an option of the command of its own"
@@ -54,10 +56,23 @@ pub struct PullOptions<'a> {
     pub delete_refs: bool,
     /// Let [`delete_refs`](Self::delete_refs) remove all refs.
     pub allow_empty: bool,
-    /// Carry deltas, their indexes and the summaries of Flatpak to a mirror.
-    pub carry_deltas: bool,
+    /// Where the summary is kept between pulls.
+    pub summary_cache: Option<&'a SummaryCache>,
+    /// Waits before a summary that does not fit its signatures is fetched for the 1st, 2nd, … time again.
+    pub pause: &'a (dyn Fn(u32) + Sync),
     /// How many threads inflate, hash and write.
     pub threads: usize,
+}
+
+impl fmt::Debug for PullOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PullOptions")
+            .field("tracking", &self.tracking)
+            .field("mirror", &self.mirror)
+            .field("depth", &self.depth)
+            .field("deltas", &self.deltas)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for PullOptions<'_> {
@@ -79,7 +94,8 @@ impl Default for PullOptions<'_> {
             local_caches: &[],
             delete_refs: false,
             allow_empty: false,
-            carry_deltas: false,
+            summary_cache: None,
+            pause: &|_| {},
             threads: 2,
         }
     }
@@ -101,7 +117,7 @@ pub struct DeltaStats {
 /// What a pull did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PullStats {
-    /// Metadata objects that came over the network, detached metadata among them.
+    /// Answers about metadata that came over the network: objects, detached metadata, heads of deltas; also that there is none.
     pub metadata_objects: u64,
     /// Content objects that came over the network.
     pub content_objects: u64,

@@ -2,13 +2,16 @@
 
 use super::options::{DeltaUse, PullOptions};
 use crate::error::{Result, TransferError};
-use crate::http::{Client, Got, Remote};
-use ostler_format::{DeltaList, MAX_METADATA_SIZE, Summary};
+use crate::http::{Client, Remote, SummaryOptions, fetch_summary};
+use ostler_format::{DeltaList, Summary};
 use ostler_repo::sign::Trust;
 use ostler_repo::{Config, PullTarget, RepoError};
 
 /// The most bytes that are read of a configuration.
 const MAX_CONFIG: u64 = 1 << 20;
+
+/// How often a summary and signatures that do not fit are fetched in all.
+const SUMMARY_TRIES: u32 = 4;
 
 /// What a remote says of itself.
 #[derive(Debug, Default)]
@@ -42,7 +45,7 @@ impl Upstream {
                 return Ok(upstream);
             }
         }
-        upstream.read_summary(remote, client, trust)?;
+        upstream.read_summary(remote, client, trust, options)?;
         if upstream.summary.is_none() && options.mirror && targets.is_empty() {
             let detail = "Fetching all refs was requested in mirror mode, but remote repository does not have a summary";
             return Err(RepoError::Refused {
@@ -77,27 +80,32 @@ impl Upstream {
         Ok(Some(config))
     }
 
-    fn read_summary(&mut self, remote: &Remote, client: &Client, trust: &Trust) -> Result<()> {
-        let mut get = |path: &str| -> Result<Option<Vec<u8>>> {
-            let got = client.get(&remote.url, path, MAX_METADATA_SIZE, None)?;
-            let Got::Body { bytes, .. } = got else {
-                return Ok(None);
-            };
-            self.transferred_bytes += bytes.len() as u64;
-            Ok(Some(bytes))
+    fn read_summary(
+        &mut self,
+        remote: &Remote,
+        client: &Client,
+        trust: &Trust,
+        options: &PullOptions<'_>,
+    ) -> Result<()> {
+        let check = |summary: &[u8], signatures: Option<&[u8]>| {
+            trust.check_summary(summary, signatures)?;
+            Ok(())
         };
-        let signature = get("summary.sig")?;
-        let Some(bytes) = (match &remote.summary {
-            Some(bytes) => Some(bytes.clone()),
-            None => get("summary")?,
-        }) else {
+        let fetching = SummaryOptions {
+            cache: options.summary_cache,
+            check: &check,
+            tries: SUMMARY_TRIES,
+            pause: options.pause,
+        };
+        let pair = fetch_summary(client, remote, &fetching)?;
+        let Some(bytes) = pair.summary else {
             return trust.missing_summary().map_or(Ok(()), |error| Err(error.into()));
         };
-        trust.check_summary(&bytes, signature.as_deref())?;
+        self.transferred_bytes += bytes.len() as u64 + pair.signatures.as_ref().map_or(0, Vec::len) as u64;
         let summary = Summary::parse(&bytes).map_err(TransferError::format(remote.url.display("summary")))?;
         self.take_summary(remote, client, &summary)?;
         self.summary = Some(summary);
-        self.files = Some((bytes, signature));
+        self.files = Some((bytes, pair.signatures));
         Ok(())
     }
 

@@ -9,14 +9,14 @@ use crate::trust;
 use anyhow::{Context as _, bail};
 use ostler_format::{Checksum, RemoteName};
 use ostler_repo::{PullTarget, Repo};
-use ostler_transfer::http::{Remote, RemoteOverrides, RemoteSettings};
+use ostler_transfer::http::{Remote, RemoteOverrides, RemoteSettings, SummaryCache};
 use ostler_transfer::pull::{DeltaUse, PullOptions, PullProgress, PullReporter, PullStats, pull};
 use serde::Serialize;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The arguments of `pull`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ Examples:
   ostler --repo=/srv/repo pull origin os/stable
   ostler --repo=/srv/repo pull origin os/stable@COMMIT
   ostler --repo=/srv/mirror pull --mirror --depth=-1 origin
-  ostler --repo=/srv/mirror pull --mirror --delete-refs --deltas origin")]
+  ostler --repo=/srv/mirror pull --mirror --delete-refs origin")]
 pub(crate) struct Args {
     /// Fetch commits without their trees
     #[arg(long)]
@@ -58,9 +58,6 @@ pub(crate) struct Args {
     /// Let --delete-refs remove all refs
     #[arg(long, requires = "delete_refs")]
     allow_empty: bool,
-    /// With --mirror and no refs: bring static deltas, their indexes and the summaries of Flatpak as well
-    #[arg(long, requires = "mirror")]
-    deltas: bool,
     /// Pull only this path of the tree (may be repeated); the commit stays partial
     #[arg(long, value_name = "PATH")]
     subpath: Vec<String>,
@@ -166,7 +163,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         low_speed_seconds: args.low_speed_time_seconds,
         max_in_flight: args.max_outstanding_fetcher_requests,
     };
-    let client = network::client(context, &settings, &connections)?;
+    let client = network::client(context, &repo, &settings, &connections)?;
     let overrides = RemoteOverrides {
         url: args.url.clone(),
     };
@@ -174,7 +171,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let trust = trust::of_remote(context, &repo, settings.name.as_ref())?;
     let caches = args.localcache_repo.iter().map(|path| context.open_at(path));
     let caches: Vec<Repo> = caches.collect::<anyhow::Result<_>>()?;
-    let options = options(args, &repo, &settings, &caches)?;
+    let kept = summary_cache(args, &repo, &settings)?;
+    let options = PullOptions {
+        summary_cache: kept.as_ref(),
+        pause: &pause,
+        ..options(args, &repo, &settings, &caches)?
+    };
     let watcher = Watcher::new(context)?;
     let begun = Instant::now();
     let stats = context.ui().while_counting(
@@ -249,9 +251,26 @@ fn options<'a>(
         local_caches: caches,
         delete_refs: args.delete_refs,
         allow_empty: args.allow_empty,
-        carry_deltas: args.deltas,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
+        ..PullOptions::default()
     })
+}
+
+/// Returns where the summary of a configured remote is kept.
+fn summary_cache(
+    args: &Args,
+    repo: &Repo,
+    settings: &RemoteSettings,
+) -> anyhow::Result<Option<SummaryCache>> {
+    match &settings.name {
+        Some(name) => Ok(SummaryCache::of(repo, name.as_str(), args.cache_dir.as_deref())?),
+        None => Ok(None),
+    }
+}
+
+/// Waits longer each time: a server is between two writes, or a cache keeps one file longer than the other.
+fn pause(number: u32) {
+    thread::sleep(Duration::from_millis(250) * (1 << number.min(4)));
 }
 
 /// Shows how far the pull is, and sees to it that signals end it.
@@ -309,7 +328,7 @@ fn report(context: &Context, args: &Args, stats: &PullStats, seconds: u64) -> an
         return ui.either(
             &record,
             format_args!(
-                "Delta update: 0/{} parts, 0\u{a0}bytes/{}, {} total uncompressed",
+                "Delta update: 0/{} parts, 0 bytes/{}, {} total uncompressed",
                 deltas.parts,
                 format_size(deltas.compressed_bytes),
                 format_size(deltas.uncompressed_bytes)

@@ -112,3 +112,18 @@ pub(super) fn tree(directory: &Path, version: u32) {
         .dir("var/empty", 0o700)
         .file(&format!("etc/version{version}"), "x", 0o600);
 }
+
+/// Pulls with ours into `client`; returns what it prints, or what it says when it fails.
+pub(super) fn pull_from(scene: &Scene, client: &str, arguments: &[&str]) -> Result<String, String> {
+    let mut command = ostler(scene.directory.path());
+    command
+        .arg(format!("--repo={client}"))
+        .arg("pull")
+        .args(arguments);
+    let output = attempt(&mut command);
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    assert_eq!(output.status.code(), Some(1), "{}", describe(&command, &output));
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}

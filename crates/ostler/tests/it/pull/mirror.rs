@@ -1,0 +1,122 @@
+//! Mirrors: refs as at the remote, the summary with its signatures, nothing visible before all of it is there.
+
+use super::scene::{Scene, tree};
+use ostler_testkit::faulty_server::{FaultyServer, Reaction};
+use ostler_testkit::oracle::assert_sound;
+use ostler_testkit::stock::StockRepo;
+use std::fs;
+
+fn mirror(scene: &Scene, url: &str) -> StockRepo {
+    let mirror = StockRepo::init(&scene.path("mirror"), "archive");
+    mirror.run(&["config", "set", "core.fsync", "false"]);
+    mirror.run(&["remote", "add", "--no-gpg-verify", "origin", url]);
+    mirror
+}
+
+#[test]
+fn a_mirror_has_all_refs_and_the_summary() {
+    let scene = Scene::new();
+    scene.served().run(&["summary", "--update"]);
+    let mirror = mirror(&scene, &scene.nginx.url());
+
+    scene.pull("mirror", &["--mirror", "origin"]);
+
+    assert_eq!(mirror.refs(), ["app", "os/stable"]);
+    assert_eq!(
+        fs::read(scene.path("mirror/summary")).unwrap(),
+        fs::read(scene.path("served/summary")).unwrap()
+    );
+    assert_sound(mirror.path());
+}
+
+#[test]
+fn signatures_that_the_remote_has_no_more_go() {
+    let scene = Scene::new();
+    scene.served().run(&["summary", "--update"]);
+    mirror(&scene, &scene.nginx.url());
+    fs::write(scene.path("served/summary.sig"), b"").unwrap();
+    scene.pull("mirror", &["--mirror", "origin"]);
+    assert!(scene.path("mirror/summary.sig").exists());
+    fs::remove_file(scene.path("served/summary.sig")).unwrap();
+
+    scene.pull("mirror", &["--mirror", "origin"]);
+
+    assert!(!scene.path("mirror/summary.sig").exists());
+}
+
+#[test]
+fn the_summary_stays_as_it_is_until_all_objects_are_there() {
+    let scene = Scene::new();
+    let served = scene.served();
+    served.run(&["summary", "--update"]);
+    let server = FaultyServer::serve(&scene.path("served"));
+    let mirror = mirror(&scene, &server.url());
+    scene.pull("mirror", &["--mirror", "origin"]);
+    let before = (fs::read(scene.path("mirror/summary")).unwrap(), mirror.refs());
+    tree(scene.directory.path(), 3);
+    served.commit_with("os/new", &scene.path("tree"), &[]);
+    served.run(&["summary", "--update"]);
+    server.set_rule(|asked| {
+        if asked.path.contains(".filez") {
+            Reaction::status(404)
+        } else {
+            Reaction::Serve
+        }
+    });
+
+    scene.fail("mirror", &["--mirror", "origin"]);
+
+    assert_eq!(
+        (fs::read(scene.path("mirror/summary")).unwrap(), mirror.refs()),
+        before
+    );
+    mirror.fsck();
+    server.set_rule(|_| Reaction::Serve);
+    scene.pull("mirror", &["--mirror", "origin"]);
+    assert_eq!(mirror.refs(), ["app", "os/new", "os/stable"]);
+    assert_sound(mirror.path());
+}
+
+#[test]
+fn refs_that_the_remote_dropped_go_when_asked_and_never_all() {
+    let scene = Scene::new();
+    let served = scene.served();
+    served.run(&["summary", "--update"]);
+    let mirror = mirror(&scene, &scene.nginx.url());
+    scene.pull("mirror", &["--mirror", "origin"]);
+    served.run(&["refs", "--delete", "app"]);
+    served.run(&["summary", "--update"]);
+
+    scene.pull("mirror", &["--mirror", "origin"]);
+    assert_eq!(mirror.refs(), ["app", "os/stable"]);
+    scene.pull("mirror", &["--mirror", "--delete-refs", "origin"]);
+    assert_eq!(mirror.refs(), ["os/stable"]);
+
+    served.run(&["refs", "--delete", "os/stable"]);
+    served.run(&["summary", "--update"]);
+    let error = scene.fail("mirror", &["--mirror", "--delete-refs", "origin"]);
+    assert!(error.contains("--allow-empty"), "{error}");
+    assert_eq!(mirror.refs(), ["os/stable"]);
+    scene.pull(
+        "mirror",
+        &["--mirror", "--delete-refs", "--allow-empty", "origin"],
+    );
+    assert_eq!(mirror.refs(), Vec::<String>::new());
+}
+
+#[test]
+fn refs_of_collections_are_mirrored_as_such() {
+    let scene = Scene::new();
+    let served = scene.served();
+    served.run(&["config", "set", "core.collection-id", "org.example.Os"]);
+    tree(scene.directory.path(), 4);
+    served.commit("bound", &scene.path("tree"));
+    served.run(&["summary", "--update"]);
+    let mirror = mirror(&scene, &scene.nginx.url());
+
+    scene.pull("mirror", &["--mirror", "--disable-verify-bindings", "origin"]);
+
+    let listed = mirror.run(&["refs", "--collections"]);
+    assert!(listed.contains("(org.example.Os, bound)"), "{listed}");
+    mirror.fsck();
+}

@@ -1,0 +1,81 @@
+//! Parts of commits, and commits that are here in part: marked as stock marks them, and completed by either tool.
+
+use super::scene::Scene;
+
+#[test]
+fn subpaths_come_one_after_the_other_until_the_commit_is_whole() {
+    let scene = Scene::new();
+    let commit = scene.served().rev_parse("os/stable");
+    for mode in ["archive", "bare-user"] {
+        let client = scene.client(mode, mode);
+        let mark = client.path().join(format!("state/{commit}.commitpartial"));
+
+        scene.pull(
+            mode,
+            &["--subpath=/usr/bin", "--subpath=/empty", "origin", "os/stable"],
+        );
+
+        assert!(mark.exists());
+        client.run(&["cat", "origin:os/stable", "/usr/bin/tool"]);
+        client.run(&["cat", "origin:os/stable", "/empty"]);
+        client.fail(&["cat", "origin:os/stable", "/usr/lib/large"]);
+
+        scene.pull(mode, &["--subpath=/usr/lib", "origin", "os/stable"]);
+
+        client.run(&["cat", "origin:os/stable", "/usr/lib/changes"]);
+        assert!(mark.exists());
+
+        scene.pull(mode, &["origin", "os/stable"]);
+
+        assert!(!mark.exists());
+        client.fsck();
+    }
+}
+
+#[test]
+fn what_one_tool_pulled_in_part_the_other_completes() {
+    let scene = Scene::new();
+    let commit = scene.served().rev_parse("os/stable");
+    for part in [&["--subpath=/usr/share"][..], &["--commit-metadata-only"]] {
+        for ours_first in [true, false] {
+            let name = format!("{}{ours_first}", part[0].len());
+            let client = scene.client(&name, "bare-user");
+            let mark = client.path().join(format!("state/{commit}.commitpartial"));
+            let with_part = [part, &["origin", "os/stable"]].concat();
+            let stock = [&["pull"], with_part.as_slice()].concat();
+            if ours_first {
+                scene.pull(&name, &with_part);
+            } else {
+                client.run(&stock);
+            }
+            assert!(mark.exists());
+            if ours_first {
+                client.run(&["pull", "origin", "os/stable"]);
+            } else {
+                scene.pull(&name, &["origin", "os/stable"]);
+            }
+            assert!(!mark.exists());
+            client.fsck();
+        }
+    }
+}
+
+#[test]
+fn what_a_check_found_damaged_is_replaced_by_the_next_pull() {
+    let scene = Scene::new();
+    let client = scene.client("client", "archive");
+    scene.pull("client", &["origin", "os/stable"]);
+    let file = ostler_testkit::command::run(
+        ostler_testkit::command::command("find")
+            .arg(client.path().join("objects"))
+            .args(["-name", "*.filez", "-size", "+1000k"]),
+    );
+    let file = file.lines().next().expect("a large object");
+    std::fs::remove_file(file).unwrap();
+    std::fs::write(file, "damaged").unwrap();
+    client.fail(&["fsck", "--delete", "--all"]);
+
+    scene.pull("client", &["origin", "os/stable"]);
+
+    client.fsck();
+}
