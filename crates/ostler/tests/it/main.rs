@@ -15,6 +15,7 @@ mod maintaining;
 mod memory;
 mod os_tree;
 mod output;
+mod power;
 mod programs;
 mod prune;
 mod publish_carry;

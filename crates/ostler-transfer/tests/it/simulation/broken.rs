@@ -9,8 +9,12 @@ const PLAYS: u64 = 100;
 /// Asserts that a broken rule is found, and as the break of one of these laws.
 #[track_caller]
 fn assert_found(broken: Broken, laws: &[&str]) {
-    let theatre = Theatre::new();
-    let found = (1..=PLAYS).find_map(|seed| play(&theatre, seed, Some(broken)).err());
+    assert_found_in(&Theatre::new(), broken, laws);
+}
+
+#[track_caller]
+fn assert_found_in(theatre: &Theatre, broken: Broken, laws: &[&str]) {
+    let found = (1..=PLAYS).find_map(|seed| play(theatre, seed, Some(broken)).err());
     let Some(found) = found else {
         panic!("{broken:?} was not found in {PLAYS} plays");
     };
@@ -41,6 +45,12 @@ fn parents_put_first_are_found() {
 #[test]
 fn children_removed_first_are_found() {
     assert_found(Broken::ParentGoesFirst, &["I2: "]);
+}
+
+#[test]
+fn parts_of_deltas_removed_before_their_superblocks_are_found() {
+    let theatre = Theatre::with_deltas();
+    assert_found_in(&theatre, Broken::PartsGoFirst, &["I2: deltas/", "I5: deltas/"]);
 }
 
 #[test]

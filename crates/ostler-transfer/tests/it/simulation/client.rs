@@ -1,9 +1,11 @@
-//! A client: reads the summary or a ref, then commit, trees and content, an object a step.
+//! A client: reads the summary or a ref, then commit, trees and content, an object a step; whoever goes by the summary takes a
+//! static delta in place of those, if there is one.
 
 use super::laws::{Laws, listed};
 use super::seat::Seat;
 use super::stage::Stage;
 use super::world::commit_path;
+use ostler_format::delta::Superblock;
 use ostler_testkit::random::Random;
 use ostler_transfer::{Result, Store as _};
 
@@ -32,6 +34,9 @@ fn try_pull(stage: &Stage, me: usize, name: &str, by_summary: bool) -> Result<()
     };
     let since = stage.clock();
     let Some(commit) = commit else { return Ok(()) };
+    if by_summary && try_delta(stage, me, &seat, &commit, since)? {
+        return Ok(());
+    }
     let mut open = vec![commit_path(&commit)];
     while let Some(path) = open.pop() {
         let Some(bytes) = seat.get(&path, u64::MAX)? else {
@@ -45,4 +50,29 @@ fn try_pull(stage: &Stage, me: usize, name: &str, by_summary: bool) -> Result<()
         open.extend(object.children.iter().cloned());
     }
     Ok(())
+}
+
+/// Reads a static delta: the superblock, then the parts that it names. Returns whether there was one.
+fn try_delta(stage: &Stage, me: usize, seat: &Seat<'_>, commit: &str, since: u64) -> Result<bool> {
+    for path in stage.world.deltas_to(commit) {
+        let Some(bytes) = seat.get(path, u64::MAX)? else {
+            continue;
+        };
+        let superblock = Superblock::parse(&bytes).expect("that of stock");
+        let dir = path.trim_end_matches("superblock");
+        for number in 0..superblock.parts.len() {
+            let part = format!("{dir}{number}");
+            match seat.get(&part, u64::MAX)? {
+                None => stage.judge(me, |_, now| Laws::missed(&part, since, now)),
+                Some(bytes)
+                    if stage
+                        .world
+                        .delta_file(&part)
+                        .is_some_and(|(whole, _)| whole == bytes) => {}
+                Some(_) => stage.accuse(me, &format!("I7: {part} is not what was made")),
+            }
+        }
+        return Ok(true);
+    }
+    Ok(false)
 }

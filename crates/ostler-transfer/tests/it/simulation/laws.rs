@@ -149,6 +149,12 @@ impl Laws {
         if before == after.as_deref() {
             return Ok(());
         }
+        if path.starts_with("deltas/") {
+            return match op {
+                Op::Remove(_) => self.removes_delta_file(path, store, now),
+                _ => self.puts_delta_file(path, after.as_deref(), store),
+            };
+        }
         self.check_expectation(path, before)?;
         if let Some(name) = path.strip_prefix("refs/heads/") {
             let value = |bytes: Option<&[u8]>| bytes.map(text);
@@ -311,6 +317,52 @@ impl Laws {
         Ok(())
     }
 
+    /// I2 and I9, for the files of static deltas.
+    fn puts_delta_file(&self, path: &str, after: Option<&[u8]>, store: &MemoryStore) -> Verdict {
+        if self.world.delta_file(path).map(|(bytes, _)| bytes) != after {
+            return violation(format!("I9: {path} is not what the source has"));
+        }
+        if path.ends_with("/superblock") {
+            let mut parts = self.world.parts_of(path);
+            if let Some(part) = parts.find(|part| file(store, part).is_none()) {
+                return violation(format!("I2: {path} is there before {part}, which it names"));
+            }
+        }
+        Ok(())
+    }
+
+    /// I5 and I2: a delta goes when its commit may, the superblock first.
+    fn removes_delta_file(&self, path: &str, store: &MemoryStore, now: u64) -> Verdict {
+        let Some((_, commit)) = self.world.delta_file(path) else {
+            return Ok(());
+        };
+        if self.needed.contains(&commit) {
+            return violation(format!("I5: {path} is removed while {commit} is needed"));
+        }
+        let held = self.held.get(&commit);
+        if held.is_some_and(|held| held.was_used && now - held.free_since.min(now) < GRACE) {
+            return violation(format!("I5: {path} is removed within the grace of {commit}"));
+        }
+        let (dir, name) = path.rsplit_once('/').unwrap_or_default();
+        if name != "superblock" && file(store, &format!("{dir}/superblock")).is_some() {
+            return violation(format!(
+                "I2: {path} is removed before the superblock that names it"
+            ));
+        }
+        Ok(())
+    }
+
+    /// I6: no superblock is left that names a part which is not there.
+    fn deltas_are_whole(&self, store: &MemoryStore) -> Verdict {
+        for path in store.files().keys().filter(|path| path.ends_with("/superblock")) {
+            let mut parts = self.world.parts_of(path);
+            if let Some(part) = parts.find(|part| file(store, part).is_none()) {
+                return violation(format!("I6: {path} is left without {part}"));
+            }
+        }
+        Ok(())
+    }
+
     /// I4, for a file that changes.
     fn check_expectation(&self, path: &str, before: Option<&[u8]>) -> Verdict {
         // Written by whoever completes a flip of somebody else's.
@@ -446,9 +498,11 @@ impl Laws {
         if let Some((path, _)) = self.held.iter().find(left) {
             return violation(format!("I6: {path} is left, and nothing needs it"));
         }
+        self.deltas_are_whole(store)?;
         let known = |path: &str| {
             [
                 "config",
+                "deltas/",
                 "summary",
                 "refs/heads/",
                 "objects/",

@@ -29,7 +29,15 @@ pub(crate) struct Theatre {
 
 impl Theatre {
     pub(crate) fn new() -> Self {
-        let world = World::new();
+        Self::of(World::new(false))
+    }
+
+    /// Makes one in which sources have static deltas, and clients use them.
+    pub(crate) fn with_deltas() -> Self {
+        Self::of(World::new(true))
+    }
+
+    fn of(world: World) -> Self {
         let sources = [world.source("a"), world.source("b")];
         Self {
             world: Arc::new(world),

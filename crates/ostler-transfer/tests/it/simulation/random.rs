@@ -19,6 +19,21 @@ fn steps_asked_for() -> u64 {
 }
 
 #[test]
+fn static_deltas_are_there_with_all_their_parts_as_long_as_a_client_may_use_them() {
+    let theatre = Theatre::with_deltas();
+    let mut steps = 0;
+    let mut seed = 1;
+    let wanted = steps_asked_for() / 4;
+    while steps < wanted {
+        match play(&theatre, seed, None) {
+            Ok(taken) => steps += taken,
+            Err(text) => panic!("{text}"),
+        }
+        seed += 1;
+    }
+}
+
+#[test]
 fn no_order_of_steps_breaks_a_law() {
     let theatre = Theatre::new();
     for seed in KEPT_SEEDS {

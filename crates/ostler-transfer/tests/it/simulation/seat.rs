@@ -23,6 +23,8 @@ pub(crate) enum Broken {
     ChildFirst,
     /// Content is removed before the trees that name it, and these before their commits.
     ParentGoesFirst,
+    /// Parts of static deltas are removed before the superblocks that name them.
+    PartsGoFirst,
     /// A flip is not journalled.
     Journal,
 }
@@ -325,6 +327,13 @@ impl Store for Seat<'_> {
         if self.is(Broken::ParentGoesFirst) {
             self.to_remove.lock().unwrap().extend_from_slice(items);
             return Ok(Removed::default());
+        }
+        if self.is(Broken::PartsGoFirst) {
+            let is_superblock = |item: &&Item| item.path().ends_with("/superblock");
+            let (later, now): (Vec<&Item>, Vec<&Item>) = items.iter().partition(is_superblock);
+            self.to_remove.lock().unwrap().extend(later.into_iter().cloned());
+            let now: Vec<_> = now.into_iter().cloned().collect();
+            return self.stage.store.remove(&now);
         }
         self.stage.store.remove(items)
     }

@@ -1,6 +1,6 @@
 //! The commits that plays are about: a few lines of history that share trees and content, made by stock ostree.
 
-use ostler_format::{Checksum, Commit, DirTree, ObjectName, ObjectType, RepoMode};
+use ostler_format::{Checksum, Commit, DeltaName, DirTree, ObjectName, ObjectType, RepoMode};
 use ostler_repo::Repo;
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
@@ -35,6 +35,9 @@ pub(crate) struct Object {
     pub(crate) children: Vec<String>,
 }
 
+/// Static deltas of the worlds that have some: from and to, by index.
+const DELTAS: [(Option<usize>, usize); 5] = [(Some(0), 1), (None, 1), (Some(1), 2), (None, 4), (Some(5), 6)];
+
 /// All commits, and what they consist of.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -45,6 +48,8 @@ pub(crate) struct World {
     objects: BTreeMap<String, Object>,
     closures: BTreeMap<String, BTreeSet<String>>,
     named_by: BTreeMap<String, Vec<String>>,
+    /// Files of static deltas by their paths.
+    deltas: BTreeMap<String, Vec<u8>>,
 }
 
 /// A source: a repository with all commits of the world, and refs that are its own.
@@ -54,7 +59,8 @@ pub(crate) struct Source {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    /// Makes the commits, and static deltas between some of them where these are to be played as well.
+    pub(crate) fn new(with_deltas: bool) -> Self {
         let directory = TempDir::new().unwrap();
         let stock = StockRepo::init(&directory.path().join("repo"), "archive");
         // What a power cut would do is not played.
@@ -76,7 +82,16 @@ impl World {
             let options: Vec<_> = options.iter().map(String::as_str).collect();
             commits.push(stock.commit_with(&format!("c{index}"), &path, &options));
         }
+        for (from, to) in DELTAS.into_iter().filter(|_| with_deltas) {
+            let from = from.map_or_else(
+                || "--empty".to_owned(),
+                |from| format!("--from={}", commits[from]),
+            );
+            let to = format!("--to={}", commits[to]);
+            stock.run(&["static-delta", "generate", &from, &to]);
+        }
         let mut world = Self {
+            deltas: read_deltas(stock.path()),
             objects: read_objects(&stock.path().join("objects")),
             directory,
             parents: BTreeMap::new(),
@@ -145,6 +160,26 @@ impl World {
         text
     }
 
+    /// Returns the bytes of a file of a delta, and the path of the commit to which that leads.
+    pub(crate) fn delta_file(&self, path: &str) -> Option<(&[u8], String)> {
+        let bytes = self.deltas.get(path)?;
+        let delta = delta_of(path)?;
+        Some((bytes, commit_path(&delta.to.to_string())))
+    }
+
+    /// Returns the superblocks of the deltas to a commit.
+    pub(crate) fn deltas_to(&self, commit: &str) -> impl Iterator<Item = &String> {
+        let superblocks = self.deltas.keys().filter(|path| path.ends_with("/superblock"));
+        superblocks.filter(move |path| delta_of(path).is_some_and(|delta| delta.to.to_string() == commit))
+    }
+
+    /// Returns the parts of the delta with this superblock.
+    pub(crate) fn parts_of(&self, superblock: &str) -> impl Iterator<Item = &String> {
+        let dir = superblock.trim_end_matches("superblock");
+        let files = self.deltas.keys().filter(move |path| path.starts_with(dir));
+        files.filter(move |path| *path != superblock)
+    }
+
     /// Returns what names an object.
     pub(crate) fn named_by(&self, path: &str) -> &[String] {
         self.named_by.get(path).map_or(&[], Vec::as_slice)
@@ -177,6 +212,32 @@ pub(crate) fn commit_path(commit: &str) -> String {
 
 fn path_of(name: ObjectName) -> String {
     format!("objects/{}", name.loose_path(RepoMode::Archive).as_str())
+}
+
+/// Returns the delta that a file belongs to.
+fn delta_of(path: &str) -> Option<DeltaName> {
+    let parts: Vec<_> = path.split('/').collect();
+    match parts.as_slice() {
+        ["deltas", first, second, _] => DeltaName::from_path(first, second),
+        _ => None,
+    }
+}
+
+fn read_deltas(repo: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![repo.join("deltas")];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(repo).unwrap().to_str().unwrap().to_owned();
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    files
 }
 
 fn read_objects(dir: &Path) -> BTreeMap<String, Object> {
