@@ -15,8 +15,6 @@ use tempfile::TempDir;
 
 /// Where the scripts are.
 const INSTALLED: &str = "/usr/libexec/installed-tests/libostree";
-/// What they use beside the commands: a web server among it.
-const LIBEXEC: &str = "/usr/libexec/libostree";
 /// What several scripts have in common.
 const SHARED: &[&str] = &["basic-test.sh", "pull-test.sh"];
 /// No script takes longer, in seconds, however busy the machine is.
@@ -141,7 +139,11 @@ impl Place {
         for own in ["installed-tests/libostree", "bin", "work"] {
             fs::create_dir_all(place.path(own)).expect("our own directory");
         }
-        symlink(LIBEXEC, place.path("libostree")).expect("our own link");
+        // What they look for beside the commands is a web server.
+        let httpd = place.path("libostree/ostree-trivial-httpd");
+        fs::create_dir(place.path("libostree")).expect("our own directory");
+        fs::write(&httpd, format!("#!/bin/sh\nexec {OSTLER} trivial-httpd \"$@\"\n")).expect("our own file");
+        fs::set_permissions(&httpd, fs::Permissions::from_mode(0o755)).expect("our own file");
         let installed = fs::read_dir(INSTALLED).unwrap_or_else(|error| {
             panic!("{INSTALLED}: {error}; `cargo xtask test --only-install` installs what the tests need")
         });
