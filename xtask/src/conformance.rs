@@ -30,6 +30,7 @@ const REQUIRED: &[&str] = &[
     "test-export.sh",
     "test-fsck-collections.sh",
     "test-fsck-delete.sh",
+    "test-gpg-signed-commit.sh",
     "test-help.sh",
     "test-init-collections.sh",
     "test-libarchive.sh",
@@ -39,8 +40,11 @@ const REQUIRED: &[&str] = &[
     "test-pull-untrusted.sh",
     "test-refs.sh",
     "test-remote-add.sh",
+    "test-remote-gpg-list-keys.sh",
     "test-reset-nonlinear.sh",
     "test-rofiles-fuse.sh",
+    "test-signed-commit.sh",
+    "test-signed-pull.sh",
     "test-summary-update.sh",
 ];
 

@@ -1,18 +1,18 @@
 //! `find-remotes`: looks for repositories that have certain refs, and pulls from them.
 //!
-//! What is pulled comes from whatever medium was put in. So it is hashed object by object; and since signatures cannot
-//! be checked yet, it is only pulled for remotes of which the configuration says that none are asked for. (Stock asks
-//! for them always.)
+//! What is pulled comes from whatever medium was put in. So it is hashed object by object, and commits must carry the
+//! signatures that the configuration of the remote asks for. Summaries need not: those of media are never signed.
 
 use crate::collection_refs::{self, shown};
 use crate::context::Context;
 use crate::ui::{Ui, printable};
-use crate::{dates, exit, mounts};
+use crate::{dates, exit, mounts, trust};
 use anyhow::bail;
-use ostler_format::{Checksum, CollectionRef, RemoteName};
+use ostler_format::{Checksum, CollectionRef};
 use ostler_repo::Repo;
 use ostler_repo::finder::{Finder, Found, configured, find, mounted};
-use ostler_repo::pull_local::{PullLocalOptions, PullTarget, pull_local};
+use ostler_repo::pull_local::{PullLocalOptions, PullTarget, pull_local_with};
+use ostler_repo::sign::{SignVerify, Trust, TrustSettings};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::num::NonZero;
@@ -228,12 +228,12 @@ fn pull_from(
     targets: &[PullTarget],
 ) -> anyhow::Result<()> {
     let remote = &found.candidate.remote;
-    if wants_signatures(repo, remote)? {
-        bail!(
-            "remote {remote} asks for signatures, which cannot be checked yet; pull with stock ostree, or set \
-             gpg-verify=false for it"
-        );
-    }
+    let settings = TrustSettings {
+        gpg_verify_summary: false,
+        sign_verify_summary: SignVerify::No,
+        ..TrustSettings::of_remote(repo, remote)?
+    };
+    let trust = Trust::with_settings(repo, Some(remote), &settings, &trust::paths(context))?;
     let source = context.open_at(&found.candidate.path)?;
     let options = PullLocalOptions {
         remote: (!args.mirror).then(|| remote.clone()),
@@ -241,14 +241,6 @@ fn pull_from(
         threads: thread::available_parallelism().map_or(1, NonZero::get),
         ..PullLocalOptions::default()
     };
-    pull_local(repo, &source, targets, &options)?;
+    pull_local_with(repo, &source, targets, &options, &trust, &mut |_, _| {})?;
     Ok(())
-}
-
-/// Returns whether the settings of a remote ask for signatures of any kind, as they do by default.
-fn wants_signatures(repo: &Repo, remote: &RemoteName) -> anyhow::Result<bool> {
-    let is_off = |value: Option<String>| matches!(value.as_deref(), Some("false" | "0"));
-    let gpg = repo.config().remote_option(remote, "gpg-verify")?;
-    let other = repo.config().remote_option(remote, "sign-verify")?;
-    Ok(!is_off(gpg) || (other.is_some() && !is_off(other)))
 }

@@ -272,7 +272,8 @@ fn what_is_found_on_a_medium_is_pulled_where_no_signatures_are_asked_for() {
 
     let said = fail(&mut find(&["--pull"]));
     assert!(
-        said.contains("asks for signatures") && said.contains("Failed to pull some refs"),
+        said.contains("GPG verification enabled, but no signatures found")
+            && said.contains("Failed to pull some refs"),
         "{said}"
     );
     assert_eq!(other.refs(), Vec::<String>::new());

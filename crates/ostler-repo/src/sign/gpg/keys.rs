@@ -111,6 +111,10 @@ impl Keys {
     /// # Errors
     /// As [`of_remote`](Self::of_remote).
     pub fn add_path(&mut self, path: &Path) -> Result<()> {
+        if path.as_os_str().is_empty() {
+            // In the words of libostree.
+            return Err(failed("stat(): No such file or directory"));
+        }
         if let Some(files) = files_in(path)? {
             for file in files {
                 if fs::metadata(&file).is_ok_and(|found| found.len() <= MAX_KEY_FILE) {
