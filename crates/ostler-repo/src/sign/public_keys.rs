@@ -184,6 +184,9 @@ impl PublicKeys {
             }
         }
         Err(untrusted(match tried.len() {
+            _ if engine == Engine::Dummy && !signatures.is_empty() => {
+                format!("signature: {engine}: incorrect signatures found: {}", signatures.len())
+            }
             0 if signatures.is_empty() => format!("{engine}: commit have no signatures of my type"),
             0 => format!("{engine}: no public keys to check signatures with"),
             count if count > NAMED_KEYS => {
