@@ -7,7 +7,7 @@ use std::error::Error as _;
 use std::ffi::OsString;
 
 /// What stock says where the arguments of a command are missing.
-const MISSING: [(&str, &str); 22] = [
+const MISSING: [(&str, &str); 27] = [
     ("cat", "A COMMIT and at least one PATH argument are required"),
     ("checkout", "COMMIT must be specified"),
     ("checksum", "A filename must be given"),
@@ -21,8 +21,19 @@ const MISSING: [(&str, &str); 22] = [
     ("ls", "An COMMIT argument is required"),
     ("pull-local", "DESTINATION must be specified"),
     ("remote add", "NAME and URL must be specified"),
+    (
+        "remote add-cookie",
+        "NAME, DOMAIN, PATH, COOKIE_NAME and VALUE must be specified",
+    ),
     ("remote delete", "NAME must be specified"),
+    (
+        "remote delete-cookie",
+        "NAME, DOMAIN, PATH and COOKIE_NAME must be specified",
+    ),
+    ("remote list-cookies", "NAME must be specified"),
+    ("remote refs", "NAME must be specified"),
     ("remote show-url", "NAME must be specified"),
+    ("remote summary", "NAME must be specified"),
     ("reset", "A REF and COMMIT argument is required"),
     ("show", "An object argument is required"),
     ("rev-parse", "REV must be specified"),

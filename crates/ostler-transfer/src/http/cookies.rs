@@ -5,13 +5,16 @@
 //! is skipped; other lines that begin with `#`, empty ones, and those that are not of this form are no cookies, and are
 //! kept. At most 1 MiB is read. Cookies that servers send are not kept.
 
-use ostler_repo::fs::Dir;
+use crate::error::Result;
+use ostler_repo::{FileLock, Repo, RepoError};
 use reqwest::Url;
 use std::fmt;
-use std::io;
 
 /// The most bytes that a file of cookies may have.
 const MAX_JAR: u64 = 1 << 20;
+
+/// The permission bits of a new file: cookies are secrets.
+const NEW_MODE: u32 = 0o600;
 
 /// One cookie.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,7 +36,7 @@ pub struct Cookie {
 }
 
 /// The cookies of a remote.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CookieJar {
     cookies: Vec<Cookie>,
 }
@@ -150,9 +153,9 @@ impl CookieJar {
     /// Reads the jar of a remote; an empty one where there is none.
     ///
     /// # Errors
-    /// What the system answers, and [`io::ErrorKind::FileTooLarge`].
-    pub fn load(repository: &Dir, remote: &str) -> io::Result<Self> {
-        Ok(Self::parse(&read(repository, &file_name(remote))?))
+    /// [`TransferError::Repo`](crate::TransferError::Repo).
+    pub fn load(repo: &Repo, remote: &str) -> Result<Self> {
+        Ok(Self::parse(&read(repo, &file_name(remote))?))
     }
 
     /// Returns the cookies.
@@ -176,24 +179,30 @@ impl CookieJar {
     }
 }
 
-/// Changes the jar of a remote: `edit` gets the lines and returns those that it is to have, or `None` to leave it. The file is
-/// replaced in one step and nobody but its owner may read a new one.
+/// Changes the jar of a remote: `change` gets the lines and returns those that it is to have, or `None` to leave it. Two that do so at
+/// once do it one after the other. The file is replaced in one step, and nobody but its owner may read a new one. Returns whether it
+/// was changed.
 ///
 /// # Errors
-/// What the system answers.
+/// [`TransferError::Repo`](crate::TransferError::Repo).
 pub fn edit(
-    repository: &Dir,
+    repo: &Repo,
     remote: &str,
-    edit: impl FnOnce(Vec<String>) -> Option<Vec<String>>,
-) -> io::Result<bool> {
-    let name = file_name(remote);
-    let lines = read(repository, &name)?.lines().map(str::to_owned).collect();
-    let Some(lines) = edit(lines) else {
+    change: impl FnOnce(Vec<String>) -> Option<Vec<String>>,
+) -> Result<bool> {
+    let (root, name, tmp) = (repo.root(), file_name(remote), repo.tmp()?);
+    let (limit, observer) = (repo.config().lock_timeout(), repo.observer());
+    let _serial = FileLock::acquire(tmp, "ostler-cookies-lock", limit, observer.as_deref())?;
+    let lines = read(repo, &name)?.lines().map(str::to_owned).collect();
+    let Some(lines) = change(lines) else {
         return Ok(false);
     };
     let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-    let mode = repository.stat(&name)?.map_or(0o600, |stat| stat.mode & 0o777);
-    repository.replace(&name, text.as_bytes(), mode, true)?;
+    let write = || {
+        let mode = root.stat(&name)?.map_or(NEW_MODE, |stat| stat.mode & 0o777);
+        root.replace_via(tmp, &name, text.as_bytes(), mode, repo.config().fsync())
+    };
+    write().map_err(RepoError::io("write", root.path_of(&name)))?;
     Ok(true)
 }
 
@@ -201,7 +210,61 @@ fn file_name(remote: &str) -> String {
     format!("{remote}.cookies.txt")
 }
 
-fn read(repository: &Dir, name: &str) -> io::Result<String> {
-    let bytes = repository.read_if_exists(name, MAX_JAR)?.unwrap_or_default();
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+fn read(repo: &Repo, name: &str) -> Result<String> {
+    let root = repo.root();
+    let bytes = root.read_if_exists(name, MAX_JAR);
+    let bytes = bytes.map_err(RepoError::io("read", root.path_of(name)))?;
+    Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(line: &str, url: &str) -> bool {
+        let jar = CookieJar::parse(line);
+        assert_eq!(jar.cookies().len(), 1, "{line}");
+        jar.header(&Url::parse(url).expect("a URL"), 1000).is_some()
+    }
+
+    #[test]
+    fn cookies_go_where_they_belong() {
+        for (line, url, goes) in [
+            ("h\tFALSE\t/\tFALSE\t0\tn\tv", "http://h/x", true),
+            ("h\tFALSE\t/\tFALSE\t0\tn\tv", "http://H:80/x", true),
+            ("h\tFALSE\t/\tFALSE\t0\tn\tv", "http://a.h/x", false),
+            (".h.org\tTRUE\t/\tFALSE\t0\tn\tv", "http://a.h.org/x", true),
+            (".h.org\tTRUE\t/\tFALSE\t0\tn\tv", "http://h.org/x", true),
+            (".h.org\tTRUE\t/\tFALSE\t0\tn\tv", "http://eh.org/x", false),
+            (".0.0.1\tTRUE\t/\tFALSE\t0\tn\tv", "http://127.0.0.1/", false),
+            ("h\tFALSE\t/a\tFALSE\t0\tn\tv", "http://h/a/b", true),
+            ("h\tFALSE\t/a\tFALSE\t0\tn\tv", "http://h/ab", false),
+            ("h\tFALSE\t/\tTRUE\t0\tn\tv", "http://h/", false),
+            ("h\tFALSE\t/\tTRUE\t0\tn\tv", "https://h/", true),
+            ("h\tFALSE\t/\tFALSE\t1000\tn\tv", "http://h/", false),
+            ("#HttpOnly_h\tFALSE\t/\tFALSE\t1001\tn\tv", "http://h/", true),
+        ] {
+            assert_eq!(sent(line, url), goes, "{line} {url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_cookie_is_skipped() {
+        for line in [
+            "",
+            "# comment",
+            "h\tFALSE\t/\tFALSE\t0\tn",
+            "h\tFALSE\t/\tFALSE\t0\tn\tv\tmore",
+            "h\tno\t/\tFALSE\t0\tn\tv",
+            "h\tFALSE\t/\tFALSE\tsoon\tn\tv",
+            "h\tFALSE\t/\tFALSE\t0\tn\tv;w=x",
+            "\tFALSE\t/\tFALSE\t0\tn\tv",
+        ] {
+            assert_eq!(Cookie::parse(line), None, "{line:?}");
+        }
+        assert_eq!(
+            format!("{:?}", Cookie::new("h", "/", "n", "secret", 0)),
+            "Cookie(h / n)"
+        );
+    }
 }

@@ -150,7 +150,8 @@ struct MetadataRecord<'a> {
     metadata: BTreeMap<&'a str, String>,
 }
 
-fn view(ui: &Ui, summary: &Summary) -> anyhow::Result<()> {
+/// Prints a summary for people.
+pub(crate) fn view(ui: &Ui, summary: &Summary) -> anyhow::Result<()> {
     let own = summary.metadata.get_str(Summary::COLLECTION_ID);
     for entry in &summary.refs {
         print_ref(ui, own, entry)?;

@@ -30,6 +30,7 @@ mod pull_local;
 mod reading;
 mod readme;
 mod refs_faults;
+mod remote_network;
 mod remotes;
 mod repair;
 mod rollback;

@@ -1,7 +1,12 @@
-//! `remote`: changes and shows the remotes that the configuration of a repository names; and their keyrings; no network.
+//! `remote`: changes and shows the remotes that the configuration of a repository names, what they have, their keyrings and
+//! their cookies.
 
 mod add;
+mod cookies;
+mod fetch;
 mod gpg;
+mod refs;
+mod summary;
 
 use crate::context::Context;
 use crate::ui::printable;
@@ -18,6 +23,7 @@ Examples:
   ostler --repo=client remote add origin https://example.org/repo os/stable
   ostler --repo=client remote list --show-urls
   ostler --repo=client remote show-url origin
+  ostler --repo=client remote refs origin
   ostler --repo=client remote delete origin")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -65,6 +71,16 @@ Examples:
         /// Name of the remote
         name: String,
     },
+    /// List the refs of a remote
+    Refs(refs::Args),
+    /// Print the summary of a remote
+    Summary(summary::Args),
+    /// Add a cookie that is sent to a remote
+    AddCookie(cookies::Add),
+    /// Delete a cookie
+    DeleteCookie(cookies::Delete),
+    /// List the cookies that are sent to a remote
+    ListCookies(cookies::List),
 }
 
 #[derive(Serialize)]
@@ -86,6 +102,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         Operation::GpgListKeys(args) => gpg::list(context, args),
         Operation::List { show_urls } => list(context, *show_urls),
         Operation::ShowUrl { name } => show_url(context, name),
+        Operation::Refs(args) => refs::run(context, args),
+        Operation::Summary(args) => summary::run(context, args),
+        Operation::AddCookie(args) => cookies::add(context, args),
+        Operation::DeleteCookie(args) => cookies::delete(context, args),
+        Operation::ListCookies(args) => cookies::list(context, args),
     }
 }
 
