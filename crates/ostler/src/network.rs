@@ -60,7 +60,7 @@ fn cookies(repo: &Repo, settings: &RemoteSettings) -> anyhow::Result<CookieJar> 
     let Some(name) = &settings.name else {
         return Ok(CookieJar::default());
     };
-    let jar = CookieJar::load(repo.root(), name.as_str());
+    let jar = CookieJar::load(repo, name.as_str());
     jar.with_context(|| format!("cannot read the cookies of remote {name}"))
 }
 

@@ -185,7 +185,10 @@ impl PublicKeys {
         }
         Err(untrusted(match tried.len() {
             _ if engine == Engine::Dummy && !signatures.is_empty() => {
-                format!("signature: {engine}: incorrect signatures found: {}", signatures.len())
+                format!(
+                    "signature: {engine}: incorrect signatures found: {}",
+                    signatures.len()
+                )
             }
             0 if signatures.is_empty() => format!("{engine}: commit have no signatures of my type"),
             0 => format!("{engine}: no public keys to check signatures with"),

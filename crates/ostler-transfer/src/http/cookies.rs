@@ -220,6 +220,16 @@ fn read(repo: &Repo, name: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn lines_that_are_cookies_read_back(line in "(#HttpOnly_)?[a.]{0,3}\t(TRUE|FALSE)\t/?\t(TRUE|FALSE)\t[0-9]{0,20}\t\\PC{0,5}\t\\PC{0,5}|\\PC{0,40}") {
+            if let Some(cookie) = Cookie::parse(&line) {
+                prop_assert_eq!(Cookie::parse(&cookie.to_line()), Some(cookie));
+            }
+        }
+    }
 
     fn sent(line: &str, url: &str) -> bool {
         let jar = CookieJar::parse(line);

@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::intake::Memory;
 use super::options::ClientOptions;
 use super::pace::Pauses;
+use super::resolver::Resolver;
 use super::tls;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{NoProxy, Proxy};
@@ -92,6 +93,7 @@ impl Engine {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
+            .dns_resolver(Resolver::default())
             .connect_timeout(options.connect_timeout)
             .pool_max_idle_per_host(64)
             .pool_idle_timeout(Duration::from_secs(60))

@@ -57,6 +57,20 @@ fn number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_servers_send_is_read_without_a_panic(value in "(bytes )?[0-9-/* ,:GMT]{0,40}|\\PC{0,40}") {
+            if let Some((first, Some(total))) = content_range(&value) {
+                prop_assert!(first < total);
+            }
+            if let Some(pause) = retry_after(&value, Some(&value)) {
+                prop_assert!(pause <= LONGEST_PAUSE);
+            }
+            let _seconds = date(&value).and_then(to_date);
+        }
+    }
 
     #[test]
     fn ranges_are_read_and_nonsense_is_none() {

@@ -198,6 +198,21 @@ impl LocalName for Node<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn damaged_metalinks_are_read_or_refused(at in 0usize..400, byte in any::<char>()) {
+            let text = sound();
+            let mut damaged: Vec<char> = text.chars().collect();
+            let index = at % damaged.len();
+            damaged[index] = byte;
+            let damaged: String = damaged.into_iter().collect();
+            if let Ok(metalink) = Metalink::parse(&damaged) {
+                prop_assert!(!metalink.urls.is_empty() && metalink.size <= MAX_METADATA_SIZE);
+            }
+        }
+    }
 
     const SUMMARY: &[u8] = b"a summary";
 

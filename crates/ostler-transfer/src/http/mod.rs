@@ -24,6 +24,7 @@ mod options;
 mod pace;
 mod remote;
 mod request;
+mod resolver;
 mod summary;
 mod tls;
 

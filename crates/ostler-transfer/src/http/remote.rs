@@ -2,7 +2,6 @@
 
 use super::base::Base;
 use super::client::Client;
-use super::cookies::CookieJar;
 use super::metalink;
 use super::mirrorlist;
 use super::options::{ClientOptions, Tls};
@@ -36,8 +35,6 @@ pub struct RemoteSettings {
     pub http2: Option<bool>,
     /// `tls-permissive`, `tls-ca-path`, `tls-client-cert-path` and `tls-client-key-path`.
     pub tls: Tls,
-    /// What `NAME.cookies.txt` holds.
-    pub cookies: CookieJar,
 }
 
 impl RemoteSettings {
@@ -62,7 +59,6 @@ impl RemoteSettings {
             proxy: section.filled("proxy")?,
             http2: section.flag("http2")?,
             tls: tls(&section, name)?,
-            cookies: CookieJar::load(repo, name.as_str())?,
         })
     }
 
@@ -79,7 +75,6 @@ impl RemoteSettings {
         options.tls = self.tls.clone();
         options.proxy.clone_from(&self.proxy);
         options.http2 = self.http2.unwrap_or(true);
-        options.cookies = self.cookies.clone();
     }
 
     /// Refuses a remote that cannot be pulled from yet.

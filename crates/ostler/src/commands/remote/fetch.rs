@@ -41,7 +41,7 @@ impl Source {
             let name = name.with_context(|| format!("Invalid remote name {}", printable(&self.name)))?;
             RemoteSettings::of(&repo, &name)?
         };
-        let client = network::client(context, &settings, &Connections::default())?;
+        let client = network::client(context, &repo, &settings, &Connections::default())?;
         let remote = Remote::resolve(&settings, &RemoteOverrides::default(), &client)?;
         let trust = trust::of_remote(context, &repo, settings.name.as_ref())?;
         let cache = match &settings.name {
