@@ -7,7 +7,7 @@ use super::stage::Stage;
 use super::world::Source;
 use ostler_testkit::random::Random;
 use ostler_transfer::{
-    Keep, Outcome, Policy, PublishOptions, Result, Retention, RollbackOptions, Selection, Signing, Silent,
+    Keep, Outcome, Policy, PublishOptions, Result, Retention, RollbackOptions, Selection, Silent,
     SummaryPolicy, SweepOptions, TransferError, publish, rollback, set_pinned, sweep,
 };
 use std::num::NonZero;
@@ -74,6 +74,7 @@ fn publish_once(stage: &Stage, manner: &Manner, source: &Source, job: &Job) -> R
         force: true,
         delete_refs: true,
         retention: manner.retention(),
+        signing: stage.world.signing(),
         ..Policy::default()
     };
     stage.begin(manner.me, "publish")?;
@@ -117,7 +118,7 @@ pub(crate) fn operate(stage: &Stage, manner: &Manner, random: &mut Random) {
     let outcome = match random.below(8) {
         0 => stage.begin(manner.me, "rollback").and_then(|()| {
             let options = RollbackOptions {
-                signing: &Signing::default(),
+                signing: &stage.world.signing(),
                 generation: None,
                 force: true,
                 summary: SummaryPolicy::Auto,

@@ -49,8 +49,13 @@ fn children_removed_first_are_found() {
 
 #[test]
 fn parts_of_deltas_removed_before_their_superblocks_are_found() {
-    let theatre = Theatre::with_deltas();
+    let theatre = Theatre::rich();
     assert_found_in(&theatre, Broken::PartsGoFirst, &["I2: deltas/", "I5: deltas/"]);
+}
+
+#[test]
+fn signatures_that_do_not_overlap_are_found() {
+    assert_found_in(&Theatre::rich(), Broken::Overlap, &["the summary does not fit"]);
 }
 
 #[test]

@@ -25,8 +25,18 @@ fn try_pull(stage: &Stage, me: usize, name: &str, by_summary: bool) -> Result<()
     let seat = Seat::new(stage, me, None);
     stage.begin(me, "pull")?;
     let commit = if by_summary {
-        let _signature = seat.get("summary.sig", u64::MAX)?;
+        let signature = seat.get("summary.sig", u64::MAX)?;
+        let before = stage.overlaps();
         let summary = seat.get("summary", u64::MAX)?;
+        if let (Some(summary), Some(signature)) = (&summary, &signature)
+            && before == stage.overlaps()
+            && !stage.world.fits(summary, signature)
+        {
+            stage.accuse(
+                me,
+                "the summary does not fit the signature that was read before it",
+            );
+        }
         summary.and_then(|bytes| listed(&bytes).remove(name))
     } else {
         let bytes = seat.get(&format!("refs/heads/{name}"), u64::MAX)?;

@@ -70,6 +70,8 @@ pub(crate) struct Laws {
     asked: Option<Flip>,
     flip: Option<Flip>,
     begun: BTreeMap<usize, u64>,
+    /// How often the signature of the summary changed without it.
+    overlaps: u64,
 }
 
 fn violation<T>(text: impl Into<String>) -> Result<T, Violation> {
@@ -92,6 +94,7 @@ impl Laws {
             asked: None,
             flip: None,
             begun: BTreeMap::new(),
+            overlaps: 0,
         };
         for (path, bytes) in store.files() {
             if path.starts_with("objects/") {
@@ -156,6 +159,9 @@ impl Laws {
             };
         }
         self.check_expectation(path, before)?;
+        if path == "summary" || path == "summary.sig" {
+            self.examine_pair(path, store)?;
+        }
         if let Some(name) = path.strip_prefix("refs/heads/") {
             let value = |bytes: Option<&[u8]>| bytes.map(text);
             self.moves.push(Move {
@@ -315,6 +321,23 @@ impl Laws {
             return violation(format!("I2: {path} is removed before {above}, which names it"));
         }
         Ok(())
+    }
+
+    /// Summary and signature fit each other at any time, from the first pair on.
+    fn examine_pair(&mut self, path: &str, store: &MemoryStore) -> Verdict {
+        let mut edits = self.flip.iter().flatten();
+        let alone = path == "summary.sig" && !edits.any(|(edit, _)| edit.path == "summary");
+        self.overlaps += u64::from(alone);
+        match (file(store, "summary"), file(store, "summary.sig")) {
+            (Some(summary), Some(signature)) if !self.world.fits(&summary, &signature) => {
+                violation("the summary does not fit its signature")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn overlaps(&self) -> u64 {
+        self.overlaps
     }
 
     /// I2 and I9, for the files of static deltas.

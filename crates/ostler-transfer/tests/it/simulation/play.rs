@@ -32,8 +32,8 @@ impl Theatre {
         Self::of(World::new(false))
     }
 
-    /// Makes one in which sources have static deltas, and clients use them.
-    pub(crate) fn with_deltas() -> Self {
+    /// Makes one in which sources have static deltas and publishers sign the summary, and clients use and check these.
+    pub(crate) fn rich() -> Self {
         Self::of(World::new(true))
     }
 

@@ -19,8 +19,8 @@ fn steps_asked_for() -> u64 {
 }
 
 #[test]
-fn static_deltas_are_there_with_all_their_parts_as_long_as_a_client_may_use_them() {
-    let theatre = Theatre::with_deltas();
+fn static_deltas_are_whole_and_summaries_fit_their_signatures_whoever_does_what() {
+    let theatre = Theatre::rich();
     let mut steps = 0;
     let mut seed = 1;
     let wanted = steps_asked_for() / 4;

@@ -285,6 +285,13 @@ impl Stage {
         self.judge(me, |laws, _| laws.published(me, outcome, source));
     }
 
+    /// Returns how often signatures were made to overlap.
+    pub(crate) fn overlaps(&self) -> u64 {
+        let mut state = self.state();
+        state.examine(&self.store);
+        state.laws.overlaps()
+    }
+
     /// Fails if an actor is no more, or the play is over.
     pub(crate) fn alive(&self, me: usize) -> Result<()> {
         self.state().alive(me)

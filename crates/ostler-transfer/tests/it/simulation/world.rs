@@ -1,13 +1,17 @@
 //! The commits that plays are about: a few lines of history that share trees and content, made by stock ostree.
 
+use ostler_format::signatures::{Engine, encode_base64};
 use ostler_format::{Checksum, Commit, DeltaName, DirTree, ObjectName, ObjectType, RepoMode};
 use ostler_repo::Repo;
+use ostler_repo::sign::{PublicKeys, Signer, Trust};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
+use ostler_transfer::Signing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The time of the first commit; those behind it follow at intervals of a second.
@@ -38,6 +42,10 @@ pub(crate) struct Object {
 /// Static deltas of the worlds that have some: from and to, by index.
 const DELTAS: [(Option<usize>, usize); 5] = [(Some(0), 1), (None, 1), (Some(1), 2), (None, 4), (Some(5), 6)];
 
+/// The key that signs, and its public part.
+const SEED: [u8; 32] = [1; 32];
+const PUBLIC_KEY: &str = "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=";
+
 /// All commits, and what they consist of.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -50,6 +58,8 @@ pub(crate) struct World {
     named_by: BTreeMap<String, Vec<String>>,
     /// Files of static deltas by their paths.
     deltas: BTreeMap<String, Vec<u8>>,
+    /// What clients trust, where summaries are signed.
+    trust: Option<Trust>,
 }
 
 /// A source: a repository with all commits of the world, and refs that are its own.
@@ -59,8 +69,8 @@ pub(crate) struct Source {
 }
 
 impl World {
-    /// Makes the commits, and static deltas between some of them where these are to be played as well.
-    pub(crate) fn new(with_deltas: bool) -> Self {
+    /// Makes the commits; in a `rich` world there are static deltas between some of them, and summaries are signed.
+    pub(crate) fn new(rich: bool) -> Self {
         let directory = TempDir::new().unwrap();
         let stock = StockRepo::init(&directory.path().join("repo"), "archive");
         // What a power cut would do is not played.
@@ -82,7 +92,7 @@ impl World {
             let options: Vec<_> = options.iter().map(String::as_str).collect();
             commits.push(stock.commit_with(&format!("c{index}"), &path, &options));
         }
-        for (from, to) in DELTAS.into_iter().filter(|_| with_deltas) {
+        for (from, to) in DELTAS.into_iter().filter(|_| rich) {
             let from = from.map_or_else(
                 || "--empty".to_owned(),
                 |from| format!("--from={}", commits[from]),
@@ -92,6 +102,11 @@ impl World {
         }
         let mut world = Self {
             deltas: read_deltas(stock.path()),
+            trust: rich.then(|| {
+                let mut keys = PublicKeys::new(Engine::Ed25519);
+                keys.add(PUBLIC_KEY).unwrap();
+                Trust::of_keys(vec![keys])
+            }),
             objects: read_objects(&stock.path().join("objects")),
             directory,
             parents: BTreeMap::new(),
@@ -158,6 +173,21 @@ impl World {
             text = text.replace(commit, name);
         }
         text
+    }
+
+    /// Returns who signs summaries. Clients take their time whatever the settle time is: it is none.
+    pub(crate) fn signing(&self) -> Signing {
+        let key = || Signer::from_secret(Engine::Ed25519, &encode_base64(&SEED)).unwrap();
+        Signing {
+            signers: self.trust.iter().map(|_| key()).collect(),
+            settle: Duration::ZERO,
+        }
+    }
+
+    /// Returns whether a client takes a summary with this signature; any, where they are not signed.
+    pub(crate) fn fits(&self, summary: &[u8], signature: &[u8]) -> bool {
+        let mut trust = self.trust.iter();
+        trust.all(|trust| trust.check_summary(summary, Some(signature)).is_ok())
     }
 
     /// Returns the bytes of a file of a delta, and the path of the commit to which that leads.
