@@ -1,10 +1,10 @@
 //! Pulling: commits, and the refs that name them, from a repository that is reached by URLs.
 //!
-//! 1. The remote is asked what it is: its summary with its signatures, or its configuration ([`upstream`]).
-//! 2. Targets become commits ([`targets`]).
-//! 3. Commits and what they need that is not here comes in: [`commits`], [`trees`], [`deltas`], by the threads of a [`crew`]. All of it
+//! 1. The remote is asked what it is: its summary with its signatures, or its configuration (`upstream`).
+//! 2. Targets become commits (`targets`).
+//! 3. Commits and what they need that is not here comes in: `commits`, `trees`, `deltas`, by the threads of a `crew`. All of it
 //!    is checked, and staged; no reader sees it. Commits are marked as partial before they are written.
-//! 4. It becomes visible at once ([`finish`]).
+//! 4. It becomes visible at once (`finish`).
 //!
 //! A pull that is cut short leaves its staging directory and its marks, as libostree does: the next pull, by either tool, goes on
 //! from there. Nothing that a remote sends is believed: objects are hashed, sizes are bounded while they are read, and trees are walked
