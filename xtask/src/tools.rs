@@ -27,6 +27,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("losetup", "mount"),
     ("g++", "g++"),
     ("python3", "python3"),
+    ("flatpak", "flatpak"),
     (
         "/usr/libexec/installed-tests/libostree/libtest.sh",
         "ostree-tests",

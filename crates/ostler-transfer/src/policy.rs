@@ -27,7 +27,7 @@ pub struct Policy {
     pub allow_empty: bool,
     /// What becomes of the summary.
     pub summary: SummaryPolicy,
-    /// Who signs it, if it is made anew.
+    /// Who signs it.
     pub signing: Signing,
     /// How much of the history of refs the target keeps.
     pub retention: Retention,
@@ -38,7 +38,7 @@ pub struct Policy {
 /// Who signs the target's summary, and how signatures follow one another.
 #[derive(Debug, Clone, Default)]
 pub struct Signing {
-    /// Those who sign a summary that is made anew; none: it has no signature.
+    /// Those who sign the summary; none: it has the signatures that it has, and a new one has none.
     pub signers: Vec<Signer>,
     /// How long clients get that have fetched the former signatures to fetch the former summary, where both have
     /// signatures that can overlap (see [`ostler_repo::summary::overlap`]).
@@ -49,7 +49,8 @@ pub struct Signing {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SummaryPolicy {
     /// The source's, with its signature, if it describes exactly the refs that the target will have; made anew,
-    /// unsigned, otherwise; refused if that would take a signature away from clients. Where somebody signs, made anew.
+    /// unsigned, otherwise; refused if that would take a signature away from clients. Where somebody signs,
+    /// whichever it is is signed.
     #[default]
     Auto,
     /// The source's, with its signature; refused if it does not describe the target's refs.

@@ -421,7 +421,7 @@ impl<'a> Run<'a> {
             (&refs_after, signing),
             time,
         )?;
-        summary::note_size(&summary.edits, self.options.reporter);
+        summary::note(self.store, &summary.edits, self.options.reporter)?;
         edits.splice(0..0, kept::edits(self.store, &summary.edits)?);
         edits.extend(summary.edits);
         let listing = Listing::read(self.store)?;

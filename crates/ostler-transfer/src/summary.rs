@@ -20,8 +20,9 @@ use crate::summaries;
 use ostler_format::gvariant::VarDict;
 use ostler_format::{
     Checksum, CollectionRef, CommitEntry, DeltaList, ObjectName, ObjectType, Summary, SummaryHeader,
+    parse_detached,
 };
-use ostler_repo::sign::{Signer, sign_all};
+use ostler_repo::sign::{Signer, add_signature};
 use ostler_repo::summary::overlap::{Overlap, covers, is_signed_by};
 use ostler_repo::summary::size_note;
 use ostler_repo::{Config, Repo, RepoError};
@@ -57,16 +58,9 @@ pub(crate) fn plan(planner: &Planner<'_>, refs_after: &Refs, changes: Changes) -
     let there = planner.store.get(SUMMARY, SUMMARY_LIMIT)?;
     let signed_there = planner.store.get(SIGNATURE, SUMMARY_LIMIT)?;
     let stale = || there.as_deref().is_none_or(|bytes| !describes(bytes, refs_after));
-    let signers = &planner.policy.signing.signers;
-    if !signers.is_empty() && policy != SummaryPolicy::Copy {
-        let signed = signed_there
-            .as_deref()
-            .is_some_and(|there| is_signed_by(there, signers.iter().map(Signer::engine)));
-        return Ok(if changes.refs || changes.deltas || !signed || stale() {
-            SummaryPlan::Generate
-        } else {
-            SummaryPlan::Keep
-        });
+    if !planner.policy.signing.signers.is_empty() && policy != SummaryPolicy::Copy {
+        let there = (there.as_ref(), signed_there.as_deref());
+        return plan_signed(planner, refs_after, changes, there);
     }
     if policy != SummaryPolicy::Generate {
         let root = planner.source.root();
@@ -99,6 +93,42 @@ pub(crate) fn plan(planner: &Planner<'_>, refs_after: &Refs, changes: Changes) -
     })
 }
 
+/// Decides for somebody who signs: the source's summary, if it fits, since there may be more in it than we know (Flatpak's
+/// caches, for example); else a new one. Either is signed in the flip.
+fn plan_signed(
+    planner: &Planner<'_>,
+    refs_after: &Refs,
+    changes: Changes,
+    (there, signed_there): (Option<&Vec<u8>>, Option<&[u8]>),
+) -> Result<SummaryPlan> {
+    let signers = &planner.policy.signing.signers;
+    let signed = signed_there.is_some_and(|there| is_signed_by(there, signers.iter().map(Signer::engine)));
+    let root = planner.source.root();
+    let own = match planner.policy.summary {
+        SummaryPolicy::Generate => None,
+        _ => carry::read(root, SUMMARY)?.filter(|bytes| describes(bytes, refs_after)),
+    };
+    if let Some(summary) = own {
+        let index = changed_index(planner)?;
+        return Ok(if signed && there == Some(&summary) && index.is_empty() {
+            SummaryPlan::Keep
+        } else {
+            let signature = carry::read(root, SIGNATURE)?;
+            SummaryPlan::Copy {
+                index,
+                summary,
+                signature,
+            }
+        });
+    }
+    let fits = there.is_some_and(|bytes| describes(bytes, refs_after));
+    Ok(if changes.refs || changes.deltas || !signed || !fits {
+        SummaryPlan::Generate
+    } else {
+        SummaryPlan::Keep
+    })
+}
+
 fn unfit(fits: bool) -> String {
     if fits {
         "the target's is signed and the source's is not".into()
@@ -114,13 +144,7 @@ fn copy(
     there: Option<&Vec<u8>>,
     signed_there: Option<&Vec<u8>>,
 ) -> Result<SummaryPlan> {
-    let mut index = Vec::new();
-    for name in INDEX {
-        let own = carry::read(planner.source.root(), name)?;
-        if own.is_some() && planner.store.get(name, SUMMARY_LIMIT)? != own {
-            index.extend(own.map(|bytes| (name, bytes)));
-        }
-    }
+    let index = changed_index(planner)?;
     let signed = match (signed_there, &signature) {
         (Some(there), Some(own)) => covers(there, own),
         (there, own) => there == own.as_ref(),
@@ -135,6 +159,18 @@ fn copy(
             signature,
         }
     })
+}
+
+/// Returns the files of Flatpak's index that the target has not got like that.
+fn changed_index(planner: &Planner<'_>) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let mut index = Vec::new();
+    for name in INDEX {
+        let own = carry::read(planner.source.root(), name)?;
+        if own.is_some() && planner.store.get(name, SUMMARY_LIMIT)? != own {
+            index.extend(own.map(|bytes| (name, bytes)));
+        }
+    }
+    Ok(index)
 }
 
 /// Returns whether a summary lists exactly these refs, for an archive repository. Bytes that cannot be read do not.
@@ -186,15 +222,9 @@ pub(crate) fn edits(
             summary,
             signature,
         } => (index.clone(), summary.clone(), signature.clone()),
-        SummaryPlan::Generate => {
-            let summary = generate(source, store, refs_after, now)?;
-            let signature = match signing.signers.as_slice() {
-                [] => None,
-                signers => Some(sign_all(&summary, signers)?.to_bytes()),
-            };
-            (Vec::new(), summary, signature)
-        }
+        SummaryPlan::Generate => (Vec::new(), generate(source, store, refs_after, now)?, None),
     };
+    let signature = sign(&summary, signature, &signing.signers)?;
     let there = store.get(SIGNATURE, SUMMARY_LIMIT)?;
     // What cannot be read as signatures is carried as it is.
     let overlap = signature
@@ -223,13 +253,19 @@ pub(crate) fn edits(
     })
 }
 
-/// Says what is to be said of the size of a new summary.
-pub(crate) fn note_size(edits: &[Edit], reporter: &dyn Reporter) {
+/// Says what is to be said of a new summary: that it is large, or that Flatpak's index is of another one.
+pub(crate) fn note(store: &dyn Store, edits: &[Edit], reporter: &dyn Reporter) -> Result<()> {
+    let changes = |path: &str| edits.iter().any(|edit| edit.path == path);
+    let [index, _] = INDEX;
+    if changes(SUMMARY) && !changes(index) && store.get(index, SUMMARY_LIMIT)?.is_some() {
+        reporter.note("summary.idx, which Flatpak's clients read first, is not of this summary: flatpak build-update-repo makes it");
+    }
     let new = edits.iter().find(|edit| edit.path == SUMMARY);
     let size = new.and_then(|edit| edit.new.as_ref()).map_or(0, Vec::len);
     if let Some(note) = size_note(size as u64) {
         reporter.note(&note);
     }
+    Ok(())
 }
 
 /// How often we look whether the user wants the run to stop.
@@ -257,6 +293,23 @@ pub(crate) fn overlap(
         thread::sleep(rest.min(LOOK));
     }
     Ok(())
+}
+
+/// Adds signatures to those that a summary has.
+fn sign(summary: &[u8], has: Option<Vec<u8>>, signers: &[Signer]) -> Result<Option<Vec<u8>>> {
+    if signers.is_empty() {
+        return Ok(has);
+    }
+    // What cannot be read is no signature of anything.
+    let mut signatures = has.and_then(|has| parse_detached(&has).ok()).unwrap_or_default();
+    for signer in signers {
+        let (engine, made) = (signer.engine(), signer.sign(summary)?);
+        let there = ostler_format::signatures(&signatures, engine.key());
+        if !there.is_ok_and(|there| there.contains(&made.as_slice())) {
+            add_signature(&mut signatures, engine, &made)?;
+        }
+    }
+    Ok(Some(signatures.to_bytes()))
 }
 
 /// Makes a summary of the target with these refs; keys that OSTree does not know are kept.

@@ -9,7 +9,7 @@ use ostler_transfer::{Signing, SummaryPolicy};
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 pub(crate) enum SummaryChoice {
     /// That of the source, or of the generation, with its signature if it fits DEST's refs, else a new one without; never
-    /// drops a signature. With a key to sign with, a new one
+    /// drops a signature. With a key, it is signed
     #[default]
     Auto,
     /// That of the source, or of the generation; fails if there is none that fits
@@ -34,7 +34,7 @@ impl SummaryChoice {
         let signers = signing.signers(context)?;
         if !signers.is_empty() && matches!(self, Self::Copy | Self::None) {
             return Err(exit::usage(
-                "keys sign a summary that is made anew: --summary=copy and --summary=none make none",
+                "a key signs the summary of --summary=auto or generate; copy and none leave it as it is",
             ));
         }
         Ok(Signing {

@@ -47,7 +47,7 @@ pub struct RollbackOptions<'a> {
     pub force: bool,
     /// What becomes of the summary.
     pub summary: SummaryPolicy,
-    /// Who signs it, if it is made anew.
+    /// Who signs it.
     pub signing: &'a Signing,
     /// Say what would be done, and stop there.
     pub dry_run: bool,

@@ -7,6 +7,7 @@ mod commit_options;
 mod commit_random;
 mod demo;
 mod fixture;
+mod flatpak;
 mod hazards;
 mod installed_tests;
 mod interop;
