@@ -11,10 +11,14 @@ use ostler_testkit::command::{PATH, attempt, command, describe};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// Where the scripts are.
 const INSTALLED: &str = "/usr/libexec/installed-tests/libostree";
+
+/// The home of `gpg` there. Each script makes a copy for itself, which a copy of a link would not be.
+const KEYS: &str = "gpghome";
 /// What several scripts have in common.
 const SHARED: &[&str] = &["basic-test.sh", "pull-test.sh"];
 /// No script takes longer, in seconds, however busy the machine is.
@@ -124,6 +128,13 @@ impl Script {
     }
 }
 
+/// Copies a directory, with all in it, into another.
+#[track_caller]
+fn copy_directory(from: &Path, into: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, into]).status();
+    assert!(copied.expect("cp").success(), "{}", from.display());
+}
+
 /// A place to run a script in.
 struct Place {
     directory: TempDir,
@@ -164,7 +175,9 @@ impl Place {
                     unused.retain(|word| *word != theirs);
                 }
             }
-            if text.is_empty() {
+            if name == KEYS {
+                copy_directory(&path, &scripts);
+            } else if text.is_empty() {
                 symlink(&path, scripts.join(name)).expect("our own link");
             } else {
                 fs::write(scripts.join(name), text).expect("our own file");
