@@ -254,7 +254,10 @@ fn only_a_snapshot_is_replaced_and_only_if_asked() {
     fs::create_dir(&copy).unwrap();
     made(directory.path(), &[]);
     let said = fail(&mut snapshot(directory.path(), &[]));
-    assert!(said.contains("a snapshot at"), "{said}");
+    assert!(
+        said.contains("a snapshot at") && said.contains("add --replace"),
+        "{said}"
+    );
     let repo = StockRepo::open(&directory.path().join("repo"));
     repo.run(&["refs", "--create=another", "main"]);
     made(directory.path(), &["--replace"]);
