@@ -10,7 +10,7 @@ use crate::variant_text;
 use anyhow::{Context as _, bail};
 use ostler_format::gvariant::{Value, VarDict};
 use ostler_format::{Checksum, Commit, FileHeader, MAX_METADATA_SIZE, ObjectName, ObjectSizes, ObjectType};
-use ostler_repo::Repo;
+use ostler_repo::{Repo, RepoError};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -215,13 +215,28 @@ fn print_object(context: &Context, args: &Args, repo: &Repo, checksum: Checksum)
                 if kind == ObjectType::Commit && !args.raw {
                     let remote = args.gpg_verify_remote.as_deref();
                     let homedir = args.gpg_homedir.as_deref();
-                    signatures::print(context, repo, &checksum, remote, homedir)?;
+                    let printed = signatures::print(context, repo, &checksum, remote, homedir);
+                    tolerate_missing_gpg(context, args, printed)?;
                 }
                 return Ok(());
             }
         }
     }
     print_file(context.ui(), repo, &checksum)
+}
+
+/// Leaves it at a note if signatures could not be checked and nobody asked for that by an option.
+fn tolerate_missing_gpg(context: &Context, args: &Args, printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    let asked = args.gpg_verify_remote.is_some() || args.gpg_homedir.is_some();
+    match printed {
+        Err(error) if !asked && matches!(error.downcast_ref(), Some(RepoError::Gpg { .. })) => {
+            context
+                .ui()
+                .note(&format!("the signatures cannot be checked: {error:#}"));
+            Ok(())
+        }
+        printed => printed,
+    }
 }
 
 fn print_metadata(ui: &Ui, args: &Args, name: ObjectName, shape: &str, bytes: &[u8]) -> anyhow::Result<()> {

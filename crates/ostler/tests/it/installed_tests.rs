@@ -63,6 +63,7 @@ const COMMANDS: &[&str] = &[
     "export",
     "find-remotes",
     "fsck",
+    "gpg-sign",
     "init",
     "log",
     "ls",
@@ -71,16 +72,19 @@ const COMMANDS: &[&str] = &[
     "refs",
     "remote-add",
     "remote-delete",
+    "remote-gpg-import",
+    "remote-gpg-list-keys",
     "remote-list",
     "remote-show-url",
     "reset",
     "rev-parse",
     "show",
+    "sign",
     "summary",
 ];
 
 /// The options of those commands that we lack.
-const OPTIONS: &[&str] = &["--gpg-*", "--selinux-*", "--sign*"];
+const OPTIONS: &[&str] = &["--selinux-*"];
 
 /// Pairs of what a script looks for and what it is to look for instead.
 type Words = &'static [(&'static str, &'static str)];
@@ -267,32 +271,35 @@ scripts! {
     alone times_of_commits "test-commit-timestamp.sh" 2;
     alone damage "test-corruption.sh" 9;
     alone commands_of_others "test-cli-extensions.sh" 2;
+    alone gpg_signatures "test-gpg-signed-commit.sh" 9;
     alone help "test-help.sh" 1;
+    alone keys_of_remotes "test-remote-gpg-list-keys.sh" 7;
     alone checks_of_bindings "test-fsck-collections.sh" 11;
     alone damage_deleted_and_healed "test-fsck-delete.sh" 6;
     alone repositories_of_collections "test-init-collections.sh" 1;
     alone depth_of_local_pulls "test-local-pull-depth.sh" 3;
     alone local_pulls "test-local-pull.sh" 8;
     alone local_pulls_of_hostile_trees "test-pull-untrusted.sh" 1;
+    alone media "test-create-usb.sh" 5;
     alone many_at_once "test-concurrency.py" 2;
+    alone parent_repositories "test-parent.sh" 2;
     alone prune_of_collections "test-prune-collections.sh" 2;
     alone remotes "test-remote-add.sh" 16;
     alone resets "test-reset-nonlinear.sh" 1;
     alone summaries_made_by_themselves "test-auto-summary.sh" 4;
     alone refs "test-refs.sh" 7;
+    alone signatures "test-signed-commit.sh" 11;
     alone summaries "test-summary-update.sh" 2;
 
     with_stock archive_repositories "test-archivez.sh" 13;
     with_stock builds_of_a_system "test-demo-buildsystem.sh" 1;
     with_stock deltas "test-delta.sh" 13;
     with_stock everything_in_bare "test-basic.sh" 90, words: &[RELABEL];
-    with_stock media "test-create-usb.sh" 5, without: "nothing";
     // What is pulled here is signed.
     with_stock media_and_remotes_found "test-find-remotes.sh" 1, without: "nothing", stock: &["--pull"], words: &[&[
         // A ref that is there is not overwritten unseen.
         ("refs --collections --create", "refs --force --collections --create"),
     ]];
-    with_stock parent_repositories "test-parent.sh" 2, without: "nothing";
     with_stock partial_commits "test-oldstyle-partial.sh" 1;
     with_stock prune "test-prune.sh" 17;
     with_stock pull_depth "test-pull-depth.sh" 3;
@@ -312,7 +319,6 @@ scripts! {
     with_stock pull_sizes "test-pull-sizes.sh" 3;
     with_stock pull_with_local_caches "test-pull-localcache.sh" 2;
     with_stock refs_of_collections "test-refs-collections.sh" 2;
-    with_stock signatures "test-signed-commit.sh" 11;
     with_stock signed_deltas "test-delta-sign.sh" 7;
     with_stock summaries_of_collections "test-summary-collections.sh" 1;
     with_stock summaries_viewed "test-summary-view.sh" 2;

@@ -1,6 +1,6 @@
 //! Public keys of OpenPGP as they lie in files: packets, ASCII armour, or a keybox of `gpg`.
 //!
-//! A remote has `NAME.trustedkeys.gpg` in its repository, or in a parent of that, and what `gpgkeypath` names: files, and directories of such
+//! A remote has `NAME.trustedkeys.gpg` in its repository, or beside its file in `remotes.d`, or in a parent of the repository, and what `gpgkeypath` names: files, and directories of such
 //! files. Only where it has neither are the global keyrings its own.
 
 use super::failed;
@@ -187,6 +187,10 @@ pub(super) fn keyring_of(repo: &Repo, remote: &RemoteName) -> Result<Option<Vec<
         let read = repo.root().read_if_exists(&name, MAX_KEY_FILE);
         if let Some(bytes) = read.map_err(RepoError::io("read", repo.root().path_of(&name)))? {
             return Ok(Some(bytes));
+        }
+        let beside = repo.remotes_dir().map(|place| place.path.join(&name));
+        if let Some(path) = beside.filter(|path| path.is_file()) {
+            return read_file(&path).map(Some);
         }
     }
     Ok(None)

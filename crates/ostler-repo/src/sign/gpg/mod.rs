@@ -46,7 +46,7 @@ fn program() -> Command {
 fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<Done> {
     child::run(command, input, limit).map_err(|error| {
         failed(match error.kind() {
-            io::ErrorKind::NotFound => "it is not installed".to_owned(),
+            io::ErrorKind::NotFound => "the program gpg is not installed".to_owned(),
             io::ErrorKind::TimedOut => format!("no answer within {} s", limit.as_secs()),
             _ => error.to_string(),
         })

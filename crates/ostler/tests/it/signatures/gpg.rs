@@ -287,6 +287,29 @@ fn gpg_sign_signs_once_with_a_key_and_deletes_by_key() {
 }
 
 #[test]
+fn without_gpg_a_commit_is_shown_and_not_trusted() {
+    let scene = Scene::new("archive");
+    let home = GpgHome::new();
+    home.make_key("good@x.org", "never");
+    scene.commit(
+        "main",
+        &["--gpg-sign=good@x.org", "--gpg-homedir", text(home.path())],
+    );
+    let shown = attempt(scene.ours(&["show", "main"]).env("PATH", scene.path("none")));
+    assert!(shown.status.success());
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("Found 1 signature"));
+    assert!(String::from_utf8_lossy(&shown.stderr).contains("gpg is not installed"));
+    let homedir = format!("--gpg-homedir={}", text(home.path()));
+    for arguments in [
+        &["show", &homedir, "main"][..],
+        &["gpg-sign", &homedir, "main", "good@x.org"],
+    ] {
+        let output = attempt(scene.ours(arguments).env("PATH", scene.path("none")));
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+#[test]
 fn nothing_of_gpg_is_left_behind() {
     let scene = Scene::new("archive");
     let home = GpgHome::new();
