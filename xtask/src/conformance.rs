@@ -28,6 +28,8 @@ const REQUIRED: &[&str] = &[
     "test-config.sh",
     "test-corruption.sh",
     "test-create-usb.sh",
+    "test-delta-sign.sh",
+    "test-delta.sh",
     "test-export.sh",
     "test-fsck-collections.sh",
     "test-fsck-delete.sh",

@@ -7,6 +7,7 @@ mod added;
 mod carry;
 mod check;
 mod counterpart;
+mod deltas;
 mod detached;
 mod error;
 mod execute;
@@ -36,6 +37,7 @@ mod summary;
 mod sweep;
 
 pub use counterpart::{Counterpart, DroppedRef};
+pub use deltas::{DeltaOrigins, DeltaRule};
 pub use error::{Damage, Refusal, Result, TransferError};
 pub use generation::Generation;
 pub use inventory::Inventory;

@@ -1,5 +1,6 @@
 //! The policy: which ref updates are accepted.
 
+use crate::deltas::{DeltaOrigins, DeltaRule};
 use crate::error::{Refusal, Result, TransferError};
 use crate::history::{self, History};
 use crate::plan::RefUpdate;
@@ -33,6 +34,8 @@ pub struct Policy {
     pub retention: Retention,
     /// Read and hash everything that the target claims to have, and replace what is not whole.
     pub verify: bool,
+    /// Static deltas that are made for what is published, beside those that rules of [`retention`](Self::retention) name.
+    pub deltas: Vec<DeltaRule>,
 }
 
 /// Who signs the target's summary, and how signatures follow one another.
@@ -62,6 +65,17 @@ pub enum SummaryPolicy {
 }
 
 impl Policy {
+    /// Returns whether static deltas are made for any ref.
+    pub(crate) fn asks_for_deltas(&self) -> bool {
+        !self.deltas.is_empty() || self.retention.asks_for_deltas()
+    }
+
+    /// Returns from where deltas to a new commit of a ref lead.
+    pub(crate) fn delta_origins(&self, name: &str) -> DeltaOrigins {
+        let matching = self.deltas.iter().filter(|rule| rule.refs.matches(name));
+        matching.fold(self.retention.deltas_of(name), |all, rule| all.with(rule.origins))
+    }
+
     /// Returns whether a ref of the target is to be removed: its time is over, or the source dropped it.
     pub(crate) fn drops(&self, name: &CollectionRef, snapshot: &Snapshot, now: u64) -> bool {
         let selected = self.selection.matches(name.name.as_str());

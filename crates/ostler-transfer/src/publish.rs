@@ -1,6 +1,7 @@
 //! Publishing: snapshot, inventory, plan, execution and flip, repeated when the target changes meanwhile.
 //!
-//! Order of a run, with what is locked:
+//! Before anything else static deltas that are asked for are [made](crate::deltas) in the source. Order of a run then, with
+//! what is locked:
 //! 1. *source shared*: the refs are resolved once (the snapshot), the plan is computed, what it names is pinned;
 //! 2. *nothing*: objects and files are put, out of sight of readers (where little is to be linked, and the lease is to be
 //!    had at once, the source stays locked instead, and the objects are linked under the lease);
@@ -16,6 +17,7 @@
 
 use crate::added;
 use crate::check::{Ahead, Closure, Tips, known_holes};
+use crate::deltas;
 use crate::detached;
 use crate::error::{Result, TransferError};
 use crate::execute::Execution;
@@ -162,7 +164,7 @@ impl<'a> Run<'a> {
 
     fn publish_or_fail(&self) -> Result<Outcome> {
         if !self.options.dry_run {
-            self.tidy_up()?;
+            self.prepare()?;
         }
         let guard = self.source.lock(LockKind::Shared)?;
         let mut snapshot = self.snapshot()?;
@@ -262,12 +264,13 @@ impl<'a> Run<'a> {
         Ok(false)
     }
 
-    /// Completes what an earlier run did not finish, and removes its pins.
-    fn tidy_up(&self) -> Result<()> {
+    /// Completes what an earlier run did not finish, removes its pins, and makes the deltas that are asked for.
+    fn prepare(&self) -> Result<()> {
         if self.source.is_writable() {
             remove_stale(self.source)?;
         }
-        complete(self.store, self.options.reporter)
+        complete(self.store, self.options.reporter)?;
+        deltas::make(self.source, self.store, self.options, self.now)
     }
 
     fn plan(

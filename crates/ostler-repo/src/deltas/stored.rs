@@ -6,7 +6,7 @@ use super::apply::{PartSurvey, survey_part};
 use crate::error::{RepoError, Result};
 use crate::fs::Dir;
 use crate::repo::Repo;
-use crate::sign::{Trust, Valid};
+use crate::sign::{Engine, Trust, Valid};
 use ostler_format::DeltaName;
 use ostler_format::delta::{SignedSuperblock, Superblock};
 use ostler_format::gvariant::VarDict;
@@ -89,6 +89,13 @@ impl StoredDelta {
     /// Returns whether the superblock carries signatures.
     pub const fn is_signed(&self) -> bool {
         self.signatures.is_some()
+    }
+
+    /// Returns how many signatures of an engine the superblock carries.
+    pub fn signature_count(&self, engine: Engine) -> usize {
+        let signatures = self.signatures.as_ref();
+        let own = signatures.and_then(|all| ostler_format::signatures(all, engine.key()).ok());
+        own.map_or(0, |own| own.len())
     }
 
     /// Checks the signatures of the superblock.

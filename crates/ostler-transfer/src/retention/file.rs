@@ -12,11 +12,14 @@
 //! refs = "os/9/**"
 //! end-of-life = 2027-05-31              # the refs are dropped after that day (UTC), or from a time on
 //! keep-forever = true
+//! deltas = 3                            # static deltas from what the refs named in the last 3 generations
+//! deltas-from-nothing = true            # and from nothing
 //! ```
 //! The first rule that matches a ref decides. Unknown keys, patterns that are none, and values out of range are errors with the
 //! number of their line: a rule that is misread loses history.
 
 use super::{Keep, Retention, Rule, parse_span};
+use crate::deltas::DeltaOrigins;
 use crate::error::{Result, TransferError};
 use crate::snapshot::Selection;
 use crate::store::Store;
@@ -50,6 +53,10 @@ struct Entry {
     keep_listed: Option<Spanned<String>>,
     keep_forever: Option<Spanned<bool>>,
     end_of_life: Option<Spanned<Datetime>>,
+    #[serde(default)]
+    deltas: u64,
+    #[serde(default)]
+    deltas_from_nothing: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,6 +140,10 @@ impl Reader<'_> {
             keep: self.keep(entry, listed.is_some())?,
             listed: listed.unwrap_or_default(),
             end_of_life: entry.end_of_life.as_ref().map(|end| self.end(end)).transpose()?,
+            deltas: DeltaOrigins {
+                generations: entry.deltas,
+                nothing: entry.deltas_from_nothing,
+            },
         })
     }
 

@@ -9,6 +9,7 @@ mod span;
 pub use file::ReadList;
 pub use span::parse_span;
 
+use crate::deltas::DeltaOrigins;
 use crate::snapshot::Selection;
 use ostler_format::Checksum;
 use std::collections::BTreeSet;
@@ -33,6 +34,8 @@ pub struct Rule {
     pub listed: BTreeSet<Checksum>,
     /// From this time on (seconds since the epoch) the refs themselves are dropped.
     pub end_of_life: Option<u64>,
+    /// From where static deltas to new commits lead.
+    pub deltas: DeltaOrigins,
 }
 
 /// What is kept of a history: from the commit that the ref names, which always stays, back to the first one that nothing
@@ -85,6 +88,19 @@ impl Retention {
         self.rules.iter().flat_map(|rule| &rule.listed)
     }
 
+    /// Returns from where deltas to a new commit of a ref lead.
+    pub(crate) fn deltas_of(&self, name: &str) -> DeltaOrigins {
+        self.rule_for(name)
+            .map_or_else(DeltaOrigins::default, |rule| rule.deltas)
+    }
+
+    /// Returns whether a rule asks for deltas.
+    pub(crate) fn asks_for_deltas(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.deltas != DeltaOrigins::default())
+    }
+
     /// Returns whether there is a rule for a ref.
     pub fn has_rule_for(&self, name: &str) -> bool {
         self.rule_for(name).is_some()
@@ -105,6 +121,7 @@ mod tests {
             keep,
             listed: BTreeSet::new(),
             end_of_life: None,
+            deltas: DeltaOrigins::default(),
         }
     }
 

@@ -263,6 +263,7 @@ fn rules_are_for_refs_by_pattern_and_lists_name_commits_that_stay() {
             .map(|hex| Checksum::from_hex(hex).unwrap())
             .collect(),
         end_of_life: None,
+        deltas: ostler_transfer::DeltaOrigins::default(),
     };
     let policy = |rules: Vec<Rule>| Policy {
         retention: Retention { rules, others: None },
@@ -292,6 +293,7 @@ fn branch_whose_time_is_over_is_dropped_and_not_published_again() {
         keep: None,
         listed: BTreeSet::new(),
         end_of_life: Some(NOW + 10),
+        deltas: ostler_transfer::DeltaOrigins::default(),
     };
     let policy = Policy {
         retention: Retention {

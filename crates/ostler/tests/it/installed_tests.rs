@@ -80,6 +80,7 @@ const COMMANDS: &[&str] = &[
     "rev-parse",
     "show",
     "sign",
+    "static-delta",
     "summary",
 ];
 
@@ -270,6 +271,8 @@ scripts! {
     alone ownership_in_bare_repositories "test-basic-root.sh" 1;
     alone times_of_commits "test-commit-timestamp.sh" 2;
     alone damage "test-corruption.sh" 9;
+    alone deltas "test-delta.sh" 13;
+    alone signed_deltas "test-delta-sign.sh" 7;
     alone commands_of_others "test-cli-extensions.sh" 2;
     alone gpg_signatures "test-gpg-signed-commit.sh" 9;
     alone help "test-help.sh" 1;
@@ -293,7 +296,6 @@ scripts! {
 
     with_stock archive_repositories "test-archivez.sh" 13;
     with_stock builds_of_a_system "test-demo-buildsystem.sh" 1;
-    with_stock deltas "test-delta.sh" 13;
     with_stock everything_in_bare "test-basic.sh" 90, words: &[RELABEL];
     // What is pulled here is signed.
     with_stock media_and_remotes_found "test-find-remotes.sh" 1, without: "nothing", stock: &["--pull"], words: &[&[
@@ -319,7 +321,6 @@ scripts! {
     with_stock pull_sizes "test-pull-sizes.sh" 3;
     with_stock pull_with_local_caches "test-pull-localcache.sh" 2;
     with_stock refs_of_collections "test-refs-collections.sh" 2;
-    with_stock signed_deltas "test-delta-sign.sh" 7;
     with_stock summaries_of_collections "test-summary-collections.sh" 1;
     with_stock summaries_viewed "test-summary-view.sh" 2;
 }

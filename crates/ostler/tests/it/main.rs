@@ -39,6 +39,7 @@ mod rollback_faults;
 mod signatures;
 mod slow_client;
 mod snapshot;
+mod static_delta;
 mod summary_signed;
 mod sweep;
 mod together;

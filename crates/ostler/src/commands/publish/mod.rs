@@ -1,5 +1,6 @@
 //! `publish`: brings commits of a repository to where clients pull them.
 
+mod deltas;
 mod events;
 mod report;
 mod retention;
@@ -11,6 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::spans::Span;
 use crate::summary_choice::SummaryChoice;
 use anyhow::Context as _;
+use deltas::DeltaArg;
 pub(super) use events::Events;
 use ostler_format::RepoMode;
 use ostler_repo::Repo;
@@ -31,6 +33,7 @@ Examples:
   ostler --repo=/srv/build publish /srv/public --delete-refs --summary=generate
   ostler --repo=/srv/build publish /srv/public --depth=10 --grace=7d
   ostler --repo=/srv/build publish /srv/public --policy=policy.toml
+  ostler --repo=/srv/build publish /srv/public --deltas='os/*/stable:3'
   ostler --repo=/srv/build publish /srv/public --verify
   ostler --repo=/srv/build publish /srv/public --gpg-sign=release@example.org
 
@@ -47,6 +50,8 @@ matches a ref decides, in a file of DEST or of --policy:
   keep-last = 5                   # so many commits,
   keep-for = \"90d\"               # and those no older than that,
   keep-listed = \"releases.txt\"   # and those of a list, a checksum a line, in a file beside this one
+  deltas = 3                      # static deltas from the last generations
+  deltas-from-nothing = true      # and from nothing
   [[rule]]
   refs = \"os/9/**\"
   keep-forever = true
@@ -79,6 +84,12 @@ pub(crate) struct Args {
     /// Read and hash everything that DEST claims to have, and replace what is missing or damaged
     #[arg(long)]
     verify: bool,
+    /// Make static deltas to new commits of refs that match, from what they named in the last N generations of DEST [N: 1]
+    #[arg(long, value_name = "GLOB[:N]")]
+    deltas: Vec<DeltaArg>,
+    /// Make static deltas from nothing to new commits of refs that match
+    #[arg(long, value_name = "GLOB")]
+    empty_deltas: Vec<String>,
     /// What becomes of the summary and its signature
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     summary: SummaryChoice,
@@ -116,6 +127,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         signing: args.summary.signing(context, &args.signing, &args.settle)?,
         retention: args.retention.read(context)?,
         verify: args.verify,
+        deltas: deltas::rules(&args.deltas, &args.empty_deltas)?,
     };
     let store = open_target(context, args)?;
     args.retention.add_rules(&mut policy.retention, &*store)?;

@@ -128,8 +128,7 @@ pub(super) fn run(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result
 fn options(context: &Context, args: &Args) -> anyhow::Result<DeltaOptions> {
     let bytes = |megabytes: u64| megabytes.saturating_mul(MEGABYTE);
     let order = match args.set_endianness.as_deref() {
-        None => ByteOrder::Little,
-        Some("l") => ByteOrder::Little,
+        None | Some("l") => ByteOrder::Little,
         Some("B") => ByteOrder::Big,
         Some(other) => return Err(usage(&format!("Invalid endianness '{other}'"))),
     };

@@ -3,13 +3,14 @@
 use crate::context::Context;
 use crate::trust;
 use anyhow::{Context as _, bail};
+use ostler_repo::deltas::StoredDelta;
 use ostler_repo::sign::{Engine, PublicKeys, Signer, Trust, read_secret_keys};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Which keys check.
 #[derive(Debug, clap::Args)]
-pub(super) struct Keys {
+pub(super) struct Checking {
     /// Kind of the signatures: ed25519, spki or dummy [default: ed25519]
     #[arg(long, value_name = "TYPE")]
     sign_type: Option<String>,
@@ -21,15 +22,35 @@ pub(super) struct Keys {
     keys_dir: Option<PathBuf>,
 }
 
-impl Keys {
+impl Checking {
     /// Returns whether keys are named, or a kind of them.
     pub(super) fn given(&self, public: &[String]) -> bool {
         let options = self.sign_type.is_some() || self.keys_file.is_some() || self.keys_dir.is_some();
         options || !public.is_empty()
     }
 
+    /// Checks the signatures of a delta.
+    ///
+    /// # Errors
+    /// Says first, in the words of stock, how many signatures were looked at, if there were any.
+    pub(super) fn check(
+        &self,
+        context: &Context,
+        delta: &StoredDelta,
+        public: &[String],
+    ) -> anyhow::Result<()> {
+        let engine = engine(context, self.sign_type.as_deref())?;
+        let checked = delta.check(&self.trust(context, public)?).map(drop);
+        match delta.signature_count(engine) {
+            0 => Ok(checked?),
+            count => {
+                checked.with_context(|| format!("signature: {engine}: incorrect signatures found: {count}"))
+            }
+        }
+    }
+
     /// Returns what asks for a signature by one of the keys that are named, else by one of the well-known ones.
-    pub(super) fn trust(&self, context: &Context, public: &[String]) -> anyhow::Result<Trust> {
+    fn trust(&self, context: &Context, public: &[String]) -> anyhow::Result<Trust> {
         let engine = engine(context, self.sign_type.as_deref())?;
         let mut keys = PublicKeys::new(engine);
         for key in public {

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::exit;
 use crate::ui::printable;
 use anyhow::{Context as _, anyhow, bail};
-use keys::Keys;
+use keys::Checking;
 use ostler_format::{Checksum, DeltaName};
 use ostler_repo::Repo;
 use ostler_repo::deltas::StoredDelta;
@@ -66,7 +66,7 @@ Examples:
     --keys-file=trusted.ed25519 /media/usb/update.delta")]
     ApplyOffline {
         #[command(flatten)]
-        keys: Keys,
+        keys: Checking,
         /// A superblock, or a directory with one
         #[arg(value_name = "PATH")]
         path: PathBuf,
@@ -81,7 +81,7 @@ Examples:
   ostler --repo=/srv/repo static-delta verify --keys-file=trusted.ed25519 FROM-TO")]
     Verify {
         #[command(flatten)]
-        keys: Keys,
+        keys: Checking,
         /// Name of a delta, or a path with a slash
         #[arg(value_name = "DELTA")]
         delta: String,
@@ -189,34 +189,33 @@ fn reindex(repo: &Repo, to: Option<&str>) -> anyhow::Result<()> {
     Ok(repo.reindex_deltas(to.transpose()?.as_ref())?)
 }
 
-fn apply(context: &Context, repo: &Repo, keys: &Keys, path: &Path, public: &[String]) -> anyhow::Result<()> {
-    let required = repo.config().sign_verify_deltas();
-    let trust = if required || keys.given(public) {
-        if !keys.given(public) {
-            bail!("Key is mandatory to check delta signature");
-        }
-        Some(keys.trust(context, public)?)
-    } else {
-        None
-    };
+fn apply(
+    context: &Context,
+    repo: &Repo,
+    keys: &Checking,
+    path: &Path,
+    public: &[String],
+) -> anyhow::Result<()> {
+    let given = keys.given(public);
+    if repo.config().sign_verify_deltas() && !given {
+        bail!("Key is mandatory to check delta signature");
+    }
     let delta = StoredDelta::at(path)?;
-    if let Some(trust) = trust {
-        delta.check(&trust)?;
+    if given {
+        keys.check(context, &delta, public)?;
     }
     Ok(repo.apply_delta(&delta, threads())?)
 }
 
-fn verify(context: &Context, delta: &StoredDelta, keys: &Keys, public: &[String]) -> anyhow::Result<()> {
-    let checked = keys
-        .trust(context, public)
-        .and_then(|trust| Ok(delta.check(&trust)?));
+fn verify(context: &Context, delta: &StoredDelta, keys: &Checking, public: &[String]) -> anyhow::Result<()> {
+    let checked = keys.check(context, delta, public);
     let verdict = if checked.is_ok() {
         "Verification OK"
     } else {
         "Verification fails"
     };
     context.ui().line(verdict)?;
-    checked.map(drop)
+    checked
 }
 
 /// Returns the error for arguments that make no sense together.
