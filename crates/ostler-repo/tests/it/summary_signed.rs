@@ -168,11 +168,8 @@ fn metadata_commit_is_signed_by_the_same_keys() {
     let tip = stock.rev_parse("ostree-metadata");
     assert!(commits.iter().any(|commit| commit.to_string() == tip));
     for commit in commits.map(|commit| commit.to_string()) {
-        let path = |kind| {
-            stock
-                .path()
-                .join(format!("objects/{}/{}.{kind}", &commit[..2], &commit[2..]))
-        };
+        let (prefix, rest) = commit.split_at(2);
+        let path = |kind| stock.path().join(format!("objects/{prefix}/{rest}.{kind}"));
         let bytes = std::fs::read(path("commit")).unwrap();
         assert!(fits(&bytes, &std::fs::read(path("commitmeta")).unwrap()));
     }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod ahead;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod faults;
