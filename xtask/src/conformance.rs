@@ -18,6 +18,7 @@ const STOCK: &str = "/usr/bin/ostree";
 
 /// The scripts that have to pass, every point of them.
 const REQUIRED: &[&str] = &[
+    "test-archivez.sh",
     "test-auto-summary.sh",
     "test-basic-root.sh",
     "test-basic-user-only.sh",
@@ -30,6 +31,7 @@ const REQUIRED: &[&str] = &[
     "test-create-usb.sh",
     "test-delta-sign.sh",
     "test-delta.sh",
+    "test-demo-buildsystem.sh",
     "test-export.sh",
     "test-fsck-collections.sh",
     "test-fsck-delete.sh",
@@ -39,16 +41,26 @@ const REQUIRED: &[&str] = &[
     "test-libarchive.sh",
     "test-local-pull-depth.sh",
     "test-local-pull.sh",
+    "test-oldstyle-partial.sh",
     "test-parent.sh",
     "test-pre-signed-pull.sh",
     "test-prune-collections.sh",
+    "test-prune.sh",
     "test-pull-basicauth.sh",
+    "test-pull-commit-only.sh",
     "test-pull-contenturl.sh",
+    "test-pull-corruption.sh",
+    "test-pull-depth.sh",
+    "test-pull-localcache.sh",
     "test-pull-metalink.sh",
     "test-pull-mirrorlist.sh",
     "test-pull-override-url.sh",
+    "test-pull-sizes.sh",
+    "test-pull-subpath.sh",
     "test-pull-summary-caching.sh",
     "test-pull-untrusted.sh",
+    "test-pull2-bareuseronly.sh",
+    "test-refs-collections.sh",
     "test-refs.sh",
     "test-remote-add-collections.sh",
     "test-remote-add.sh",
@@ -60,7 +72,9 @@ const REQUIRED: &[&str] = &[
     "test-rofiles-fuse.sh",
     "test-signed-commit.sh",
     "test-signed-pull.sh",
+    "test-summary-collections.sh",
     "test-summary-update.sh",
+    "test-summary-view.sh",
 ];
 
 /// What became of one script.

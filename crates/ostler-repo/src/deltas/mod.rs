@@ -13,12 +13,14 @@
 mod apply;
 mod generate;
 mod offline;
+mod receive;
 mod stored;
 mod workers;
 
 pub use apply::{PartStats, PartSurvey, apply_inline_part, apply_part, has_part, survey_part};
 pub(crate) use generate::PREFIX;
 pub use generate::{DEFAULT_MEMORY_BYTES, DeltaOptions, DeltaReporter, DeltaStats, MEGABYTE, PartSummary};
+pub use receive::ReceivedDelta;
 pub use stored::StoredDelta;
 
 use crate::error::{RepoError, Result};

@@ -111,6 +111,8 @@ pub(super) struct Crew<'a> {
     pub(super) counters: Counters,
     pub(super) seen: Seen,
     pub(super) spare: SpareFiles,
+    /// How many bytes there is room for: no body is larger.
+    room: Option<u64>,
     /// How many parents were followed from each commit; `None` is all.
     pub(super) followed: Mutex<HashMap<Checksum, Option<u64>>>,
     /// Commits that are whole when the pull is through.
@@ -137,6 +139,7 @@ pub(super) fn run<'a>(
         counters: Counters::default(),
         seen: Seen::new(),
         spare: SpareFiles::default(),
+        room: scene.repo.free_bytes()?,
         followed: Mutex::default(),
         completed: Mutex::default(),
         asked: Mutex::default(),
@@ -212,7 +215,7 @@ impl Crew<'_> {
             id,
             base: self.base_of(&asked.need).clone(),
             path: asked.need.path(),
-            limit: asked.need.limit(),
+            limit: asked.need.limit().or(self.room),
             destination: self.destination(id, &asked.need)?,
             fresh: asked.refetched > 0,
         };
@@ -273,7 +276,13 @@ impl Crew<'_> {
             return Ok(());
         };
         let lent = self.spare.take_back(completion.id);
-        let answer = completion.result?;
+        let answer = match completion.result {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.tell(Message::Finished);
+                return self.do_without(&asked.need, error);
+            }
+        };
         self.count_bytes(&answer);
         let refetched = asked.refetched;
         let taken = self.take(&asked.need, answer, lent);
@@ -291,10 +300,16 @@ impl Crew<'_> {
                 }));
                 Ok(())
             }
-            Err(error) => match &asked.need {
-                Need::DeltaPart(delta, _) => self.part_failed(delta, error),
-                _ => Err(error),
-            },
+            Err(error) => self.do_without(&asked.need, error),
+        }
+    }
+
+    /// Goes on without what a delta would have brought; what else cannot be had ends the pull.
+    fn do_without(&self, need: &Need, error: TransferError) -> Result<()> {
+        match need {
+            Need::DeltaPart(delta, _) => self.part_failed(delta, error),
+            Need::DeltaIndex(task) | Need::Superblock(task, ..) => self.delta_failed(task, error),
+            _ => Err(error),
         }
     }
 

@@ -241,16 +241,30 @@ impl Crew<'_> {
         }
     }
 
+    /// Does without a delta that cannot be had: what it would have brought comes object by object.
+    ///
+    /// # Errors
+    /// Where deltas are required, and where more than the delta is wrong.
+    pub(super) fn delta_failed(&self, task: &Arc<CommitTask>, error: TransferError) -> Result<()> {
+        self.may_do_without(&format!("the static deltas to {}", task.checksum), error)?;
+        self.no_delta(task)
+    }
+
+    fn may_do_without(&self, what: &str, error: TransferError) -> Result<()> {
+        if self.scene.options.deltas == DeltaUse::Required || !error.is_about_remote() {
+            return Err(error);
+        }
+        self.reporter
+            .note(&format!("{what} cannot be used: {}", error.chain()));
+        Ok(())
+    }
+
     /// Does without a part: what it would have brought comes object by object.
     ///
     /// # Errors
     /// Where deltas are required, and where more than the part is wrong.
     pub(super) fn part_failed(&self, delta: &Arc<DeltaTask>, error: TransferError) -> Result<()> {
-        if self.scene.options.deltas == DeltaUse::Required || !error.is_about_remote() {
-            return Err(error);
-        }
-        let text = format!("static delta {} is not used: {}", delta.name, error.chain());
-        self.reporter.note(&text);
+        self.may_do_without(&format!("a part of static delta {}", delta.name), error)?;
         self.part_done(delta)
     }
 

@@ -11,11 +11,13 @@
 //! without recursion.
 
 mod bodies;
+mod carry;
 mod commits;
 mod crew;
 mod deltas;
 mod finish;
 mod imports;
+mod mend;
 mod options;
 mod progress;
 mod seen;
@@ -24,11 +26,13 @@ mod targets;
 mod trees;
 mod upstream;
 
+pub use mend::fetch_objects;
 pub use options::{DeltaStats, DeltaUse, PullOptions, PullStats};
 pub use progress::{PullProgress, PullReporter, SilentPull};
 
 use crate::error::Result;
 use crate::http::{Client, Remote};
+use carry::Carrier;
 use crew::Scene;
 use finish::Ending;
 use ostler_repo::sign::Trust;
@@ -81,6 +85,15 @@ pub fn pull(
     if options.dry_run {
         transaction.abort()?;
         return Ok(stats);
+    }
+    if options.carry_deltas && options.mirror && targets.is_empty() {
+        let carrier = Carrier {
+            repo,
+            remote,
+            client,
+            upstream: &upstream,
+        };
+        carrier.carry(&wanted)?;
     }
     let ending = Ending {
         wanted: &wanted,

@@ -60,6 +60,8 @@ pub struct PullOptions<'a> {
     pub summary_cache: Option<&'a SummaryCache>,
     /// Waits before a summary that does not fit its signatures is fetched for the 1st, 2nd, … time again.
     pub pause: &'a (dyn Fn(u32) + Sync),
+    /// Carry the deltas to all that is mirrored, and their indexes.
+    pub carry_deltas: bool,
     /// How many threads inflate, hash and write.
     pub threads: usize,
 }
@@ -95,6 +97,7 @@ impl Default for PullOptions<'_> {
             delete_refs: false,
             allow_empty: false,
             summary_cache: None,
+            carry_deltas: false,
             pause: &|_| {},
             threads: 2,
         }

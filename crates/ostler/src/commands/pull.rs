@@ -29,7 +29,7 @@ Examples:
   ostler --repo=/srv/repo pull origin os/stable
   ostler --repo=/srv/repo pull origin os/stable@COMMIT
   ostler --repo=/srv/mirror pull --mirror --depth=-1 origin
-  ostler --repo=/srv/mirror pull --mirror --delete-refs origin")]
+  ostler --repo=/srv/mirror pull --mirror --delete-refs --deltas origin")]
 pub(crate) struct Args {
     /// Fetch commits without their trees
     #[arg(long)]
@@ -58,6 +58,9 @@ pub(crate) struct Args {
     /// Let --delete-refs remove all refs
     #[arg(long, requires = "delete_refs")]
     allow_empty: bool,
+    /// With --mirror and no refs: bring the static deltas to what is pulled as well
+    #[arg(long, requires = "mirror")]
+    deltas: bool,
     /// Pull only this path of the tree (may be repeated); the commit stays partial
     #[arg(long, value_name = "PATH")]
     subpath: Vec<String>,
@@ -251,6 +254,7 @@ fn options<'a>(
         local_caches: caches,
         delete_refs: args.delete_refs,
         allow_empty: args.allow_empty,
+        carry_deltas: args.deltas,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
         ..PullOptions::default()
     })

@@ -2,11 +2,15 @@
 
 use crate::context::Context;
 use crate::counted::counted;
+use crate::network::{self, Connections};
 use anyhow::{Context as _, bail};
 use ostler_format::ObjectName;
 use ostler_repo::fsck::Damage;
 use ostler_repo::{RepairOptions, RepairReport, Repo, repair};
+use ostler_transfer::http::{Remote, RemoteOverrides, RemoteSettings};
+use ostler_transfer::pull::fetch_objects;
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -21,9 +25,11 @@ purpose, after a pull of a part, stays so, and a history ends where a parent is 
 Examples:
   ostler --repo=/srv/repo repair --from=/mnt/backup/repo
   ostler --repo=/srv/public repair --from=/srv/build1 --from=/srv/build2
+  ostler --repo=/srv/repo repair --from=https://example.com/repo
   ostler --repo=/srv/repo repair --from=/mnt/backup/repo --dry-run --quick")]
 pub(crate) struct Args {
-    /// A repository on this machine to take objects from (may be repeated: the first that has one sound is used)
+    /// A repository on this machine, or the URL of one, to take objects from (may be repeated: the first that has one sound is
+    /// used, those on this machine before others)
     #[arg(long, value_name = "REPO", required = true)]
     from: Vec<PathBuf>,
     /// Change nothing, only say what would be done
@@ -63,15 +69,20 @@ struct Lost {
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
-    let sources = args.from.iter().map(|path| source(context, path));
-    let sources: Vec<Repo> = sources.collect::<anyhow::Result<_>>()?;
+    let (sources, numbers) = local_sources(context, args)?;
     let repo = context.open()?;
     let options = RepairOptions {
         dry_run: args.dry_run,
         quick: args.quick,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let report = repair(&repo, &sources, &options)?;
+    let fetched = fetch(context, args, &repo, &sources, options)?;
+    let mut report = repair(&repo, &sources, &options)?;
+    for (_, source) in report.mended.values_mut() {
+        *source = numbers.get(*source).copied().unwrap_or_default();
+    }
+    report.lost.retain(|name, _| !fetched.contains_key(name));
+    report.mended.extend(fetched);
     print(context, args, &report)?;
     match report.lost.len() {
         0 => Ok(()),
@@ -80,17 +91,62 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// Opens a source.
-fn source(context: &Context, path: &Path) -> anyhow::Result<Repo> {
-    if path.to_str().is_some_and(|text| text.contains("://")) {
-        bail!(
-            "cannot take objects from {}: only from repositories on this machine; pull into one first",
-            path.display()
-        );
+/// Opens the sources on this machine; also returns the place of each on the command line.
+fn local_sources(context: &Context, args: &Args) -> anyhow::Result<(Vec<Repo>, Vec<usize>)> {
+    let mut sources = Vec::new();
+    let mut numbers = Vec::new();
+    for (number, path) in args.from.iter().enumerate() {
+        if url_of(path).is_none() {
+            let source = context.open_at(path);
+            sources.push(source.with_context(|| format!("source {}", path.display()))?);
+            numbers.push(number);
+        }
     }
-    context
-        .open_at(path)
-        .with_context(|| format!("source {}", path.display()))
+    Ok((sources, numbers))
+}
+
+/// Returns a source that is not on this machine.
+fn url_of(path: &Path) -> Option<&str> {
+    path.to_str().filter(|text| text.contains("://"))
+}
+
+/// Brings what no source on this machine has sound from the others. Returns what was brought, or could be.
+fn fetch(
+    context: &Context,
+    args: &Args,
+    repo: &Repo,
+    sources: &[Repo],
+    options: RepairOptions,
+) -> anyhow::Result<BTreeMap<ObjectName, (Damage, usize)>> {
+    let look = RepairOptions {
+        dry_run: true,
+        ..options
+    };
+    let mut fetched = BTreeMap::new();
+    let urls = args.from.iter().enumerate();
+    for (number, url) in urls.filter_map(|(number, path)| Some((number, url_of(path)?))) {
+        let settings = RemoteSettings::of_url(url);
+        let client = network::client(context, repo, &settings, &Connections::default())?;
+        let remote = Remote::resolve(&settings, &RemoteOverrides::default(), &client)?;
+        let mut asked = BTreeSet::new();
+        loop {
+            // What a tree that was missing names is known when it is here.
+            let lost = repair(repo, sources, &look)?.lost;
+            let known = |name: &ObjectName| fetched.contains_key(name) || asked.contains(name);
+            let wanted: BTreeSet<ObjectName> = lost.keys().filter(|name| !known(name)).copied().collect();
+            if wanted.is_empty() {
+                break;
+            }
+            for name in fetch_objects(repo, &remote, &client, &wanted, !args.dry_run)? {
+                let damage = lost
+                    .get(&name)
+                    .map_or(Damage::Missing, |loss| loss.damage.clone());
+                fetched.insert(name, (damage, number));
+            }
+            asked.extend(wanted);
+        }
+    }
+    Ok(fetched)
 }
 
 fn print(context: &Context, args: &Args, report: &RepairReport) -> anyhow::Result<()> {
@@ -164,7 +220,7 @@ fn describe(object: &ObjectName, damage: &Damage) -> String {
 }
 
 fn record(args: &Args, report: &RepairReport) -> Record {
-    let commits = |commits: &std::collections::BTreeSet<ostler_format::Checksum>| {
+    let commits = |commits: &BTreeSet<ostler_format::Checksum>| {
         commits.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let repaired = report.mended.iter().map(|(object, (damage, from))| Repaired {

@@ -261,8 +261,8 @@ fn sources_that_cannot_be_used_are_refused_and_the_dead_are_cleaned_up_after() {
     let scene = scene("archive");
     for (source, reason) in [
         (
-            "https://example.org/repo",
-            "only from repositories on this machine",
+            "ftp://example.org/repo",
+            "Invalid URI scheme in ftp://example.org/repo",
         ),
         ("repo", "it is the repository that is to be repaired"),
         ("nowhere", "not found"),

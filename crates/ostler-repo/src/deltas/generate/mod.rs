@@ -20,7 +20,7 @@ mod layout;
 mod memory;
 mod pack;
 mod pairs;
-mod place;
+pub(in crate::deltas) mod place;
 
 pub(crate) use place::PREFIX;
 

@@ -19,7 +19,7 @@ use std::path::Path;
 pub(crate) const PREFIX: &str = "ostler-delta-";
 
 /// Where a delta is being written.
-pub(super) enum Place<'r> {
+pub(in crate::deltas) enum Place<'r> {
     Repository {
         repo: &'r Repo,
         name: DeltaName,
@@ -36,7 +36,7 @@ pub(super) enum Place<'r> {
 
 impl<'r> Place<'r> {
     /// Prepares for writing into the repository.
-    pub(super) fn in_repository(repo: &'r Repo, name: DeltaName) -> Result<Self> {
+    pub(in crate::deltas) fn in_repository(repo: &'r Repo, name: DeltaName) -> Result<Self> {
         let tmp = repo.tmp()?;
         let failed = || RepoError::io("write a static delta in", tmp.path());
         tmp.remove_abandoned_dirs(PREFIX).map_err(failed())?;
@@ -85,12 +85,12 @@ impl<'r> Place<'r> {
     }
 
     /// Returns a file for a part.
-    pub(super) fn part(&self) -> Result<TempFile> {
+    pub(in crate::deltas) fn part(&self) -> Result<TempFile> {
         self.dir().temp_file(FILE_MODE).map_err(self.failed())
     }
 
     /// Gives a part that is complete its name.
-    pub(super) fn name_part(&self, index: usize, temp: TempFile) -> Result<()> {
+    pub(in crate::deltas) fn name_part(&self, index: usize, temp: TempFile) -> Result<()> {
         self.name_file(temp, &index.to_string())
     }
 
@@ -106,7 +106,7 @@ impl<'r> Place<'r> {
     }
 
     /// Writes the superblock, behind all parts, and lets the delta be seen.
-    pub(super) fn finish(self, superblock: &[u8]) -> Result<()> {
+    pub(in crate::deltas) fn finish(self, superblock: &[u8]) -> Result<()> {
         let mut temp = self.part()?;
         temp.write_all(superblock).map_err(self.failed())?;
         let name = match &self {

@@ -120,3 +120,32 @@ fn refs_of_collections_are_mirrored_as_such() {
     assert!(listed.contains("(org.example.Os, bound)"), "{listed}");
     mirror.fsck();
 }
+
+#[test]
+fn deltas_are_carried_when_asked_and_only_once() {
+    let scene = Scene::new();
+    let served = scene.served();
+    served.run(&["static-delta", "generate", "os/stable"]);
+    served.run(&["static-delta", "generate", "--empty", "--inline", "app"]);
+    served.run(&["summary", "--update"]);
+    let mirror = mirror(&scene, &scene.nginx.url());
+
+    scene.pull("mirror", &["--mirror", "--deltas", "origin"]);
+
+    assert_eq!(
+        mirror.run(&["static-delta", "list"]),
+        served.run(&["static-delta", "list"])
+    );
+    assert_eq!(
+        mirror.run(&["static-delta", "indexes"]),
+        served.run(&["static-delta", "indexes"])
+    );
+    assert_sound(mirror.path());
+    scene.nginx.forget_requests();
+    scene.pull("mirror", &["--mirror", "--deltas", "origin"]);
+    let requests = scene.nginx.requests();
+    assert!(
+        !requests.iter().any(|request| request.contains("superblock")),
+        "{requests:?}"
+    );
+}

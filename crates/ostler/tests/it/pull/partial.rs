@@ -79,3 +79,32 @@ fn what_a_check_found_damaged_is_replaced_by_the_next_pull() {
 
     client.fsck();
 }
+
+#[test]
+fn what_is_missing_or_damaged_is_brought_back_from_a_url() {
+    let scene = Scene::new();
+    let client = scene.client("client", "bare-user");
+    scene.pull("client", &["origin", "os/stable"]);
+    let find = |name: &str| {
+        let mut find = ostler_testkit::command::command("find");
+        ostler_testkit::command::run(find.arg(client.path().join("objects")).args(["-name", name]))
+    };
+    let trees = find("*.dirtree");
+    for tree in trees.lines().take(2) {
+        std::fs::remove_file(tree).unwrap();
+    }
+    let files = find("*.file");
+    for file in files.lines().take(3) {
+        std::fs::remove_file(file).unwrap();
+    }
+    client.fail(&["fsck"]);
+
+    let mut repair = crate::programs::ostler(scene.directory.path());
+    repair
+        .args(["--repo=client", "repair"])
+        .arg(format!("--from={}", scene.nginx.url()));
+    let printed = ostler_testkit::command::run(&mut repair);
+
+    assert!(printed.contains(&scene.nginx.url()), "{printed}");
+    client.fsck();
+}
