@@ -11,6 +11,7 @@
 use crate::carry;
 use crate::error::{Result, TransferError};
 use crate::inventory::SUMMARY_LIMIT;
+use crate::kept;
 use crate::plan::SummaryPlan;
 use crate::planner::Planner;
 use crate::policy::{Signing, SummaryPolicy};
@@ -102,7 +103,13 @@ fn plan_signed(
     (there, signed_there): (Option<&Vec<u8>>, Option<&[u8]>),
 ) -> Result<SummaryPlan> {
     let signers = &planner.policy.signing.signers;
-    let signed = signed_there.is_some_and(|there| is_signed_by(there, signers.iter().map(Signer::engine)));
+    let signed = match there.zip(signed_there) {
+        Some((summary, signatures)) => {
+            is_signed_by(signatures, signers.iter().map(Signer::engine))
+                && is_kept(planner.store, summary, signatures)?
+        }
+        None => false,
+    };
     let root = planner.source.root();
     let own = match planner.policy.summary {
         SummaryPolicy::Generate => None,
@@ -127,6 +134,13 @@ fn plan_signed(
     } else {
         SummaryPlan::Keep
     })
+}
+
+/// Returns whether a flip of ours left this pair: the signatures of another tool may be those of another summary.
+fn is_kept(store: &dyn Store, summary: &[u8], signatures: &[u8]) -> Result<bool> {
+    let kept = kept::read(store, &Checksum::of(summary).to_string())?;
+    let own = kept.and_then(|kept| kept.signature);
+    Ok(own.is_some_and(|own| covers(signatures, &own)))
 }
 
 fn unfit(fits: bool) -> String {

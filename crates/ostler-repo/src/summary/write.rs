@@ -14,7 +14,6 @@ use super::{SummaryOptions, build};
 use crate::error::{RepoError, Result};
 use crate::flip::{Edit, Expect};
 use crate::fs::{FileStat, TempFile};
-use crate::lock::LockKind;
 use crate::repo::{FILE_MODE, Repo};
 use crate::sign::sign_all;
 use ostler_format::{DeltaList, MAX_METADATA_SIZE};
@@ -37,15 +36,17 @@ const UNLOCKED_TRIES: u32 = 3;
 pub fn update_summary(repo: &Repo, options: &SummaryOptions) -> Result<u64> {
     repo.require_writable()?;
     if options.signers.is_empty() && !is_signed(repo)? {
-        let lock = repo.lock(LockKind::Exclusive)?;
-        // Somebody may have signed it before we had the lock.
+        let lease = repo.lease_flip()?;
+        // Refs may be in the middle of moving, …
+        let _completed = repo.recover_flip()?;
+        // … and somebody may have signed it before we had the lock.
         if !is_signed(repo)? {
             let summary = build(repo, options, &write_indexes(repo)?)?;
             write_unsigned(repo, &summary)?;
-            lock.release()?;
+            drop(lease);
             return Ok(summary.len() as u64);
         }
-        lock.release()?;
+        drop(lease);
     }
     for _ in 0..UNLOCKED_TRIES {
         let draft = build(repo, options, &repo.delta_digests()?)?;

@@ -144,6 +144,26 @@ fn publishes_are_signed_and_each_signature_file_fits_the_summary_before() {
 }
 
 #[test]
+fn signatures_that_another_tool_left_beside_another_summary_are_made_anew() {
+    let root = TempDir::new().unwrap();
+    make_source(root.path());
+    let target = root.path().join("target");
+    let publish = ["--repo=source", "publish", "target"];
+    run(&mut signing(root.path(), &publish));
+    let stock = StockRepo::open(&target);
+    let (_, signatures) = pair(&target);
+    stock.run(&["summary", "-u", "--add-metadata=example.other=true"]);
+    fs::write(target.join("summary.sig"), signatures).unwrap();
+    let (summary, signatures) = pair(&target);
+    assert!(!fits(&summary, &signatures));
+
+    run(&mut signing(root.path(), &publish));
+    let (summary, signatures) = pair(&target);
+    assert!(fits(&summary, &signatures));
+    assert!(run(&mut signing(root.path(), &publish)).contains("up to date"));
+}
+
+#[test]
 fn a_carried_signature_overlaps_with_the_one_there_and_is_carried_once() {
     let root = TempDir::new().unwrap();
     let source = make_source(root.path());
