@@ -8,7 +8,9 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(signed) = SignedSuperblock::parse(data) {
         assert_eq!(signed.to_bytes(), data);
     }
-    let Ok(superblock) = Superblock::parse(data) else { return };
+    let Ok(superblock) = Superblock::parse(data) else {
+        return;
+    };
     assert_eq!(superblock.to_bytes(), data);
     for index in 0..superblock.parts.len() {
         let _ = superblock.inline_part(index);

@@ -5,7 +5,9 @@ use libfuzzer_sys::fuzz_target;
 use ostler_transfer::http::{Base, headers};
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Some((first, Some(total))) = headers::content_range(text) {
         assert!(first < total);
     }

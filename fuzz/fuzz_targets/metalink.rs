@@ -5,8 +5,12 @@ use libfuzzer_sys::fuzz_target;
 use ostler_transfer::http::metalink::Metalink;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(metalink) = Metalink::parse(text) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(metalink) = Metalink::parse(text) else {
+        return;
+    };
     assert!(!metalink.urls.is_empty());
     assert!(metalink.sha256.is_some() || metalink.sha512.is_some());
     assert!(metalink.size <= ostler_format::MAX_METADATA_SIZE);
