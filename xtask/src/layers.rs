@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Crates that speak to a network or bring an async runtime: not in the lower layers.
+/// Crates that speak to a network or bring an async runtime: not in the lower layers. (ring does neither: it signs.)
 const NETWORK_OR_ASYNC: &[&str] = &[
     "async-io",
     "async-std",
@@ -35,7 +35,6 @@ const NETWORK_OR_ASYNC: &[&str] = &[
     "openssl",
     "quinn",
     "reqwest",
-    "ring",
     "rustls",
     "smol",
     "socket2",
