@@ -1,6 +1,6 @@
 //! OpenPGP's ASCII armour of public keys, taken off: what is left are the packets.
 //!
-//! A block is `-----BEGIN PGP …-----`, headers `Name: value`, an empty line, base64, a checksum line `=XXXX`, and
+//! A block is `-----BEGIN PGP …-----`, headers `Name: value`, an empty line, base64, a checksum line (`=` and four characters), and
 //! `-----END PGP …-----`. The checksum is not looked at: `gpg` reads the packets and knows what is wrong with them. Several
 //! blocks follow one another; text between them is ignored.
 
