@@ -7,7 +7,8 @@
 //!
 //! Version and sizes are in the superblock's [byte order](ByteOrder), sizes in bytes. The objects of a part are entries of
 //! 33 bytes: type and checksum, in the order in which the part's operations make them. Refused are other versions, types
-//! of objects that are not addressed by what they hold, and metadata as fallback.
+//! of objects that are not addressed by what they hold, metadata as fallback, and commits: the one that a delta leads to stands in
+//! the superblock, where its signatures are checked, and any other would arrive without a check.
 
 use super::byte_order::ByteOrder;
 use crate::checksum::Checksum;
@@ -121,7 +122,7 @@ fn read_object(entry: &[u8]) -> Result<ObjectName> {
         .split_first()
         .ok_or_else(|| invalid("an object without type"))?;
     match ObjectType::from_number(*kind)? {
-        kind @ (ObjectType::File | ObjectType::DirTree | ObjectType::DirMeta | ObjectType::Commit) => {
+        kind @ (ObjectType::File | ObjectType::DirTree | ObjectType::DirMeta) => {
             Ok(ObjectName::new(Checksum::from_slice(checksum)?, kind))
         }
         kind => Err(invalid(format!("a part that makes an object of type {kind}"))),
@@ -137,4 +138,24 @@ fn number<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
 
 fn invalid(rule: impl Into<String>) -> FormatError {
     FormatError::invalid(WHAT, rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_files_and_directories_but_no_commits() {
+        for (kind, allowed) in [
+            (ObjectType::File, true),
+            (ObjectType::DirTree, true),
+            (ObjectType::DirMeta, true),
+            (ObjectType::Commit, false),
+            (ObjectType::CommitMeta, false),
+        ] {
+            let mut entry = vec![kind as u8];
+            entry.extend_from_slice(Checksum::of(b"object").as_bytes());
+            assert_eq!(read_object(&entry).is_ok(), allowed, "{kind}");
+        }
+    }
 }
