@@ -18,6 +18,7 @@ use ostler_format::{
     Checksum, CollectionId, Commit, DirTree, MAX_METADATA_SIZE, ObjectName, ObjectType, RefName, Summary,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 /// A commit to be copied.
@@ -84,6 +85,8 @@ struct Planner<'a> {
     /// How many parents were followed from a commit; `None` is all.
     followed: HashMap<Checksum, Option<u64>>,
     seen: HashSet<ObjectName>,
+    /// The commits that refs of the target name, once somebody asks.
+    refs: OnceLock<HashSet<Checksum>>,
     /// Dirtrees that were read, in this order, and what each names.
     read: Vec<Checksum>,
     named: HashMap<Checksum, Vec<Checksum>>,
@@ -118,6 +121,7 @@ impl<'a> Planner<'a> {
             plan: Plan::default(),
             followed: HashMap::new(),
             seen: HashSet::new(),
+            refs: OnceLock::new(),
             read: Vec::new(),
             named: HashMap::new(),
         })
@@ -189,7 +193,41 @@ impl<'a> Planner<'a> {
     /// Returns whether the target has a commit that is not marked as partial.
     fn is_whole(&self, commit: &Checksum) -> Result<bool> {
         let name = ObjectName::new(*commit, ObjectType::Commit);
-        Ok(self.repo.has_object(&name)? && self.repo.is_partial(commit)?.is_none())
+        if self.repo.is_partial(commit)?.is_some() {
+            return Ok(false);
+        }
+        // The mark of a commit that a parent repository has is there.
+        let mut next = Some(self.repo);
+        while let Some(repo) = next {
+            if repo.has_own_object(&name)? {
+                return Ok(repo.is_partial(commit)?.is_none());
+            }
+            next = repo.parent();
+        }
+        Ok(false)
+    }
+
+    /// Returns whether a commit that is not marked as partial is whole: refs keep their commits so, but of others a prune
+    /// that was cut short may have left a part.
+    fn is_relied_on(&self, commit: &Checksum, old: Option<&Checksum>) -> Result<bool> {
+        if old == Some(commit) {
+            return Ok(true);
+        }
+        if let Some(named) = self.refs.get() {
+            return Ok(named.contains(commit));
+        }
+        let mut named = HashSet::new();
+        let mut next = Some(self.repo);
+        while let Some(repo) = next {
+            match repo.list_all_refs() {
+                Ok(refs) => named.extend(refs.into_values()),
+                // Of a repository with damaged refs nothing is relied on.
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+            next = repo.parent();
+        }
+        Ok(self.refs.get_or_init(|| named).contains(commit))
     }
 
     /// Returns the commit that the target has for the ref.
@@ -233,12 +271,14 @@ impl<'a> Planner<'a> {
     fn add_commit(&mut self, checksum: &Checksum, commit: &Commit, old: Option<&Checksum>) -> Result<()> {
         self.add_detached(checksum)?;
         let name = ObjectName::new(*checksum, ObjectType::Commit);
-        let partial = self.repo.is_partial(checksum)?;
-        let there = self.repo.has_object(&name)?;
-        if there && (partial.is_none() || self.options.commit_metadata_only) {
+        let whole = self.is_whole(checksum)?;
+        if whole && (self.options.commit_metadata_only || self.is_relied_on(checksum, old)?) {
             return Ok(());
         }
-        let damaged = partial == Some(Partial::Damaged);
+        if self.options.commit_metadata_only && self.repo.has_own_object(&name)? {
+            return Ok(());
+        }
+        let damaged = self.repo.is_partial(checksum)? == Some(Partial::Damaged);
         if !self.options.commit_metadata_only {
             // What is damaged may be damaged in any commit that the target has.
             let base = if damaged { None } else { self.base(commit, old)? };
@@ -267,7 +307,8 @@ impl<'a> Planner<'a> {
     /// Returns the root of a commit that the target has completely and that is likely to be similar.
     fn base(&self, commit: &Commit, old: Option<&Checksum>) -> Result<Option<Checksum>> {
         for candidate in [old, commit.parent.as_ref()].into_iter().flatten() {
-            if self.repo.is_partial(candidate)?.is_none()
+            if self.is_whole(candidate)?
+                && self.is_relied_on(candidate, old)?
                 && let Some(commit) = found(self.repo.load_commit(candidate))?
             {
                 return Ok(Some(commit.root_tree));

@@ -60,14 +60,15 @@ impl Repo {
             }
             hop = alias_target(&heads, &name)?;
         }
-        self.apply_changes(&[Change {
+        let change = Change {
             place: Place {
                 space: Space::Heads,
                 name: alias.clone(),
             },
             expected,
             value: Value::Alias(target.clone()),
-        }])?;
+        };
+        self.apply_changes(&[change], &[])?;
         drop(turn);
         update_if_configured(self).map(drop)
     }

@@ -69,7 +69,16 @@ impl Repo {
     /// be the directory of another, [`RepoError::Invalid`] for two edits of one ref: nothing is changed then.
     /// [`RepoError::Locked`], [`RepoError::ReadOnly`], [`RepoError::Io`].
     pub fn change_refs(&self, edits: &[RefEdit]) -> Result<()> {
-        if edits.is_empty() {
+        self.change_refs_and_files(edits, &[])
+    }
+
+    /// Changes refs as [`change_refs`](Self::change_refs) does, and other files of the repository with them: all or none, also
+    /// after a crash, unless a ref is or becomes an alias.
+    ///
+    /// # Errors
+    /// As [`change_refs`](Self::change_refs) and [`flip`](Self::flip).
+    pub fn change_refs_and_files(&self, edits: &[RefEdit], files: &[Edit]) -> Result<()> {
+        if edits.is_empty() && files.is_empty() {
             return Ok(());
         }
         let changes: Vec<Change> = edits
@@ -81,7 +90,7 @@ impl Repo {
             })
             .collect();
         let _turn = self.lock_refs()?;
-        self.apply_changes(&changes)
+        self.apply_changes(&changes, files)
     }
 
     /// Waits until no other ostler changes refs, and keeps others from it: for those who change the files of refs
@@ -101,7 +110,7 @@ impl Repo {
     }
 
     /// Checks and makes changes, after completing a flip that a crash cut short; the caller holds the [`RefsTurn`].
-    pub(super) fn apply_changes(&self, changes: &[Change]) -> Result<()> {
+    pub(super) fn apply_changes(&self, changes: &[Change], files: &[Edit]) -> Result<()> {
         self.recover_flip()?;
         let mut check = Check {
             repo: self,
@@ -111,17 +120,24 @@ impl Repo {
         for change in changes {
             check.change(change)?;
         }
-        match self.as_flip(changes)? {
-            Some(edits) => self.flip(&edits),
-            None => self.make_changes(changes),
+        if changes.len() + files.len() > 1
+            && let Some(mut edits) = self.as_flip(changes)?
+        {
+            edits.extend_from_slice(files);
+            return self.flip(&edits);
+        }
+        if !changes.is_empty() {
+            self.make_changes(changes)?;
+        }
+        if files.is_empty() {
+            Ok(())
+        } else {
+            self.flip(files)
         }
     }
 
-    /// Returns several changes in the form of a flip; `None` for one alone, and where an alias is written or replaced.
+    /// Returns changes in the form of a flip; `None` where an alias is written or replaced.
     fn as_flip(&self, changes: &[Change]) -> Result<Option<Vec<Edit>>> {
-        if changes.len() < 2 {
-            return Ok(None);
-        }
         let mut edits = Vec::with_capacity(changes.len());
         for change in changes {
             let path = change.place.path();

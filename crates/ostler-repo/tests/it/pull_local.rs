@@ -421,3 +421,23 @@ fn pulling_from_itself_with_a_summary_to_update_waits_for_nobody() {
     assert_eq!((counts(stats), stats.refs), ((0, 0), 1));
     assert!(source.stock.path().join("summary").exists());
 }
+
+#[test]
+fn what_a_prune_left_of_a_commit_without_a_ref_is_completed() {
+    let source = Source::new("archive");
+    let (path, target) = source.target(RepoMode::Archive);
+    let all = PullLocalOptions {
+        depth: None,
+        ..default()
+    };
+    source.pull(&target, &["main"], &all);
+    StockRepo::open(&path).run(&["refs", "--delete", "main"]);
+    for kind in ["filez", "dirtree"] {
+        std::fs::remove_file(loose::all(&path, kind).remove(0)).unwrap();
+    }
+
+    source.pull(&target, &["main"], &all);
+
+    assert_sound(&path);
+    assert_eq!(target.partial_commits().unwrap(), []);
+}

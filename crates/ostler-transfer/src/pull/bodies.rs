@@ -13,6 +13,7 @@ use ostler_repo::fs::TempFile;
 use ostler_repo::{Receiving, RepoError, Transaction, Trust};
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Seek as _;
 use std::sync::Mutex;
 
 /// Files for large bodies: those that are lent out, by the request, and those that are free.
@@ -38,9 +39,10 @@ impl SpareFiles {
         lock(&self.lent).remove(&id)
     }
 
-    /// Keeps a file that nothing was written to.
+    /// Keeps a file that was not needed, empty: a try that broke off may have written to it.
     fn keep(&self, temp: Option<TempFile>) {
-        lock(&self.free).extend(temp);
+        let emptied = |temp: &TempFile| temp.file().set_len(0).is_ok() && temp.file().rewind().is_ok();
+        lock(&self.free).extend(temp.filter(emptied));
     }
 }
 

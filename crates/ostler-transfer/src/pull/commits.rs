@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use ostler_format::gvariant::VarDict;
 use ostler_format::{Checksum, CollectionId, Commit, ObjectName, ObjectType, RefName};
 use ostler_repo::{Partial, Repo, RepoError, binding_problem};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 /// A commit that is pulled.
@@ -136,6 +137,30 @@ impl Crew<'_> {
         self.commit_ready(task, ready)
     }
 
+    /// Takes detached metadata that cannot be read for none, where no signature is required.
+    ///
+    /// # Errors
+    /// Where one is.
+    pub(super) fn detached_unreadable(&self, task: &Arc<CommitTask>, error: TransferError) -> Result<()> {
+        if self.scene.trust.commit_required() {
+            return Err(error);
+        }
+        self.reporter.note(&format!(
+            "the detached metadata of {} cannot be used: {}",
+            task.checksum,
+            error.chain()
+        ));
+        self.detached_arrived(task, None)
+    }
+
+    /// Returns the detached metadata that is here. What cannot be read is none, where no signature is required.
+    fn stored_detached(&self, commit: &Checksum) -> Result<Option<VarDict>> {
+        match self.scene.repo.load_detached(commit) {
+            Err(RepoError::Format { .. }) if !self.scene.trust.commit_required() => Ok(None),
+            loaded => Ok(loaded?),
+        }
+    }
+
     /// Takes the bytes of a commit, which are those that its name says.
     pub(super) fn commit_arrived(&self, task: &Arc<CommitTask>, bytes: Vec<u8>) -> Result<()> {
         self.commit_with_delta(task, bytes, None)
@@ -162,7 +187,7 @@ impl Crew<'_> {
         let scene = &self.scene;
         let subject = || format!("object {}", ObjectName::new(task.checksum, ObjectType::Commit));
         let commit = Commit::parse(&ready.bytes).map_err(TransferError::format(subject()))?;
-        let stored = scene.repo.load_detached(&task.checksum)?;
+        let stored = self.stored_detached(&task.checksum)?;
         let beside = ready.delta.as_deref().and_then(Self::detached_of);
         let new = ready.detached.or(beside);
         let detached = new.as_ref().or(stored.as_ref());
@@ -193,7 +218,13 @@ impl Crew<'_> {
         let scene = &self.scene;
         let here = self.here(&task.checksum)?;
         if here == Here::Whole {
-            return Ok(());
+            if self.is_relied_on(task, &task.checksum)? {
+                return Ok(());
+            }
+            // Before a ref names it. Of what no ref will name nothing is claimed.
+            if !task.references.is_empty() {
+                scene.repo.set_partial(&task.checksum, Partial::Incomplete)?;
+            }
         }
         if here == Here::Not {
             scene.repo.set_partial(&task.checksum, Partial::Incomplete)?;
@@ -225,7 +256,7 @@ impl Crew<'_> {
         // What is damaged may be damaged in any commit that is here.
         let candidates = task.old.iter().chain(commit.parent.as_ref());
         for candidate in candidates.filter(|_| !heals) {
-            if self.here(candidate)? == Here::Whole {
+            if self.here(candidate)? == Here::Whole && self.is_relied_on(task, candidate)? {
                 base = Some(self.scene.repo.load_commit(candidate)?.root_tree);
                 break;
             }
@@ -312,6 +343,29 @@ impl Crew<'_> {
         Ok(())
     }
 
+    /// Returns whether a commit that is not marked as partial is whole: refs keep their commits so, but of others a prune that
+    /// was cut short may have left a part.
+    fn is_relied_on(&self, task: &CommitTask, commit: &Checksum) -> Result<bool> {
+        if task.old.contains(commit) {
+            return Ok(true);
+        }
+        if let Some(named) = self.named.get() {
+            return Ok(named.contains(commit));
+        }
+        let mut named = HashSet::new();
+        let mut next = Some(self.scene.repo);
+        while let Some(repo) = next {
+            match repo.list_all_refs() {
+                Ok(refs) => named.extend(refs.into_values()),
+                // Of a repository with damaged refs nothing is relied on.
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error.into()),
+            }
+            next = repo.parent();
+        }
+        Ok(self.named.get_or_init(|| named).contains(commit))
+    }
+
     fn here(&self, commit: &Checksum) -> Result<Here> {
         how_much(self.scene.repo, commit)
     }
@@ -346,10 +400,23 @@ impl Arrived {
     }
 }
 
+/// A commit that a parent repository has in part only is as good as not here: its mark would not be ours to remove.
 fn how_much(repo: &Repo, commit: &Checksum) -> Result<Here> {
     let name = ObjectName::new(*commit, ObjectType::Commit);
-    if !repo.has_object(&name)? {
-        return Ok(Here::Not);
+    if !repo.has_own_object(&name)? {
+        let mut next = repo.parent();
+        loop {
+            let Some(parent) = next else {
+                return Ok(Here::Not);
+            };
+            if parent.has_own_object(&name)? {
+                if parent.is_partial(commit)?.is_some() {
+                    return Ok(Here::Not);
+                }
+                break;
+            }
+            next = parent.parent();
+        }
     }
     Ok(match repo.is_partial(commit)? {
         None => Here::Whole,

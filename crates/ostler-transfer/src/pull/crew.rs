@@ -20,10 +20,10 @@ use crate::http::{Answer, Client, Completion, Destination, Remote, Request};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select, unbounded};
 use ostler_format::{Checksum, DeltaName, ObjectName, ObjectType};
 use ostler_repo::sign::Trust;
-use ostler_repo::{Repo, Transaction};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use ostler_repo::{Repo, RepoError, Transaction};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How many requests the client has at once, waiting or under way.
@@ -89,6 +89,18 @@ enum Message {
     Failed(Box<TransferError>),
 }
 
+/// Ends the pull when the thread that holds it panics: what that was at would be pending for ever.
+struct Alarm<'a>(&'a Sender<Message>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let failed = RepoError::invalid("pull", "a thread of it panicked");
+            drop(self.0.send(Message::Failed(Box::new(failed.into()))));
+        }
+    }
+}
+
 /// What the pull works on and with.
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
@@ -117,6 +129,8 @@ pub(super) struct Crew<'a> {
     pub(super) followed: Mutex<HashMap<Checksum, Option<u64>>>,
     /// Commits that are whole when the pull is through.
     pub(super) completed: Mutex<BTreeSet<Checksum>>,
+    /// The commits that refs name here, once somebody asks.
+    pub(super) named: OnceLock<HashSet<Checksum>>,
     asked: Mutex<HashMap<u64, Asked>>,
     next_id: AtomicU64,
     pending: AtomicUsize,
@@ -142,6 +156,7 @@ pub(super) fn run<'a>(
         room: scene.repo.free_bytes()?,
         followed: Mutex::default(),
         completed: Mutex::default(),
+        named: OnceLock::new(),
         asked: Mutex::default(),
         next_id: AtomicU64::new(0),
         pending: AtomicUsize::new(0),
@@ -243,6 +258,7 @@ impl Crew<'_> {
     /// Takes bodies and jobs until the pull ends.
     fn work(&self, jobs: &Receiver<Job>, stopped: &Receiver<()>) {
         let completions = self.scene.client.completions();
+        let _alarm = Alarm(&self.messages);
         loop {
             let done = select! {
                 recv(completions) -> completion => match completion {
@@ -309,6 +325,7 @@ impl Crew<'_> {
         match need {
             Need::DeltaPart(delta, _) => self.part_failed(delta, error),
             Need::DeltaIndex(task) | Need::Superblock(task, ..) => self.delta_failed(task, error),
+            Need::Detached(task) if error.is_bad_body() => self.detached_unreadable(task, error),
             _ => Err(error),
         }
     }
@@ -383,7 +400,7 @@ impl Crew<'_> {
     }
 
     /// Returns an error about what the remote has for a need, which leads to another try.
-    pub(super) fn bad_body(&self, need: &Need, source: ostler_repo::RepoError) -> TransferError {
+    pub(super) fn bad_body(&self, need: &Need, source: RepoError) -> TransferError {
         TransferError::BadBody {
             url: self.base_of(need).display(&need.path()),
             source,

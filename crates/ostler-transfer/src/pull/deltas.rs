@@ -64,10 +64,18 @@ impl Turns {
         }
         *taken += 1;
         drop(taken);
-        let done = work();
-        *lock(&self.taken) -= 1;
-        self.freed.notify_one();
-        done
+        let _turn = Turn(self);
+        work()
+    }
+}
+
+/// A turn that is taken. Given back also by a thread that panics, since others wait for it.
+struct Turn<'a>(&'a Turns);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.taken) -= 1;
+        self.0.freed.notify_one();
     }
 }
 
@@ -190,10 +198,12 @@ impl Crew<'_> {
             }
             if here {
                 self.part_done(delta)?;
-            } else if delta.is_inline(index)? {
-                self.start(Job::InlinePart(Arc::clone(delta), index));
-            } else {
-                self.fetch(Need::DeltaPart(Arc::clone(delta), index));
+                continue;
+            }
+            match delta.is_inline(index) {
+                Ok(true) => self.start(Job::InlinePart(Arc::clone(delta), index)),
+                Ok(false) => self.fetch(Need::DeltaPart(Arc::clone(delta), index)),
+                Err(error) => self.part_failed(delta, error)?,
             }
         }
         Ok(())
@@ -246,12 +256,15 @@ impl Crew<'_> {
     /// # Errors
     /// Where deltas are required, and where more than the delta is wrong.
     pub(super) fn delta_failed(&self, task: &Arc<CommitTask>, error: TransferError) -> Result<()> {
+        if !error.is_about_remote() {
+            return Err(error);
+        }
         self.may_do_without(&format!("the static deltas to {}", task.checksum), error)?;
         self.no_delta(task)
     }
 
     fn may_do_without(&self, what: &str, error: TransferError) -> Result<()> {
-        if self.scene.options.deltas == DeltaUse::Required || !error.is_about_remote() {
+        if self.scene.options.deltas == DeltaUse::Required {
             return Err(error);
         }
         self.reporter
@@ -264,6 +277,9 @@ impl Crew<'_> {
     /// # Errors
     /// Where deltas are required, and where more than the part is wrong.
     pub(super) fn part_failed(&self, delta: &Arc<DeltaTask>, error: TransferError) -> Result<()> {
+        if !error.is_about_remote() && !is_about_part(&error) {
+            return Err(error);
+        }
         self.may_do_without(&format!("a part of static delta {}", delta.name), error)?;
         self.part_done(delta)
     }
@@ -281,5 +297,22 @@ impl Crew<'_> {
     /// Returns the detached metadata that came with a delta.
     pub(super) fn detached_of(delta: &DeltaTask) -> Option<ostler_format::gvariant::VarDict> {
         delta.superblock.detached_metadata().ok().flatten()
+    }
+}
+
+/// Returns whether a part does not fit, or needs what is not here, as opposed to what keeps us from writing.
+fn is_about_part(error: &TransferError) -> bool {
+    match error {
+        TransferError::Format { .. } => true,
+        TransferError::Repo(error) => matches!(
+            error,
+            RepoError::Missing { .. }
+                | RepoError::NotFound { .. }
+                | RepoError::Invalid { .. }
+                | RepoError::Unsupported { .. }
+                | RepoError::Corrupt { .. }
+                | RepoError::Format { .. }
+        ),
+        _ => false,
     }
 }

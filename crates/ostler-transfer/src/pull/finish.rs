@@ -2,9 +2,9 @@
 //!
 //! Order of effects:
 //! 1. The objects go into place and are synced, detached metadata before its commit.
-//! 2. The refs move, all or none, each from the value that it had when the pull began.
-//! 3. Where all of a remote is mirrored, summary and signatures are replaced as one change; signatures that the remote has no more go.
-//! 4. The marks of commits that are whole now are removed.
+//! 2. The refs move, all or none, each from the value that it had when the pull began. Where all of a remote is mirrored, summary and
+//!    signatures are replaced by the same change; signatures that the remote has no more go.
+//! 3. The marks of commits that are whole now are removed.
 //!
 //! So a reader of a mirror never finds a ref, or an entry of the summary, that leads to what is not there.
 
@@ -17,17 +17,38 @@ use ostler_repo::flip::{Edit, Expect};
 use ostler_repo::{Expected, LockKind, RefEdit, RefKey, Repo, RepoError, Transaction, update_if_configured};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How often refs that others move meanwhile are looked at again.
+/// How often a summary that others replace meanwhile is looked at again.
 const TRIES: u32 = 8;
 
 /// What a pull is about to change, when its objects are staged.
 pub(super) struct Ending<'a> {
     pub(super) wanted: &'a [Wanted],
     pub(super) options: &'a PullOptions<'a>,
+    /// What refs had before the pull.
+    pub(super) before: &'a BTreeMap<RefKey, Checksum>,
     /// Commits that are whole then.
     pub(super) completed: &'a BTreeSet<Checksum>,
     /// What the remote says of itself, where all of it is mirrored.
     pub(super) mirrored: Option<&'a Upstream>,
+}
+
+/// Returns what the refs that may move have before the pull, and where refs may be deleted what all have.
+pub(super) fn refs_before(
+    repo: &Repo,
+    wanted: &[Wanted],
+    options: &PullOptions<'_>,
+    mirrors: bool,
+) -> Result<BTreeMap<RefKey, Checksum>> {
+    let mut before = BTreeMap::new();
+    if mirrors && options.delete_refs {
+        before.extend(repo.list_all_refs()?);
+    }
+    for key in wanted.iter().filter_map(|wanted| wanted.key(options)) {
+        if let Some(commit) = repo.read_key(&key)? {
+            before.insert(key, commit);
+        }
+    }
+    Ok(before)
 }
 
 /// Puts everything in place.
@@ -36,37 +57,54 @@ pub(super) fn finish(transaction: Transaction<'_>, ending: &Ending<'_>, stats: &
     // No prune may come between the objects and their refs.
     let kept = repo.lock(LockKind::Shared)?;
     stats.content_written_bytes = transaction.commit()?.content_written_bytes;
-    let edits = move_refs(repo, ending)?;
+    let edits = ref_edits(repo, ending)?;
     stats.refs = edits.iter().filter(|edit| edit.new.is_some()).count() as u64;
     stats.deleted_refs = edits.len() as u64 - stats.refs;
-    if let Some(upstream) = ending.mirrored {
-        mirror_summary(repo, upstream)?;
-    }
+    let changed = !edits.is_empty();
+    move_refs(repo, ending, edits)?;
     for commit in ending.completed {
         repo.clear_partial(commit)?;
     }
     kept.release()?;
-    if !edits.is_empty() && ending.mirrored.is_none() {
+    if changed && ending.mirrored.is_none() {
         update_if_configured(repo)?;
     }
     Ok(())
 }
 
-/// Moves the refs. What another program moves meanwhile is looked at again.
-fn move_refs(repo: &Repo, ending: &Ending<'_>) -> Result<Vec<RefEdit>> {
+/// Moves the refs, and the summary of a mirror with them. What another program has moved meanwhile to where it should be is
+/// done; anything else that it moved ends the pull.
+fn move_refs(repo: &Repo, ending: &Ending<'_>, mut edits: Vec<RefEdit>) -> Result<()> {
     let mut tries = 0;
     loop {
-        let edits = ref_edits(repo, ending)?;
+        let files = match ending.mirrored {
+            Some(upstream) => summary_edits(repo, upstream)?,
+            None => Vec::new(),
+        };
         tries += 1;
-        match repo.change_refs(&edits) {
-            Ok(()) => return Ok(edits),
-            Err(RepoError::Conflict { .. }) if tries < TRIES => {}
+        match repo.change_refs_and_files(&edits, &files) {
+            Ok(()) => return Ok(()),
+            Err(conflict @ RepoError::Conflict { .. }) => {
+                let before = edits.len();
+                let mut left = Vec::with_capacity(before);
+                for edit in edits {
+                    if repo.read_key(&edit.name)? != edit.new {
+                        left.push(edit);
+                    }
+                }
+                if left.len() == before {
+                    return Err(conflict.into());
+                }
+                edits = left;
+            }
+            // The summary, by another mirroring.
+            Err(RepoError::Changed { .. }) if tries < TRIES => {}
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Returns the refs that are to move, each from the value that it has now.
+/// Returns the refs that are to move, each from the value that it had before the pull.
 fn ref_edits(repo: &Repo, ending: &Ending<'_>) -> Result<Vec<RefEdit>> {
     let mut news: BTreeMap<RefKey, Checksum> = BTreeMap::new();
     for wanted in ending.wanted {
@@ -76,10 +114,10 @@ fn ref_edits(repo: &Repo, ending: &Ending<'_>) -> Result<Vec<RefEdit>> {
     }
     let mut edits = Vec::new();
     if ending.mirrored.is_some() && ending.options.delete_refs {
-        edits.extend(dropped(repo, &news, ending.options.allow_empty)?);
+        edits.extend(dropped(repo, ending, &news)?);
     }
     for (name, commit) in news {
-        let old = repo.read_key(&name)?;
+        let old = ending.before.get(&name).copied();
         if old != Some(commit) {
             edits.push(RefEdit::set(
                 name,
@@ -92,7 +130,7 @@ fn ref_edits(repo: &Repo, ending: &Ending<'_>) -> Result<Vec<RefEdit>> {
 }
 
 /// Returns the removal of all refs of a mirror that the remote has no more. Those of remotes are left.
-fn dropped(repo: &Repo, news: &BTreeMap<RefKey, Checksum>, allow_empty: bool) -> Result<Vec<RefEdit>> {
+fn dropped(repo: &Repo, ending: &Ending<'_>, news: &BTreeMap<RefKey, Checksum>) -> Result<Vec<RefEdit>> {
     let own = repo.config().collection_id();
     let place = |key: &RefKey| match key {
         RefKey::Refspec(refspec) => refspec.remote.is_none().then(|| CollectionRef {
@@ -106,12 +144,12 @@ fn dropped(repo: &Repo, news: &BTreeMap<RefKey, Checksum>, allow_empty: bool) ->
     };
     let kept: BTreeSet<CollectionRef> = news.keys().filter_map(place).collect();
     let mut edits = Vec::new();
-    for (key, commit) in repo.list_all_refs()? {
-        if place(&key).is_some_and(|place| !kept.contains(&place)) {
-            edits.push(RefEdit::remove(key, Expected::Is(commit)));
+    for (key, commit) in ending.before {
+        if place(key).is_some_and(|place| !kept.contains(&place)) {
+            edits.push(RefEdit::remove(key.clone(), Expected::Is(*commit)));
         }
     }
-    if kept.is_empty() && !edits.is_empty() && !allow_empty {
+    if kept.is_empty() && !edits.is_empty() && !ending.options.allow_empty {
         let detail = "the remote has no refs, and all refs of the mirror would go; --allow-empty lets them";
         return Err(RepoError::Refused {
             detail: detail.to_owned(),
@@ -121,13 +159,12 @@ fn dropped(repo: &Repo, news: &BTreeMap<RefKey, Checksum>, allow_empty: bool) ->
     Ok(edits)
 }
 
-/// Puts the summary of a remote in place, with its signatures.
-fn mirror_summary(repo: &Repo, upstream: &Upstream) -> Result<()> {
-    let Some((summary, signature)) = &upstream.files else {
-        return Ok(());
-    };
-    let turn = repo.lock_refs()?;
+/// Returns what puts the summary of a remote in place, with its signatures.
+fn summary_edits(repo: &Repo, upstream: &Upstream) -> Result<Vec<Edit>> {
     let mut edits = Vec::new();
+    let Some((summary, signature)) = &upstream.files else {
+        return Ok(edits);
+    };
     for (path, new) in [("summary", Some(summary)), ("summary.sig", signature.as_ref())] {
         let old = repo
             .root()
@@ -143,9 +180,5 @@ fn mirror_summary(repo: &Repo, upstream: &Upstream) -> Result<()> {
             });
         }
     }
-    if !edits.is_empty() {
-        repo.flip(&edits)?;
-    }
-    drop(turn);
-    Ok(())
+    Ok(edits)
 }

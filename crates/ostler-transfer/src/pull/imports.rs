@@ -7,7 +7,7 @@ use super::crew::{Crew, Need};
 use super::progress::count;
 use crate::error::Result;
 use ostler_format::{ObjectName, ObjectType};
-use ostler_repo::{Repo, Trust};
+use ostler_repo::{Repo, RepoError, Trust};
 
 impl Crew<'_> {
     /// Takes a need from a repository on this machine, or asks the network for it.
@@ -44,10 +44,10 @@ impl Crew<'_> {
             Trust::Trusted
         };
         match need {
-            Need::Detached(task) => {
-                let metadata = source.load_detached(&task.checksum)?;
-                self.detached_arrived(task, metadata)
-            }
+            Need::Detached(task) => match source.load_detached(&task.checksum) {
+                Err(error @ RepoError::Format { .. }) => self.detached_unreadable(task, error.into()),
+                loaded => self.detached_arrived(task, loaded?),
+            },
             Need::Commit(task) if !task.is_target && !source.has_object(name)? => Ok(()),
             _ => self.import_object(need, name, source, trust),
         }

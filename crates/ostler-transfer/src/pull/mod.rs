@@ -64,7 +64,9 @@ pub fn pull(
     let upstream = Upstream::read(remote, client, trust, targets, options)?;
     let wanted = targets::resolve(remote, client, &upstream, targets, options)?;
     let transaction = repo.begin()?;
-    let tasks = targets::tasks(repo, remote, &wanted, options)?;
+    let mirrored = (options.mirror && targets.is_empty()).then_some(&upstream);
+    let before = finish::refs_before(repo, &wanted, options, mirrored.is_some())?;
+    let tasks = targets::tasks(remote, &wanted, &before, options);
     let scene = Scene {
         repo,
         transaction: &transaction,
@@ -99,7 +101,8 @@ pub fn pull(
         wanted: &wanted,
         options,
         completed: &completed,
-        mirrored: (options.mirror && targets.is_empty()).then_some(&upstream),
+        before: &before,
+        mirrored,
     };
     finish::finish(transaction, &ending, &mut stats)?;
     Ok(stats)

@@ -9,7 +9,7 @@ use super::upstream::Upstream;
 use crate::error::{Result, TransferError};
 use crate::http::{Client, Remote};
 use ostler_format::{Checksum, CollectionId, CollectionRef, RefName, Refspec, Summary, SummaryRef};
-use ostler_repo::{PullTarget, RefKey, Repo, RepoError};
+use ostler_repo::{PullTarget, RefKey, RepoError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -225,13 +225,13 @@ fn read_ref(remote: &Remote, client: &Client, name: &CollectionRef) -> Result<Ch
     Err(RepoError::Refused { detail }.into())
 }
 
-/// Puts what is wanted of one commit together.
+/// Puts what is wanted of one commit together. `before` is what refs have here.
 pub(super) fn tasks(
-    repo: &Repo,
     remote: &Remote,
     wanted: &[Wanted],
+    before: &BTreeMap<RefKey, Checksum>,
     options: &PullOptions<'_>,
-) -> Result<Vec<Arc<CommitTask>>> {
+) -> Vec<Arc<CommitTask>> {
     let mut by_commit: BTreeMap<Checksum, CommitTask> = BTreeMap::new();
     for wanted in wanted {
         let task = by_commit.entry(wanted.commit).or_insert_with(|| CommitTask {
@@ -256,8 +256,8 @@ pub(super) fn tasks(
             task.references.push((reference.name.clone(), collection));
         }
         if let Some(key) = wanted.key(options) {
-            task.old.extend(repo.read_key(&key)?);
+            task.old.extend(before.get(&key));
         }
     }
-    Ok(by_commit.into_values().map(Arc::new).collect())
+    by_commit.into_values().map(Arc::new).collect()
 }

@@ -32,9 +32,13 @@ impl Crew<'_> {
             return Ok(());
         }
         let name = ObjectName::new(task.tree, ObjectType::DirTree);
-        // Another part of the tree may be wanted at another place.
-        let first = self.seen.insert(name);
-        if !first && task.part.is_all() {
+        // Only a tree that is read as a whole covers what else is wanted of it, here or at another place.
+        let new = if task.part.is_all() {
+            self.seen.insert(name, task.heals)
+        } else {
+            !self.seen.covers(&name, task.heals)
+        };
+        if !new {
             return Ok(());
         }
         if self.is_sound_here(&name, task.heals)? {
@@ -47,7 +51,7 @@ impl Crew<'_> {
 
     /// Sees to it that a content object or a dirmeta will be here.
     pub(super) fn want_leaf(&self, name: ObjectName, heals: bool) -> Result<()> {
-        if self.seen.insert(name) && !self.is_sound_here(&name, heals)? {
+        if self.seen.insert(name, heals) && !self.is_sound_here(&name, heals)? {
             self.obtain(Need::Leaf(name));
         }
         Ok(())

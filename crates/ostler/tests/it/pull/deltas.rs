@@ -2,6 +2,7 @@
 
 use super::scene::Scene;
 use ostler_testkit::command::{command, run};
+use ostler_testkit::faulty_server::{FaultyServer, Reaction};
 use ostler_testkit::stock::StockRepo;
 use std::fs;
 
@@ -139,4 +140,57 @@ fn a_dry_run_tells_sizes_and_changes_nothing() {
     ]);
     assert_eq!(ours.replace('\u{a0}', " "), stock.replace('\u{a0}', " "));
     assert_eq!(client.refs(), Vec::<String>::new());
+}
+
+#[test]
+fn a_part_that_breaks_off_and_is_gone_then_leaves_nothing_in_what_comes_instead() {
+    let scene = with_deltas(&[]);
+    let server = FaultyServer::with(&scene.path("served"), |asked| {
+        if !asked.path.contains("/deltas/") || !asked.path.ends_with("/0") {
+            Reaction::Serve
+        } else if asked.before == 0 {
+            Reaction::CutAt(300_000)
+        } else {
+            Reaction::status(404)
+        }
+    });
+    let client = StockRepo::init(&scene.path("client"), "bare-user");
+    client.run(&["remote", "add", "--no-gpg-verify", "origin", &server.url()]);
+
+    scene.pull("client", &["origin", "os/stable"]);
+
+    client.fsck();
+}
+
+#[test]
+fn a_delta_that_needs_what_is_not_here_is_done_without() {
+    let scene = with_deltas(&[]);
+    let old = scene.served().rev_parse("os/stable^");
+    let new = scene.served().rev_parse("os/stable");
+    for required in [true, false] {
+        let name = if required { "required" } else { "allowed" };
+        let client = scene.client(name, "bare-user");
+        scene.pull(
+            name,
+            &["--disable-static-deltas", "origin", &format!("os/stable@{old}")],
+        );
+        for path in ["/usr/bin/tool", "/usr/lib/changes"] {
+            let line = client.run(&["ls", "-C", &old, path]);
+            let hex = line
+                .split_whitespace()
+                .find(|word| word.len() == 64)
+                .expect("a checksum");
+            let (first, rest) = hex.split_at(2);
+            let object = format!("objects/{first}/{rest}.file");
+            fs::remove_file(client.path().join(object)).unwrap();
+        }
+
+        if required {
+            scene.fail(name, &["--require-static-deltas", "origin", "os/stable"]);
+        } else {
+            scene.pull(name, &["origin", "os/stable"]);
+            client.run(&["cat", &new, "/usr/bin/tool"]);
+            client.run(&["cat", &new, "/usr/lib/changes"]);
+        }
+    }
 }

@@ -171,3 +171,56 @@ fn a_body_that_is_not_what_its_name_says_is_asked_for_three_times_past_caches() 
     let fresh = |index: usize| commits[index].header("cache-control") == Some("no-cache");
     assert!(!fresh(0) && fresh(1) && fresh(2));
 }
+
+#[test]
+fn a_ref_that_somebody_moves_during_a_pull_stays_and_is_told() {
+    let scene = Scene::new();
+    let served = scene.served();
+    let (other, commit) = (served.rev_parse("app"), served.rev_parse("os/stable"));
+    let reference = scene.path("client0/refs/remotes/origin/os/stable");
+    for moved_to in [other, commit] {
+        if scene.path("client0").exists() {
+            std::fs::remove_dir_all(scene.path("client0")).unwrap();
+        }
+        let (path, text) = (reference.clone(), format!("{moved_to}\n"));
+        let server = FaultyServer::with(&scene.path("served"), move |asked| {
+            if asked.path.contains(".filez") {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, &text).unwrap();
+            }
+            Reaction::Serve
+        });
+
+        let (_, result) = pulled(&scene, "client0", &server, &["origin", "os/stable"]);
+
+        assert_eq!(
+            std::fs::read_to_string(&reference).unwrap(),
+            format!("{moved_to}\n")
+        );
+        if moved_to == served.rev_parse("os/stable") {
+            result.unwrap();
+        } else {
+            let error = result.unwrap_err();
+            assert!(error.contains("is not as expected"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn detached_metadata_that_cannot_be_read_is_none_where_no_signature_is_required() {
+    let scene = Scene::new();
+    let commit = scene.served().rev_parse("os/stable");
+    let (first, rest) = commit.split_at(2);
+    let meta = scene.path(&format!("served/objects/{first}/{rest}.commitmeta"));
+    std::fs::write(meta, b"\xff\xff\xffno dictionary").unwrap();
+    let server = FaultyServer::serve(&scene.path("served"));
+    let (client, result) = pulled(&scene, "client", &server, &["origin", "os/stable"]);
+    result.unwrap();
+    client.fsck();
+
+    let local = StockRepo::init(&scene.path("local"), "bare-user");
+    let url = format!("file://{}", scene.path("served").display());
+    local.run(&["remote", "add", "--no-gpg-verify", "origin", &url]);
+    scene.pull("local", &["origin", "os/stable"]);
+    local.fsck();
+}

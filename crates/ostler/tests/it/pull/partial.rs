@@ -108,3 +108,54 @@ fn what_is_missing_or_damaged_is_brought_back_from_a_url() {
     assert!(printed.contains(&scene.nginx.url()), "{printed}");
     client.fsck();
 }
+
+/// Returns the files of a repository's objects with a name like this.
+fn objects(client: &ostler_testkit::stock::StockRepo, name: &str) -> Vec<String> {
+    let mut find = ostler_testkit::command::command("find");
+    let found = ostler_testkit::command::run(find.arg(client.path().join("objects")).args(["-name", name]));
+    found.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_a_prune_left_of_a_commit_without_a_ref_is_completed() {
+    let scene = Scene::new();
+    let parent = scene.served().rev_parse("os/stable^");
+    for (mode, suffix) in [("archive", "*.filez"), ("bare-user", "*.file")] {
+        let client = scene.client(mode, mode);
+        scene.pull(mode, &["--depth=1", "origin", "os/stable"]);
+        client.run(&["refs", "--delete", "origin:os/stable"]);
+        assert_eq!(client.refs(), Vec::<String>::new());
+        for file in objects(&client, suffix).iter().take(3) {
+            std::fs::remove_file(file).unwrap();
+        }
+        for tree in objects(&client, "*.dirtree").iter().take(2) {
+            std::fs::remove_file(tree).unwrap();
+        }
+
+        scene.pull(mode, &["--depth=1", "origin", "os/stable"]);
+
+        client.fsck();
+        assert_eq!(client.rev_parse("origin:os/stable^"), parent);
+        assert_eq!(std::fs::read_dir(client.path().join("state")).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn what_a_parent_repository_has_in_part_is_pulled_whole() {
+    let scene = Scene::new();
+    let parent = scene.client("parent", "bare-user");
+    scene.pull("parent", &["--subpath=/usr/bin", "origin", "os/stable"]);
+    let child = scene.client("child", "bare-user");
+    child.run(&["config", "set", "core.parent", parent.path().to_str().unwrap()]);
+
+    scene.pull("child", &["origin", "os/stable"]);
+
+    child.run(&["cat", "origin:os/stable", "/usr/lib/large"]);
+    child.fsck();
+    let local = scene.client("local", "bare-user");
+    local.run(&["config", "set", "core.parent", parent.path().to_str().unwrap()]);
+    let mut pull = crate::programs::ostler(scene.directory.path());
+    ostler_testkit::command::run(pull.args(["--repo=local", "pull-local", "served", "os/stable"]));
+    local.run(&["cat", "os/stable", "/usr/lib/large"]);
+    local.fsck();
+}
