@@ -8,8 +8,8 @@ fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    if let Some((first, Some(total))) = headers::content_range(text) {
-        assert!(first < total);
+    if let Some((first, last, Some(total))) = headers::content_range(text) {
+        assert!(first <= last && last < total);
     }
     let _ = headers::retry_after(text, Some(text));
     let _ = headers::date(text);

@@ -1,6 +1,7 @@
 //! Where a repository lies: a URL, or several mirrors of one repository in the order in which they are tried.
 //!
-//! Schemes are `http`, `https` and `file`. User name and password of a URL are kept apart from it, so that no message shows them.
+//! Schemes are `http`, `https` and `file`. User name and password of a URL are kept apart from it, and no message shows them, nor
+//! the query, in which tokens are.
 
 use crate::error::{Result, TransferError};
 use base64::Engine as _;
@@ -11,6 +12,9 @@ use std::sync::Arc;
 
 /// The most bytes that a URL may have.
 const MAX_URL: usize = 8 << 10;
+
+/// The most places that stand in for the first of a list.
+pub(crate) const MAX_STAND_INS: usize = 8;
 
 /// A repository's URL, with the mirrors that stand in for it. Cheap to clone; never empty.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub(crate) struct Place {
     url: Url,
     /// The value of the header `Authorization`.
     authorization: Option<String>,
+    /// Whether it is what the user named, and not only what a list names.
+    is_own: bool,
 }
 
 impl Base {
@@ -42,6 +48,21 @@ impl Base {
     pub(crate) fn of_place(place: Place) -> Self {
         Self {
             places: [place].into(),
+        }
+    }
+
+    /// Says that the places were named by this list: they are the user's own only where they are on its server.
+    pub(crate) fn listed_by(self, list: &Self) -> Self {
+        let named = |place: &Place| {
+            let mut place = place.clone();
+            place.is_own &= list
+                .places
+                .iter()
+                .any(|own| own.url.origin() == place.url.origin());
+            place
+        };
+        Self {
+            places: self.places.iter().map(named).collect(),
         }
     }
 
@@ -69,11 +90,11 @@ impl Base {
         &self.places
     }
 
-    /// Returns the URL of a file below the first place, for messages.
+    /// Returns the URL of a file below the first place, for messages: without a query.
     pub(crate) fn display(&self, path: &str) -> String {
         self.places
             .first()
-            .map_or_else(String::new, |place| place.url_of(path).to_string())
+            .map_or_else(String::new, |place| place.display(path))
     }
 }
 
@@ -81,7 +102,7 @@ impl Place {
     /// Reads a URL.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let fail = |reason: String| TransferError::Url {
-            url: without_userinfo(text),
+            url: without_secrets(text),
             reason,
         };
         if text.len() > MAX_URL {
@@ -105,10 +126,15 @@ impl Place {
             return Ok(Self {
                 url,
                 authorization: None,
+                is_own: true,
             });
         }
         url.set_fragment(None);
-        Ok(Self { url, authorization })
+        Ok(Self {
+            url,
+            authorization,
+            is_own: true,
+        })
     }
 
     /// Returns the URL itself.
@@ -119,6 +145,18 @@ impl Place {
     /// Returns the value of the header `Authorization`, if the URL names a user.
     pub(crate) fn authorization(&self) -> Option<&str> {
         self.authorization.as_deref()
+    }
+
+    /// Returns whether secrets that the user gave for the remote may go there.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.is_own
+    }
+
+    /// Returns the URL of a file for messages: without a query.
+    pub(crate) fn display(&self, path: &str) -> String {
+        let mut url = self.url_of(path);
+        url.set_query(None);
+        url.to_string()
     }
 
     /// Returns the URL of a file; a query of the repository's URL stays. The path of no file is the URL itself.
@@ -175,12 +213,13 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// Takes out what may be a user name and a password, of something that may be no URL.
-pub(crate) fn without_userinfo(text: &str) -> String {
+/// Takes out what may be a user name, a password and a query, of something that may be no URL.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let end = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{scheme}://{host}{path}")
@@ -200,7 +239,7 @@ impl fmt::Debug for Base {
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.url)
+        f.write_str(&self.display(""))
     }
 }
 
@@ -241,6 +280,41 @@ mod tests {
         assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
         let error = Base::parse("https://me:secret@h:port/").unwrap_err();
         assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
+    }
+
+    #[test]
+    fn a_query_is_sent_and_never_shown() {
+        let base = Base::parse("https://h/repo?token=secret#part").unwrap();
+        assert_eq!(
+            base.places()[0].url_of("x").as_str(),
+            "https://h/repo/x?token=secret"
+        );
+        let shown = format!("{base} {base:?} {}", base.display("x"));
+        assert_eq!(shown, "https://h/repo [https://h/repo] https://h/repo/x");
+        for bad in [
+            "ftp://h/repo?token=secret",
+            "repo?token=secret",
+            "https://?token=secret",
+        ] {
+            let error = Base::parse(bad).unwrap_err();
+            assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_place_on_the_server_of_its_list_is_the_users_own() {
+        let list = Base::parse("https://me:pass@h/list").unwrap();
+        for (place, own) in [
+            ("https://h/repo", true),
+            ("https://h:443/other", true),
+            ("https://h:444/repo", false),
+            ("http://h/repo", false),
+            ("https://h.evil/repo", false),
+        ] {
+            let base = Base::parse(place).unwrap();
+            assert!(base.places()[0].is_own());
+            assert_eq!(base.listed_by(&list).places()[0].is_own(), own, "{place}");
+        }
     }
 
     #[test]

@@ -85,7 +85,16 @@ impl Client {
     /// # Errors
     /// [`TransferError::Fetch`].
     pub fn get(&self, base: &Base, path: &str, limit: u64, condition: Option<&Validator>) -> Result<Got> {
-        self.ask(base, path, limit, condition, false)
+        self.ask(
+            Ask {
+                base: base.clone(),
+                path: path.to_owned(),
+                fresh: false,
+                once: false,
+                condition: condition.cloned(),
+            },
+            limit,
+        )
     }
 
     /// Fetches a small file past all caches on the way.
@@ -93,25 +102,39 @@ impl Client {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn get_fresh(&self, base: &Base, path: &str, limit: u64) -> Result<Got> {
-        self.ask(base, path, limit, None, true)
+        self.ask(
+            Ask {
+                base: base.clone(),
+                path: path.to_owned(),
+                fresh: true,
+                once: false,
+                condition: None,
+            },
+            limit,
+        )
     }
 
-    fn ask(
-        &self,
-        base: &Base,
-        path: &str,
-        limit: u64,
-        condition: Option<&Validator>,
-        fresh: bool,
-    ) -> Result<Got> {
+    /// Fetches a small file from one of several servers that can stand in for each other: asks once.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(crate) fn get_once(&self, base: &Base, path: &str, limit: u64) -> Result<Got> {
+        self.ask(
+            Ask {
+                base: base.clone(),
+                path: path.to_owned(),
+                fresh: false,
+                once: true,
+                condition: None,
+            },
+            limit,
+        )
+    }
+
+    fn ask(&self, ask: Ask, limit: u64) -> Result<Got> {
         let (reply, answer) = bounded(1);
-        let ask = Ask {
-            base: base.clone(),
-            path: path.to_owned(),
-            fresh,
-            condition: condition.cloned(),
-        };
-        let ended = || Fault::Ended.of(base.display(path));
+        let url = ask.base.display(&ask.path);
+        let ended = || Fault::Ended.of(url.clone());
         self.events
             .send(Event::Get(ask, limit, reply))
             .map_err(|_gone| ended())?;

@@ -3,7 +3,7 @@
 //! There are two pools of connections, each made when it is first needed, because reading the certificates of a system takes longer
 //! than many a pull: one without TLS and one with.
 
-use super::base::without_userinfo;
+use super::base::without_secrets;
 use super::fault::Fault;
 use super::intake::Memory;
 use super::options::ClientOptions;
@@ -131,7 +131,7 @@ impl Engine {
         for (url, make) in wanted {
             if let Some(url) = url {
                 let proxy = make(url).map_err(|_error| {
-                    Fault::Protocol(format!("'{}' is no URL of a proxy", without_userinfo(url)))
+                    Fault::Protocol(format!("'{}' is no URL of a proxy", without_secrets(url)))
                 })?;
                 proxies.push(proxy.no_proxy(except.clone()));
             }

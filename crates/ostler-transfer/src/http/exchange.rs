@@ -20,6 +20,8 @@ pub(crate) struct Ask {
     pub(crate) base: Base,
     pub(crate) path: String,
     pub(crate) fresh: bool,
+    /// Whether one try is enough, since something else is done without an answer.
+    pub(crate) once: bool,
     pub(crate) condition: Option<Validator>,
 }
 
@@ -82,7 +84,7 @@ impl<'a> Exchange<'a> {
             if let Some(found) = self.round(&mut round).await {
                 return Ok(found);
             }
-            let last = number >= self.engine.options.retries;
+            let last = self.ask.once || number >= self.engine.options.retries;
             if !round.passing || last {
                 return round.result(&self.ask.base, &self.ask.path);
             }
@@ -103,13 +105,16 @@ impl<'a> Exchange<'a> {
         let base = self.ask.base.clone();
         for (index, place) in base.places().iter().enumerate() {
             match self.ask_place(index, place, round).await {
-                Ok(Some(Found::NotFound(missing))) => round.missing = round.missing.take().or(Some(missing)),
+                // One that may lag behind has no say where a better one may have the file.
+                Ok(Some(Found::NotFound(missing))) if !round.passing => {
+                    round.missing = round.missing.take().or(Some(missing));
+                }
+                Ok(Some(Found::NotFound(_)) | None) => {}
                 Ok(Some(found)) => return Some(found),
-                Ok(None) => {}
                 Err(fault) => {
                     round.passing |= fault.is_passing();
                     if round.fault.is_none() {
-                        round.fault = Some((place.url_of(&self.ask.path).to_string(), fault));
+                        round.fault = Some((place.display(&self.ask.path), fault));
                     }
                 }
             }
@@ -124,7 +129,7 @@ impl<'a> Exchange<'a> {
         round: &mut Round,
     ) -> Result<Option<Found>, Fault> {
         let missing = |status| NotFound {
-            url: place.url_of(&self.ask.path).to_string(),
+            url: place.display(&self.ask.path),
             status,
         };
         if place.url().scheme() == "file" {
@@ -170,7 +175,7 @@ impl<'a> Exchange<'a> {
 }
 
 impl Round {
-    /// What the caller learns: that no mirror has the file counts more than that one does not answer.
+    /// What the caller learns: that a mirror lacks the file counts more than that one behind it does not answer.
     fn result(self, base: &Base, path: &str) -> Result<Found, TransferError> {
         match (self.missing, self.fault) {
             (Some(missing), _) => Ok(Found::NotFound(missing)),

@@ -8,8 +8,8 @@ use std::time::{Duration, UNIX_EPOCH};
 /// The longest pause that a server may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Reads `Content-Range: bytes FIRST-LAST/TOTAL`; returns where the bytes begin, and the size of the whole if it is known.
-pub fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
+/// Reads `Content-Range: bytes FIRST-LAST/TOTAL`; returns the first and the last byte, and the size of the whole if it is known.
+pub fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last) = (number(first)?, number(last)?);
@@ -17,7 +17,7 @@ pub fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
         "*" => None,
         total => Some(number(total)?),
     };
-    (first <= last && total.is_none_or(|total| last < total)).then_some((first, total))
+    (first <= last && total.is_none_or(|total| last < total)).then_some((first, last, total))
 }
 
 /// Reads `Retry-After`: seconds, or a date, which counts from the server's own `Date`. At most a minute.
@@ -62,8 +62,8 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_servers_send_is_read_without_a_panic(value in "(bytes )?[0-9-/* ,:GMT]{0,40}|\\PC{0,40}") {
-            if let Some((first, Some(total))) = content_range(&value) {
-                prop_assert!(first < total);
+            if let Some((first, last, Some(total))) = content_range(&value) {
+                prop_assert!(first <= last && last < total);
             }
             if let Some(pause) = retry_after(&value, Some(&value)) {
                 prop_assert!(pause <= LONGEST_PAUSE);
@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn ranges_are_read_and_nonsense_is_none() {
-        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
-        assert_eq!(content_range("bytes 0-0/*"), Some((0, None)));
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, 9, Some(10))));
+        assert_eq!(content_range("bytes 0-0/*"), Some((0, 0, None)));
         for bad in [
             "",
             "bytes",

@@ -1,7 +1,8 @@
 //! One question to one server, through its redirects, and the body of the answer.
 //!
 //! Redirects are followed here and not by reqwest: at most ten, never from TLS to plain text, never to another scheme. User name
-//! and headers of the caller's go to the host that the remote names and to no other; cookies go where they belong.
+//! and headers of the caller's go to the host that the remote names and to no other, the headers not to one that only a list of mirrors
+//! names; cookies go where they belong. What a server sends as the rest of a body is taken for that only if it is, to the byte.
 
 use super::base::Place;
 use super::engine::{Engine, fault_of};
@@ -116,8 +117,10 @@ fn conditional(conditions: &Conditions<'_>, resume: Option<&Resume>, length: u64
 
 fn add_secrets(headers: &mut HeaderMap, engine: &Engine, place: &Place, origin: &Url, url: &Url) {
     if is_same_host(origin, url) {
-        for (name, value) in &engine.headers {
-            headers.append(name, value.clone());
+        if place.is_own() {
+            for (name, value) in &engine.headers {
+                headers.append(name, value.clone());
+            }
         }
         add_sensitive(headers, header::AUTHORIZATION, place.authorization());
     }
@@ -170,20 +173,21 @@ async fn take(
     pace: &mut Pace,
 ) -> Result<Reply, Fault> {
     let status = response.status();
+    let mut whole = None;
     match status {
         StatusCode::OK => {
             intake.restart()?;
             *resume = resumable(&response);
         }
         StatusCode::PARTIAL_CONTENT => {
-            let range = text(&response, &header::CONTENT_RANGE).and_then(content_range);
-            let fits = range.is_some_and(|(first, _)| resume.is_some() && first == intake.length());
-            if !fits {
-                // Only who was asked for a part may send one.
-                if resume.take().is_some() {
-                    return Ok(Reply::Anew);
-                }
+            // Only who was asked for a part may send one.
+            let Some(asked) = resume.as_ref() else {
                 return Err(Fault::Protocol("a part that nobody asked for".to_owned()));
+            };
+            whole = whole_with(&response, asked, intake.length());
+            if whole.is_none() {
+                *resume = None;
+                return Ok(Reply::Anew);
             }
         }
         StatusCode::NOT_MODIFIED if conditions.changed.is_some() => return Ok(Reply::NotModified),
@@ -207,7 +211,22 @@ async fn take(
         intake.expect(intake.length().saturating_add(length))?;
     }
     read_body(engine, response, intake, pace).await?;
+    if whole.is_some_and(|whole| whole != intake.length()) {
+        *resume = None;
+        return Ok(Reply::Anew);
+    }
     Ok(Reply::Body(validator))
+}
+
+/// Returns how large the whole is that a part completes: `None` unless it is all that lacks behind `length` bytes, of the same body.
+fn whole_with(response: &Response, asked: &Resume, length: u64) -> Option<u64> {
+    let (first, last, total) = content_range(text(response, &header::CONTENT_RANGE)?)?;
+    let whole = last.checked_add(1)?;
+    let is_rest = first == length && total == Some(whole);
+    let is_same = text(response, &header::ETAG).is_none_or(|etag| etag == asked.etag);
+    let plain = !response.headers().contains_key(header::CONTENT_ENCODING);
+    let announced = response.content_length().unwrap_or(whole - first);
+    (is_rest && is_same && plain && announced == whole - first).then_some(whole)
 }
 
 async fn read_body(

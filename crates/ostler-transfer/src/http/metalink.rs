@@ -5,7 +5,7 @@
 //! is skipped. A document type declaration, and with it every entity of somebody's own, is refused; so are more than 100,000
 //! nodes, and sizes above [`MAX_METADATA_SIZE`].
 
-use super::base::{Base, Place};
+use super::base::{Base, MAX_STAND_INS, Place};
 use super::client::Client;
 use super::fault::Fault;
 use crate::error::Result;
@@ -122,14 +122,14 @@ pub(crate) fn resolve(client: &Client, url: &str) -> Result<(Base, Vec<u8>)> {
     let metalink = Metalink::parse(&text).map_err(unusable)?;
     let mut last = String::new();
     for (index, url) in metalink.urls.iter().enumerate() {
-        match copy(client, &metalink, url) {
+        match copy(client, &metalink, &base, url) {
             Ok((place, summary)) => {
                 // What comes behind may have objects that this one lacks.
                 let later = metalink.urls.iter().skip(index + 1);
                 let later = later.filter_map(|url| Some(Base::of_place(Place::parse(url).ok()?.parent())));
-                let places = std::iter::once(Base::of_place(place)).chain(later);
+                let places = std::iter::once(Base::of_place(place)).chain(later.take(MAX_STAND_INS));
                 let all = Base::of_mirrors(places).ok_or_else(|| unusable("it names no place".to_owned()))?;
-                return Ok((all, summary));
+                return Ok((all.listed_by(&base), summary));
             }
             Err(reason) => last = reason,
         }
@@ -141,9 +141,9 @@ pub(crate) fn resolve(client: &Client, url: &str) -> Result<(Base, Vec<u8>)> {
 }
 
 /// Fetches and checks one copy; the error is the reason.
-fn copy(client: &Client, metalink: &Metalink, url: &str) -> Result<(Place, Vec<u8>), String> {
+fn copy(client: &Client, metalink: &Metalink, list: &Base, url: &str) -> Result<(Place, Vec<u8>), String> {
     let place = Place::parse(url).map_err(|error| error.chain())?;
-    let base = Base::of_place(place.clone());
+    let base = Base::of_place(place.clone()).listed_by(list);
     let got = client.get(&base, "", metalink.size, None);
     let bytes = got
         .and_then(super::Got::into_required)

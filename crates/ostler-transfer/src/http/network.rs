@@ -172,6 +172,7 @@ async fn fetch(engine: &Engine, request: Request, manner: &mut Manner) -> Result
         base: request.base,
         path: request.path,
         fresh: request.fresh,
+        once: false,
         condition: None,
     };
     match Exchange::new(engine, &ask, &mut intake, manner).run().await? {

@@ -94,7 +94,7 @@ impl RemoteSettings {
 /// What the command line puts in the place of settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemoteOverrides {
-    /// `--url`, in place of `url` and of `metalink`.
+    /// `--url`, in place of `url`, `contenturl` and `metalink`.
     pub url: Option<String>,
 }
 
@@ -132,9 +132,9 @@ impl Remote {
                 (place(client, url.ok_or_else(|| no_url(settings))?)?, None)
             }
         };
-        let content = match &settings.content_url {
-            Some(url) => place(client, url)?,
-            None => base.clone(),
+        let content = match (&overrides.url, &settings.content_url) {
+            (None, Some(url)) => place(client, url)?,
+            _ => base.clone(),
         };
         Ok(Self {
             name: settings.name.clone(),

@@ -230,13 +230,21 @@ impl Crew<'_> {
             id,
             base: self.base_of(&asked.need).clone(),
             path: asked.need.path(),
-            limit: asked.need.limit().or(self.room),
+            limit: self.limit(&asked.need),
             destination: self.destination(id, &asked.need)?,
             fresh: asked.refetched > 0,
         };
         self.asked().insert(id, asked);
         self.scene.client.submit(request);
         Ok(())
+    }
+
+    /// Returns how many bytes may come for a need: of what goes into a file no more than there is room for.
+    fn limit(&self, need: &Need) -> Option<u64> {
+        match (need.limit(), self.room) {
+            (Some(limit), Some(room)) if need.may_be_large() => Some(limit.min(room)),
+            (limit, room) => limit.or(room),
+        }
     }
 
     fn destination(&self, id: u64, need: &Need) -> Result<Destination> {
@@ -439,7 +447,10 @@ impl Need {
     fn limit(&self) -> Option<u64> {
         match self {
             Self::Leaf(name) if name.kind == ObjectType::File => None,
-            Self::Commit(task) => Some(task.size_limit.unwrap_or(ostler_format::MAX_METADATA_SIZE)),
+            Self::Commit(task) => {
+                let most = ostler_format::MAX_METADATA_SIZE;
+                Some(task.size_limit.map_or(most, |size| size.min(most)))
+            }
             Self::DeltaPart(task, index) => task.part_size(*index),
             _ => Some(ostler_format::MAX_METADATA_SIZE),
         }

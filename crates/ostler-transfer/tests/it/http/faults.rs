@@ -37,6 +37,67 @@ fn a_file_that_changed_in_between_is_fetched_anew() {
 }
 
 #[test]
+fn a_rest_that_is_not_the_rest_is_not_taken() {
+    let files = files();
+    let total = large().len();
+    let (last, rest) = (total - 1, total - 300_000);
+    for (headers, bytes) in [
+        // From elsewhere; not to the end; of a body whose size is another, or not known.
+        (format!("Content-Range: bytes 299999-{last}/{total}"), rest + 1),
+        (format!("Content-Range: bytes 300000-400000/{total}"), 100_001),
+        (format!("Content-Range: bytes 300000-{last}/{}", total + 1), rest),
+        (format!("Content-Range: bytes 300000-{last}/*"), rest),
+        // More or fewer bytes than that range has.
+        (format!("Content-Range: bytes 300000-{last}/{total}"), rest - 1),
+        (format!("Content-Range: bytes 300000-{last}/{total}"), rest + 1),
+        // Of another body, or in a code.
+        (
+            format!("ETag: \"other\"\r\nContent-Range: bytes 300000-{last}/{total}"),
+            rest,
+        ),
+        (
+            format!("Content-Encoding: gzip\r\nContent-Range: bytes 300000-{last}/{total}"),
+            rest,
+        ),
+        ("Connection: close".to_owned(), rest),
+    ] {
+        for chunked in [false, true] {
+            let told = headers.clone();
+            let server = FaultyServer::with(files.path(), move |asked| match asked.before {
+                0 => Reaction::CutAt(300_000),
+                1 => Reaction::Raw(partial(&told, bytes, chunked)),
+                _ => Reaction::Serve,
+            });
+            assert_eq!(
+                fetch(&client(), &server.url(), "large").unwrap(),
+                large(),
+                "{headers}"
+            );
+            let asked = server.asked();
+            assert_eq!(asked[1].header("range"), Some("bytes=300000-"));
+            assert_eq!(
+                (asked.len(), asked[2].header("range")),
+                (3, None),
+                "{headers} {chunked}"
+            );
+        }
+    }
+}
+
+/// A part of so many bytes, none of which is what the file has.
+fn partial(headers: &str, bytes: usize, chunked: bool) -> Vec<u8> {
+    let body = vec![b'x'; bytes];
+    let (length, before, after) = if chunked {
+        let length = "Transfer-Encoding: chunked".to_owned();
+        (length, format!("{bytes:x}\r\n"), "\r\n0\r\n\r\n")
+    } else {
+        (format!("Content-Length: {bytes}"), String::new(), "")
+    };
+    let head = format!("HTTP/1.1 206 Partial Content\r\n{headers}\r\n{length}\r\n\r\n{before}");
+    [head.as_bytes(), &body, after.as_bytes()].concat()
+}
+
+#[test]
 fn a_server_without_ranges_is_asked_for_all_of_it_again() {
     let files = files();
     let path = files.path().to_owned();
@@ -146,6 +207,34 @@ fn a_mirror_that_lacks_a_file_or_is_down_is_passed_over() {
     assert_eq!(cutting.asked().len(), 1, "the next mirror comes before a retry");
     let missing = client.get(&all, "nowhere", 100, None);
     assert!(matches!(missing, Ok(Got::NotFound(_))), "{missing:?}");
+}
+
+#[test]
+fn a_mirror_that_may_lag_does_not_decide_that_a_file_is_missing() {
+    let (empty, files) = (tempfile::tempdir().unwrap(), files());
+    let busy = FaultyServer::with(files.path(), |_| Reaction::status(503));
+    let lagging = FaultyServer::serve(empty.path());
+    let mirrors =
+        |servers: [&FaultyServer; 2]| Base::of_mirrors(servers.map(|server| base(&server.url()))).unwrap();
+    let client = client();
+
+    let error = client
+        .get(&mirrors([&busy, &lagging]), "small", 100, None)
+        .unwrap_err();
+    assert!(error.to_string().contains(&busy.url()), "{error}");
+    assert!(matches!(fault(error), Fault::Status(503)));
+    let missing = client.get(&mirrors([&lagging, &busy]), "small", 100, None);
+    assert!(matches!(missing, Ok(Got::NotFound(_))), "{missing:?}");
+
+    busy.set_rule(|asked| match asked.before {
+        0 => Reaction::status(503),
+        _ => Reaction::Serve,
+    });
+    busy.forget();
+    let got = client
+        .get(&mirrors([&busy, &lagging]), "small", 100, None)
+        .unwrap();
+    assert_eq!(got.into_required().unwrap(), b"small\n");
 }
 
 #[test]

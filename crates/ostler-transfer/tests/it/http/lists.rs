@@ -1,12 +1,12 @@
 //! Remotes whose place a list says: mirror lists and metalinks.
 
-use super::{client, write};
+use super::{client, hasty, write};
 use ostler_format::RemoteName;
 use ostler_repo::Repo;
 use ostler_testkit::faulty_server::{FaultyServer, Reaction};
 use ostler_testkit::stock::StockRepo;
 use ostler_transfer::TransferError;
-use ostler_transfer::http::{ClientOptions, Remote, RemoteOverrides, RemoteSettings, Tls};
+use ostler_transfer::http::{Client, ClientOptions, Remote, RemoteOverrides, RemoteSettings, Tls};
 use std::path::Path;
 
 fn settings(directory: &Path, options: &[&str]) -> Result<RemoteSettings, TransferError> {
@@ -70,6 +70,7 @@ fn what_stock_writes_of_a_remote_is_read() {
     };
     let remote = Remote::resolve(&read, &other, &client()).unwrap();
     assert_eq!(remote.url.to_string(), "https://other/");
+    assert_eq!(remote.content.to_string(), "https://other/");
 }
 
 #[test]
@@ -159,4 +160,91 @@ fn a_metalink_leads_to_the_copy_that_has_its_digest() {
         "{told}"
     );
     assert!(told.ends_with("Server returned HTTP 404"), "{told}");
+}
+
+#[test]
+fn mirrors_are_asked_once_and_few_stand_in() {
+    let directory = tempfile::tempdir().unwrap();
+    for number in 0..20 {
+        write(directory.path(), &format!("m{number}/config"), "[core]\n");
+    }
+    let server = FaultyServer::with(directory.path(), |asked| match asked.path.as_str() {
+        "/down/config" => Reaction::status(503),
+        _ if asked.path.ends_with("/object") => Reaction::status(404),
+        _ => Reaction::Serve,
+    });
+    let url = server.url();
+    let mirrors: Vec<String> = (0..20).map(|number| format!("{url}/m{number}\n")).collect();
+    let mirrors = mirrors.concat();
+    write(directory.path(), "list", format!("{url}/down\n{mirrors}"));
+    let remote = resolve(&RemoteSettings::of_url(&format!("mirrorlist={url}/list"))).unwrap();
+    assert_eq!(server.paths(), ["/list", "/down/config", "/m0/config"]);
+    server.forget();
+    client().get(&remote.url, "object", 10, None).unwrap();
+    assert_eq!(server.asked().len(), 9, "the first and eight others");
+
+    // Where there is no other, one that is down for a moment is waited for.
+    write(directory.path(), "list", format!("{url}/m0\n"));
+    server.set_rule(|asked| match (asked.path.as_str(), asked.before) {
+        ("/m0/config", 0..3) => Reaction::status(503),
+        _ => Reaction::Serve,
+    });
+    server.forget();
+    resolve(&RemoteSettings::of_url(&format!("mirrorlist={url}/list"))).unwrap();
+}
+
+#[test]
+fn secrets_for_the_remote_do_not_go_to_mirrors_on_other_servers() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "repo/config", "[core]\n");
+    write(directory.path(), "repo/summary", "a summary");
+    let (listing, mirror) = (
+        FaultyServer::serve(directory.path()),
+        FaultyServer::serve(directory.path()),
+    );
+    let lists = |at: &FaultyServer| {
+        let url = at.url();
+        let hash = ostler_format::Checksum::of(b"a summary");
+        write(directory.path(), "list", format!("{url}/repo\n"));
+        write(
+            directory.path(),
+            "metalink.xml",
+            format!(
+                "<metalink><files><file name=\"summary\"><size>9</size><verification><hash type=\"sha256\">{hash}</hash>\
+                 </verification><resources><url protocol=\"http\">{url}/repo/summary</url></resources></file></files></metalink>"
+            ),
+        );
+    };
+    let url = listing.url();
+    let remotes = [
+        RemoteSettings::of_url(&format!("mirrorlist={url}/list")),
+        RemoteSettings {
+            metalink: Some(format!("{url}/metalink.xml")),
+            ..RemoteSettings::default()
+        },
+    ];
+    let options = ClientOptions {
+        headers: vec![("X-Token".to_owned(), "secret".to_owned())],
+        ..hasty()
+    };
+    let client = Client::new(options).unwrap();
+    for (at, own) in [(&mirror, false), (&listing, true)] {
+        lists(at);
+        for settings in &remotes {
+            at.forget();
+            let remote = Remote::resolve(settings, &RemoteOverrides::default(), &client).unwrap();
+            client.get(&remote.url, "config", 100, None).unwrap();
+            let asked = at.asked();
+            assert!(!asked.is_empty());
+            for asked in asked {
+                assert_eq!(asked.header("x-token").is_some(), own, "{settings:?} {asked:?}");
+            }
+        }
+    }
+    assert!(
+        listing
+            .asked()
+            .iter()
+            .all(|asked| asked.header("x-token") == Some("secret"))
+    );
 }

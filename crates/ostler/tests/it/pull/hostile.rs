@@ -78,3 +78,36 @@ fn a_name_that_leads_out_of_the_tree_is_refused_and_not_even_staged() {
         "{staged}"
     );
 }
+
+/// Puts another size of the commit into the summary of the served repository.
+fn announce(scene: &Scene, branch: &str, size: u64) {
+    let served = scene.served();
+    served.run(&["summary", "--update"]);
+    let commit: ostler_format::Checksum = served.rev_parse(branch).parse().unwrap();
+    let path = served.path().join("summary");
+    let mut bytes = fs::read(&path).unwrap();
+    let found = bytes.windows(32).position(|window| window == commit.as_bytes());
+    let at = found.expect("the commit is in the summary");
+    bytes[at - 8..at].copy_from_slice(&size.to_be_bytes());
+    fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_summary_does_not_raise_the_limit_of_a_commit() {
+    let scene = Scene::new();
+    announce(&scene, "os/stable", u64::MAX);
+    let server = FaultyServer::with(&scene.path("served"), |asked| {
+        if asked.path.ends_with(".commit") {
+            Reaction::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1099511627776\r\n\r\n".to_vec())
+        } else {
+            Reaction::Serve
+        }
+    });
+    let client = StockRepo::init(&scene.path("client"), "archive");
+    client.run(&["remote", "add", "--no-gpg-verify", "origin", &server.url()]);
+
+    let error = scene.fail("client", &["origin", "os/stable"]);
+
+    let limit = format!("more than {} bytes", ostler_format::MAX_METADATA_SIZE);
+    assert!(error.contains(&limit), "{error}");
+}
