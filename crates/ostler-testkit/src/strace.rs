@@ -86,6 +86,16 @@ impl FaultRun {
     }
 }
 
+/// Returns the command that runs `program` on one processor, as which it starts no more threads than it needs: every run then
+/// makes the same calls in the same thread.
+pub fn on_one_processor(program: &Command) -> Command {
+    let first = rustix::thread::sched_getaffinity(None).ok();
+    let first = first.and_then(|set| (0..rustix::thread::CpuSet::MAX_CPU).find(|&cpu| set.is_set(cpu)));
+    let mut taskset = command("taskset");
+    taskset.args(["--cpu-list", &first.unwrap_or(0).to_string()]);
+    wrap(taskset, program)
+}
+
 /// Runs `program` with one fault. Its environment is that of [`command`] and what `program` sets itself.
 #[track_caller]
 pub fn run_with_fault(program: &Command, fault: &Fault) -> FaultRun {
@@ -360,15 +370,20 @@ fn traced(program: &Command, options: &[String]) -> (Output, String) {
 fn strace_command(program: &Command, log: &Path, options: &[String]) -> Command {
     let mut strace = command("strace");
     strace.args(["-f", "-qq", "-o"]).arg(log).args(options).arg("--");
-    strace.arg(program.get_program()).args(program.get_args());
+    wrap(strace, program)
+}
+
+/// Returns `wrapper` with `program` as its last arguments, in the environment and directory of `program`.
+fn wrap(mut wrapper: Command, program: &Command) -> Command {
+    wrapper.arg(program.get_program()).args(program.get_args());
     for (name, value) in program.get_envs() {
         match value {
-            Some(value) => strace.env(name, value),
-            None => strace.env_remove(name),
+            Some(value) => wrapper.env(name, value),
+            None => wrapper.env_remove(name),
         };
     }
     if let Some(directory) = program.get_current_dir() {
-        strace.current_dir(directory);
+        wrapper.current_dir(directory);
     }
-    strace
+    wrapper
 }

@@ -47,9 +47,11 @@ fn demo_works_where_there_is_nothing_and_what_it_prints_works_too() {
     assert!(printed.contains("with ostree "), "{printed}");
     assert!(printed.contains("'public' is sound"), "{printed}");
     assert_same_files(&place.join("tree"), &place.join("checkout-2"));
+    assert_same_files(&place.join("tree"), &place.join("own-checkout-2"));
     assert_sound(&place.join("public"));
     let commands = next_commands(&printed);
-    assert!(commands.len() >= 8, "{printed}");
+    assert!(commands.len() >= 10, "{printed}");
+    let mut arrived = 0;
     for line in &commands {
         let output = paste(line);
         if line.contains(" cat origin:") {
@@ -57,8 +59,10 @@ fn demo_works_where_there_is_nothing_and_what_it_prints_works_too() {
                 output.ends_with("And me.\n"),
                 "the third version arrived: {output}"
             );
+            arrived += 1;
         }
     }
+    assert_eq!(arrived, 2, "with both clients: {printed}");
 }
 
 #[test]
@@ -95,6 +99,7 @@ fn any_tree_will_do_and_stays_as_it_is() {
         entries.map(|(path, entry)| (path, entry.content)).collect()
     };
     assert_eq!(content(&place.join("checkout-1")), content(&given));
+    assert_eq!(content(&place.join("own-checkout-1")), content(&given));
     for line in next_commands(&printed) {
         paste(line);
     }
@@ -127,13 +132,13 @@ fn with_path(directory: &Path, programs: &Path) -> Command {
 }
 
 #[test]
-fn without_ostree_the_demo_says_so_and_reads_for_itself() {
+fn without_ostree_the_demo_says_so_and_its_own_client_pulls() {
     let directory = tempfile::tempdir().unwrap();
     let printed = run(&mut with_path(directory.path(), Path::new("/nonexistent")));
     assert!(printed.contains("ostree is not installed"), "{printed}");
     let place = directory.path().join("ostler-demo");
     assert!(!place.join("client").exists());
-    assert_same_files(&place.join("tree"), &place.join("checkout-2"));
+    assert_same_files(&place.join("tree"), &place.join("own-checkout-2"));
     for line in next_commands(&printed) {
         paste(line);
     }

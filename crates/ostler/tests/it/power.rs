@@ -10,15 +10,16 @@ use ostler_testkit::command::run;
 use ostler_testkit::disk::Disk;
 use ostler_testkit::oracle::{assert_refs_complete, strays};
 use ostler_testkit::stock::StockRepo;
-use ostler_testkit::strace::{Call, Kind, changing_calls, for_each_point, run_with_fault};
+use ostler_testkit::strace::{Call, Kind, changing_calls, for_each_point, on_one_processor, run_with_fault};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+/// Returns the command, on one processor: several threads would share the calls in another way each time.
 fn called(directory: &Path, line: &str) -> Command {
     let mut command = ostler(directory);
     command.args(line.split(' '));
-    command
+    on_one_processor(&command)
 }
 
 fn done(directory: &Path, line: &str) {

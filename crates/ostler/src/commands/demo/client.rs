@@ -1,21 +1,22 @@
-//! The stock client: whether there is one, and what it is asked to do.
+//! The clients, stock `ostree` where there is one and this program: what they are asked to do, in the same words.
 
-use super::place::Place;
+use super::place::{Place, Who};
 use super::{BRANCH, process};
 use crate::interrupt::Interrupt;
 use ostler_format::Checksum;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Variables that would send requests for this machine somewhere else.
 const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
 
-/// Stock `ostree`, and a repository of its own.
+/// A client, and a repository of its own.
 #[derive(Debug)]
 pub(super) struct Client<'a> {
-    version: String,
-    place: &'a Place,
+    who: Who,
+    program: OsString,
+    repo: PathBuf,
     interrupt: &'a Interrupt,
 }
 
@@ -53,42 +54,45 @@ fn stock_version(printed: &str) -> Result<String, &'static str> {
 }
 
 impl<'a> Client<'a> {
-    /// Makes the client's repository, with a remote at `url`.
+    /// Makes the client's repository, with a remote at `url`. `program` is what it runs.
     pub(super) fn make(
-        version: String,
-        place: &'a Place,
+        who: Who,
+        program: OsString,
+        place: &Place,
         url: &str,
         interrupt: &'a Interrupt,
     ) -> anyhow::Result<Self> {
         let client = Self {
-            version,
-            place,
+            who,
+            program,
+            repo: place.client(who),
             interrupt,
         };
-        client.run(&place.client(), &["init", "--mode=archive"])?;
-        client.run(
-            &place.client(),
-            &["remote", "add", "--no-gpg-verify", "origin", url],
-        )?;
+        client.run(&client.repo, &["init", "--mode=archive"])?;
+        client.run(&client.repo, &["remote", "add", "--no-gpg-verify", "origin", url])?;
         Ok(client)
     }
 
-    /// Returns the version of `ostree`.
-    pub(super) fn version(&self) -> &str {
-        &self.version
+    /// Returns which one it is.
+    pub(super) const fn who(&self) -> Who {
+        self.who
+    }
+
+    /// Returns its repository.
+    pub(super) fn repo(&self) -> &Path {
+        &self.repo
     }
 
     /// Brings the branch up to date and returns its commit.
     pub(super) fn pull(&self) -> anyhow::Result<Checksum> {
-        let repo = self.place.client();
-        self.run(&repo, &["pull", "origin", BRANCH])?;
-        let printed = self.run(&repo, &["rev-parse", &format!("origin:{BRANCH}")])?;
+        self.run(&self.repo, &["pull", "origin", BRANCH])?;
+        let printed = self.run(&self.repo, &["rev-parse", &format!("origin:{BRANCH}")])?;
         Ok(printed.trim().parse()?)
     }
 
     /// Checks a commit out as any user can: without its owners.
     pub(super) fn checkout(&self, commit: &Checksum, to: &Path) -> anyhow::Result<()> {
-        let mut command = command_for(&self.place.client());
+        let mut command = self.command_for(&self.repo);
         command.args(["checkout", "--user-mode"]);
         command.arg(commit.to_string()).arg(to);
         process::run(&mut command, self.interrupt).map(drop)
@@ -102,25 +106,25 @@ impl<'a> Client<'a> {
     /// Moves the remote.
     pub(super) fn point_to(&self, url: &str) -> anyhow::Result<()> {
         let set = ["config", "--group=remote \"origin\"", "set", "url", url];
-        self.run(&self.place.client(), &set).map(drop)
+        self.run(&self.repo, &set).map(drop)
     }
 
     fn run(&self, repo: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-        process::run(command_for(repo).args(arguments), self.interrupt)
+        process::run(self.command_for(repo).args(arguments), self.interrupt)
     }
-}
 
-/// Returns `ostree` for a repository.
-fn command_for(repo: &Path) -> Command {
-    let mut command = Command::new("ostree");
-    for proxy in PROXIES {
-        command.env_remove(proxy);
+    /// Returns its program for a repository.
+    fn command_for(&self, repo: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        for proxy in PROXIES {
+            command.env_remove(proxy);
+        }
+        // Before the name of the command only this form will do.
+        let mut option = OsString::from("--repo=");
+        option.push(repo);
+        command.arg(option);
+        command
     }
-    // Before the name of the command only this form will do.
-    let mut option = OsString::from("--repo=");
-    option.push(repo);
-    command.arg(option);
-    command
 }
 
 #[cfg(test)]

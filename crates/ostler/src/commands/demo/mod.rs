@@ -1,8 +1,9 @@
 //! `demo`: the main job from end to end, on an embedded tree or on one of the user's, with every step checked.
 //!
 //! Below one directory of its own, which stays: `tree` (what is committed), `build` (the private repository), `public`
-//! (what clients see), `client` (a stock client's repository) and `checkout-1`, `checkout-2` (what it got). For each
-//! version in turn: commit, publish, pull over HTTP, check out, compare with the tree.
+//! (what clients see), `client` (a stock client's repository), `checkout-1`, `checkout-2` (what it got), and
+//! `own-client`, `own-checkout-1`, `own-checkout-2` of our own client. For each version in turn: commit, publish, and for each client:
+//! pull over HTTP, check out, compare with the tree.
 
 mod change;
 mod client;
@@ -26,7 +27,7 @@ use change::Change;
 use ostler_format::Checksum;
 use place::Place;
 use publisher::Publisher;
-use reader::Reader;
+use reader::{Arrived, Readers};
 use report::Report;
 use std::path::{Path, PathBuf};
 
@@ -39,8 +40,8 @@ Examples:
   ostler demo --json
 
 Two versions of a tree are committed to a private repository and published to a public one, from which a \
-stock ostree client pulls over HTTP on this machine; what it gets is compared with the tree byte for byte. \
-Without ostree, ostler reads the public repository itself. Files are committed as root's, without extended \
+stock ostree client, where ostree is installed, and ostler itself pull over HTTP on this machine; what they get is compared with the \
+tree byte for byte. Files are committed as root's, without extended \
 attributes, so no privileges are needed. Commands to go on with are printed at the end.")]
 pub(crate) struct Args {
     /// The directory to work in: an empty or an absent one
@@ -59,35 +60,35 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let interrupt = Interrupt::watch()?;
     let place = Place::make(&args.dir, args.tree.as_deref())?;
     let publisher = Publisher::create(context, &place, &interrupt)?;
-    let reader = Reader::find(&place, &interrupt)?;
+    let ostler = context.environment().executable()?;
+    let readers = Readers::make(&place, &ostler, &interrupt)?;
     let report = Report::new(context.ui());
-    report.start(&place, &reader)?;
+    report.start(&place, readers.stock())?;
     let demo = Demo {
         place: &place,
         publisher: &publisher,
-        reader: &reader,
+        readers: &readers,
         report: &report,
         interrupt: &interrupt,
     };
     let first = demo.first(args.tree.as_deref())?;
     let change = demo.second(&first)?;
     demo.check_public()?;
-    reader.finish(&place)?;
-    let executable = context.environment().executable()?;
-    report.done(&place, &next::steps(&executable, &place, &change, &reader))
+    readers.finish(&place)?;
+    report.done(&place, &next::steps(&ostler, &place, &change, &readers))
 }
 
 /// What all steps need.
 struct Demo<'a> {
     place: &'a Place,
     publisher: &'a Publisher<'a>,
-    reader: &'a Reader<'a>,
+    readers: &'a Readers<'a>,
     report: &'a Report<'a>,
     interrupt: &'a Interrupt,
 }
 
 impl Demo<'_> {
-    /// Makes the tree, and brings it to the client. What arrives is compared with the user's tree, if there is one.
+    /// Makes the tree, and brings it to the clients. What arrives is compared with the user's tree, if there is one.
     fn first(&self, given: Option<&Path>) -> anyhow::Result<Checksum> {
         let tree = self.place.tree();
         match given {
@@ -98,7 +99,7 @@ impl Demo<'_> {
         self.bring(1, given.unwrap_or(&tree), None)
     }
 
-    /// Changes the tree, and brings it to the client.
+    /// Changes the tree, and brings it to the clients.
     fn second(&self, parent: &Checksum) -> anyhow::Result<Change> {
         let tree = self.place.tree();
         let change = change::make(&tree)?;
@@ -113,32 +114,42 @@ impl Demo<'_> {
         self.interrupt.check()?;
         let published = self.publisher.publish(&committed.checksum, parent)?;
         self.report.published(version, &published)?;
-        let arrived = self.reader.read(&self.place.checkout(version))?;
-        self.report.arrived(version, &arrived)?;
-        if arrived.commit != committed.checksum {
-            bail!(
-                "commit {} was published, and {} arrived",
-                committed.checksum,
-                arrived.commit
-            );
-        }
-        let mut differences = compare::trees(expected, &self.place.checkout(version), self.interrupt)?;
-        differences.extend(compare::commit(&arrived.repo, &arrived.commit, expected)?);
-        self.report
-            .compared(version, &self.place.checkout(version), &differences)?;
-        if !differences.is_empty() {
-            bail!(
-                "version {version} arrived with {} differences from the tree",
-                differences.len()
-            );
+        for client in self.readers.clients() {
+            let arrived = self
+                .readers
+                .read(client, self.place.checkout(client.who(), version))?;
+            self.report.arrived(version, client, &arrived)?;
+            self.compare(version, &committed.checksum, &arrived, expected)?;
         }
         Ok(committed.checksum)
+    }
+
+    /// Compares what a client got with what was committed.
+    fn compare(
+        &self,
+        version: u8,
+        committed: &Checksum,
+        arrived: &Arrived,
+        expected: &Path,
+    ) -> anyhow::Result<()> {
+        let Arrived { commit, checkout, .. } = arrived;
+        if commit != committed {
+            bail!("commit {committed} was published, and {commit} arrived");
+        }
+        let mut differences = compare::trees(expected, checkout, self.interrupt)?;
+        differences.extend(compare::commit(&arrived.repo, commit, expected)?);
+        self.report.compared(version, checkout, &differences)?;
+        if !differences.is_empty() {
+            let count = differences.len();
+            bail!("version {version} arrived with {count} differences from the tree");
+        }
+        Ok(())
     }
 
     /// Reads and hashes all that was published.
     fn check_public(&self) -> anyhow::Result<()> {
         let found = self.publisher.check()?;
-        let also_stock = self.reader.check(&self.place.public())?;
+        let also_stock = self.readers.check(&self.place.public())?;
         self.report.checked(&found, also_stock)?;
         if !found.is_sound() {
             bail!("the public repository is damaged");

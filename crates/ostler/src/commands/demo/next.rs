@@ -2,8 +2,8 @@
 
 use super::BRANCH;
 use super::change::Change;
-use super::place::Place;
-use super::reader::Reader;
+use super::place::{Place, Who};
+use super::reader::Readers;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
@@ -18,10 +18,10 @@ pub(super) struct Step {
 }
 
 /// Returns the next steps, in an order in which they make sense.
-pub(super) fn steps(ostler: &Path, place: &Place, change: &Change, reader: &Reader<'_>) -> Vec<Step> {
+pub(super) fn steps(ostler: &Path, place: &Place, change: &Change, readers: &Readers<'_>) -> Vec<Step> {
     let ostler = quoted(ostler);
-    let [build, public, client, tree] =
-        [place.build(), place.public(), place.client(), place.tree()].map(|path| quoted(&path).into_owned());
+    let [build, public, tree] =
+        [place.build(), place.public(), place.tree()].map(|path| quoted(&path).into_owned());
     let added = quoted(&place.tree().join(&change.added)).into_owned();
     let mut steps = vec![
         Step {
@@ -43,12 +43,17 @@ pub(super) fn steps(ostler: &Path, place: &Place, change: &Change, reader: &Read
             ],
         },
     ];
-    if let Reader::Stock { .. } = reader {
+    for client in readers.clients() {
+        let (about, program) = match client.who() {
+            Who::Stock => ("the stock client gets it", "ostree"),
+            Who::Own => ("and so does our own", &*ostler),
+        };
+        let repo = quoted(client.repo());
         steps.push(Step {
-            about: "the client gets it",
+            about,
             commands: vec![
-                format!("ostree --repo={client} pull origin {BRANCH}"),
-                format!("ostree --repo={client} cat origin:{BRANCH} /{}", change.added),
+                format!("{program} --repo={repo} pull origin {BRANCH}"),
+                format!("{program} --repo={repo} cat origin:{BRANCH} /{}", change.added),
             ],
         });
     }

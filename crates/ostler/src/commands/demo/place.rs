@@ -11,6 +11,25 @@ use std::path::{Path, PathBuf};
 #[error("{} is not empty", .0.display())]
 pub(crate) struct Occupied(pub(crate) PathBuf);
 
+/// A client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Stock `ostree`.
+    Stock,
+    /// This program.
+    Own,
+}
+
+impl Who {
+    /// Returns what the names of its directories begin with.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Stock => "",
+            Self::Own => "own-",
+        }
+    }
+}
+
 /// The directory, by its absolute path.
 #[derive(Debug)]
 pub(super) struct Place(PathBuf);
@@ -67,14 +86,14 @@ impl Place {
         self.0.join("public")
     }
 
-    /// Returns the repository of the client.
-    pub(super) fn client(&self) -> PathBuf {
-        self.0.join("client")
+    /// Returns the repository of a client.
+    pub(super) fn client(&self, who: Who) -> PathBuf {
+        self.0.join(format!("{}client", who.prefix()))
     }
 
-    /// Returns where the files of a version end up.
-    pub(super) fn checkout(&self, version: u8) -> PathBuf {
-        self.0.join(format!("checkout-{version}"))
+    /// Returns where a client leaves the files of a version.
+    pub(super) fn checkout(&self, who: Who, version: u8) -> PathBuf {
+        self.0.join(format!("{}checkout-{version}", who.prefix()))
     }
 }
 

@@ -1,125 +1,96 @@
-//! Who reads what was published: a stock client over HTTP where there is one, else ostler from the directory.
+//! Who reads what was published: a stock client where there is one, and this program, both over HTTP.
 
-use super::BRANCH;
 use super::client::{self, Client};
-use super::place::Place;
+use super::place::{Place, Who};
 use crate::interrupt::Interrupt;
-use anyhow::Context as _;
-use ostler_format::{Checksum, Refspec};
-use ostler_repo::{CheckoutOptions, Repo};
+use ostler_format::Checksum;
+use ostler_repo::Repo;
 use ostler_serve::{Server, serve};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// The reader.
+/// The clients, and the server that they pull from.
 #[derive(Debug)]
-pub(super) enum Reader<'a> {
-    /// Stock `ostree`, and the server that it pulls from.
-    Stock {
-        /// The client.
-        client: Client<'a>,
-        /// Stopped when dropped.
-        server: Server,
-        /// The client's repository.
-        repo: PathBuf,
-    },
-    /// Ostler itself.
-    Own {
-        /// Why there is no stock client.
-        reason: &'static str,
-        /// The public repository.
-        repo: PathBuf,
-    },
+pub(super) struct Readers<'a> {
+    clients: Vec<Client<'a>>,
+    /// Stopped when dropped.
+    server: Server,
+    /// The version of stock `ostree`, or why there is none.
+    stock: Result<String, &'static str>,
 }
 
-/// A version that was read.
+/// A version that a client got.
 #[derive(Debug)]
 pub(super) struct Arrived {
     /// The repository in which it arrived.
     pub(super) repo: Repo,
     pub(super) commit: Checksum,
-    /// What it took over HTTP.
-    pub(super) traffic: Option<Traffic>,
-}
-
-/// What went over HTTP.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Traffic {
+    /// Where it was checked out.
+    pub(super) checkout: PathBuf,
+    /// How many requests it took, …
     pub(super) requests: u64,
+    /// … and how many bytes the bodies of the answers had.
     pub(super) body_bytes: u64,
 }
 
-impl<'a> Reader<'a> {
-    /// Looks for a stock client, and if there is one starts the server. The public repository exists by now.
-    pub(super) fn find(place: &'a Place, interrupt: &'a Interrupt) -> anyhow::Result<Self> {
-        let version = match client::version(interrupt)? {
-            Ok(version) => version,
-            Err(reason) => {
-                let repo = place.public();
-                return Ok(Self::Own { reason, repo });
-            }
-        };
+impl<'a> Readers<'a> {
+    /// Starts the server, and makes the clients: a stock one if there is one, and `ostler`. The public repository exists by now.
+    pub(super) fn make(place: &Place, ostler: &Path, interrupt: &'a Interrupt) -> anyhow::Result<Self> {
+        let stock = client::version(interrupt)?;
         // Port 0: any that is free.
         let server = serve(&place.public(), (Ipv4Addr::LOCALHOST, 0).into())?;
-        let client = Client::make(version, place, &server.url(), interrupt)?;
-        let repo = place.client();
-        Ok(Self::Stock { client, server, repo })
+        let mut programs = vec![(Who::Own, ostler.into())];
+        if stock.is_ok() {
+            programs.insert(0, (Who::Stock, "ostree".into()));
+        }
+        let clients = programs
+            .into_iter()
+            .map(|(who, program)| Client::make(who, program, place, &server.url(), interrupt))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            clients,
+            server,
+            stock,
+        })
     }
 
-    /// Reads what is published now, and checks it out.
-    pub(super) fn read(&self, checkout: &Path) -> anyhow::Result<Arrived> {
-        match self {
-            Self::Stock { client, server, repo } => {
-                let before = (server.requests(), server.body_bytes());
-                let commit = client.pull()?;
-                let traffic = Some(Traffic {
-                    requests: server.requests() - before.0,
-                    body_bytes: server.body_bytes() - before.1,
-                });
-                client.checkout(&commit, checkout)?;
-                let repo = Repo::open(repo)?;
-                Ok(Arrived {
-                    repo,
-                    commit,
-                    traffic,
-                })
-            }
-            Self::Own { repo, .. } => {
-                let repo = Repo::open(repo)?;
-                let branch: Refspec = BRANCH.parse()?;
-                let commit = repo
-                    .read_ref(&branch)?
-                    .context("the branch is not in the public repository")?;
-                let options = CheckoutOptions {
-                    user_mode: true,
-                    ..CheckoutOptions::default()
-                };
-                repo.checkout(&commit, checkout, &options)?;
-                Ok(Arrived {
-                    repo,
-                    commit,
-                    traffic: None,
-                })
-            }
-        }
+    /// Returns the clients.
+    pub(super) fn clients(&self) -> &[Client<'a>] {
+        &self.clients
+    }
+
+    /// Returns the version of stock `ostree`, or why there is none.
+    pub(super) fn stock(&self) -> Result<&str, &'static str> {
+        self.stock.as_deref().map_err(|reason| *reason)
+    }
+
+    /// Has a client pull what is published now, and check it out.
+    pub(super) fn read(&self, client: &Client<'_>, checkout: PathBuf) -> anyhow::Result<Arrived> {
+        let before = (self.server.requests(), self.server.body_bytes());
+        let commit = client.pull()?;
+        let (requests, body_bytes) = (self.server.requests(), self.server.body_bytes());
+        client.checkout(&commit, &checkout)?;
+        Ok(Arrived {
+            repo: Repo::open(client.repo())?,
+            commit,
+            checkout,
+            requests: requests - before.0,
+            body_bytes: body_bytes - before.1,
+        })
     }
 
     /// Has the stock client check a repository; returns whether there is one.
     pub(super) fn check(&self, repo: &Path) -> anyhow::Result<bool> {
-        match self {
-            Self::Stock { client, .. } => client.fsck(repo).map(|()| true),
-            Self::Own { .. } => Ok(false),
-        }
+        let stock = self.clients.iter().find(|client| client.who() == Who::Stock);
+        stock.map_or(Ok(false), |stock| stock.fsck(repo).map(|()| true))
     }
 
-    /// Lets the client read the directory from now on: the server ends with us.
+    /// Lets the clients read the directory from now on: the server ends with us.
     pub(super) fn finish(&self, place: &Place) -> anyhow::Result<()> {
-        match self {
-            Self::Stock { client, .. } => client.point_to(&file_url(&place.public())),
-            Self::Own { .. } => Ok(()),
-        }
+        let url = file_url(&place.public());
+        self.clients.iter().try_for_each(|client| client.point_to(&url))
     }
 }
 

@@ -1,16 +1,19 @@
 //! What the demo says: a few lines for each version, or an object a line with `--json`. Each line is shown at once.
 
 use super::change::Change;
+use super::client::Client;
 use super::files::Totals;
 use super::next::Step;
 use super::place::Place;
 use super::publisher::{Committed, Published};
-use super::reader::{Arrived, Reader};
+use super::reader::Arrived;
 use crate::counted::counted;
 use crate::sizes::format_size;
 use crate::ui::{Ui, printable};
 use ostler_repo::FsckReport;
 use serde::Serialize;
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// How many differences are named.
@@ -53,12 +56,13 @@ enum Event<'a> {
         spared_objects: u64,
         spared_bytes: u64,
     },
-    /// Pulled over HTTP, or without stock `ostree` read from the directory.
+    /// Pulled over HTTP.
     Arrived {
         version: u8,
+        client: String,
         commit: String,
-        requests: Option<u64>,
-        body_bytes: Option<u64>,
+        requests: u64,
+        body_bytes: u64,
     },
     Compared {
         version: u8,
@@ -96,24 +100,20 @@ impl<'a> Report<'a> {
     }
 
     /// Where it happens, and with whom.
-    pub(super) fn start(&self, place: &Place, reader: &Reader<'_>) -> anyhow::Result<()> {
+    pub(super) fn start(&self, place: &Place, stock: Result<&str, &'static str>) -> anyhow::Result<()> {
         let directory = place.path().display().to_string();
-        let (ostree, without_ostree, text) = match reader {
-            Reader::Stock { client, .. } => {
-                let version = client.version();
-                let text = format!("with ostree {} as the client", printable(version));
-                (Some(version), None, text)
-            }
-            Reader::Own { reason, .. } => {
-                let text = format!("{reason}: no client pulls, ostler reads the public repository itself");
-                (None, Some(*reason), text)
-            }
+        let text = match stock {
+            Ok(version) => format!(
+                "with ostree {} and ostler itself as the clients",
+                printable(version)
+            ),
+            Err(reason) => format!("{reason}: ostler itself is the only client"),
         };
         let text = format!("ostler demo in {}\n{text}", printable(&directory));
         let event = Event::Start {
             directory,
-            ostree,
-            without_ostree,
+            ostree: stock.ok(),
+            without_ostree: stock.err(),
         };
         self.say(&event, &text)
     }
@@ -195,20 +195,19 @@ impl<'a> Report<'a> {
     }
 
     /// A pull.
-    pub(super) fn arrived(&self, version: u8, arrived: &Arrived) -> anyhow::Result<()> {
+    pub(super) fn arrived(&self, version: u8, client: &Client<'_>, arrived: &Arrived) -> anyhow::Result<()> {
+        let text = format!(
+            "  pull     {} ({}) over HTTP by '{}', which checks it out",
+            counted(arrived.requests, "request"),
+            format_size(arrived.body_bytes),
+            name(client.repo())
+        );
         let event = Event::Arrived {
             version,
+            client: client.repo().display().to_string(),
             commit: arrived.commit.to_string(),
-            requests: arrived.traffic.map(|traffic| traffic.requests),
-            body_bytes: arrived.traffic.map(|traffic| traffic.body_bytes),
-        };
-        let text = match arrived.traffic {
-            Some(traffic) => format!(
-                "  pull     {} ({}) over HTTP by 'client', which checks it out",
-                counted(traffic.requests, "request"),
-                format_size(traffic.body_bytes)
-            ),
-            None => "  read     from 'public', and checked out".to_owned(),
+            requests: arrived.requests,
+            body_bytes: arrived.body_bytes,
         };
         self.say(&event, &text)
     }
@@ -229,10 +228,11 @@ impl<'a> Report<'a> {
             same: differences.is_empty(),
             differences,
         };
+        let place = name(checkout);
         let text = if differences.is_empty() {
-            format!("  compare  'checkout-{version}' is the tree, byte for byte, with all modes and links")
+            format!("  compare  '{place}' is the tree, byte for byte, with all modes and links")
         } else {
-            format!("  compare  'checkout-{version}' is NOT the tree")
+            format!("  compare  '{place}' is NOT the tree")
         };
         self.say(&event, &text)
     }
@@ -277,6 +277,12 @@ impl<'a> Report<'a> {
         }
         self.say(&Event::Done { directory, next }, &lines.join("\n"))
     }
+}
+
+/// Returns what a directory of the demo is called in it.
+fn name(path: &Path) -> Cow<'_, str> {
+    path.file_name()
+        .map_or_else(|| path.to_string_lossy(), OsStr::to_string_lossy)
 }
 
 fn objects(count: u64) -> String {
