@@ -48,6 +48,6 @@ pub use object::{LoosePath, ObjectName, ObjectType};
 pub use object_list::{LIST_ENTRY, list_entries, list_entry, push_list_entry};
 pub use posix_mode::{PERMISSION_BITS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 pub use sizes::{ObjectSizes, SizeEntry};
-pub use summary::{CollectionMap, CommitEntry, Summary, SummaryHeader, SummaryRef};
+pub use summary::{CollectionMap, CommitEntry, Subset, Summary, SummaryHeader, SummaryIndex, SummaryRef};
 pub use varint::{read_varint, write_varint};
 pub use xattrs::Xattrs;

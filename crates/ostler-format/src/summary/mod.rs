@@ -10,9 +10,11 @@
 
 mod collections;
 mod compose;
+mod index;
 
 pub use collections::CollectionMap;
 pub use compose::{CommitEntry, SummaryHeader};
+pub use index::{Subset, SummaryIndex};
 
 use crate::checksum::Checksum;
 use crate::error::{FormatError, Result};

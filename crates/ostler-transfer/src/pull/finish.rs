@@ -2,18 +2,19 @@
 //!
 //! Order of effects:
 //! 1. The objects go into place and are synced, detached metadata before its commit.
-//! 2. The refs move, all or none, each from the value that it had when the pull began. Where all of a remote is mirrored, summary and
-//!    signatures are replaced by the same change; signatures that the remote has no more go.
+//! 2. The refs move, all or none, each from the value that it had when the pull began. Where all of a remote is mirrored, Flatpak's index of
+//!    summaries, if it is carried, the summary and signatures are replaced by the same change; signatures that the remote has no more go.
 //! 3. The marks of commits that are whole now are removed.
 //!
 //! So a reader of a mirror never finds a ref, or an entry of the summary, that leads to what is not there.
 
+use super::index::edit;
 use super::options::{PullOptions, PullStats};
 use super::targets::Wanted;
 use super::upstream::Upstream;
 use crate::error::Result;
-use ostler_format::{Checksum, CollectionRef, MAX_METADATA_SIZE};
-use ostler_repo::flip::{Edit, Expect};
+use ostler_format::{Checksum, CollectionRef};
+use ostler_repo::flip::Edit;
 use ostler_repo::{Expected, LockKind, RefEdit, RefKey, Repo, RepoError, Transaction, update_if_configured};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -159,26 +160,12 @@ fn dropped(repo: &Repo, ending: &Ending<'_>, news: &BTreeMap<RefKey, Checksum>) 
     Ok(edits)
 }
 
-/// Returns what puts the summary of a remote in place, with its signatures.
+/// Returns what puts the summary of a remote in place, with its index and signatures.
 fn summary_edits(repo: &Repo, upstream: &Upstream) -> Result<Vec<Edit>> {
-    let mut edits = Vec::new();
-    let Some((summary, signature)) = &upstream.files else {
-        return Ok(edits);
-    };
-    for (path, new) in [("summary", Some(summary)), ("summary.sig", signature.as_ref())] {
-        let old = repo
-            .root()
-            .read_if_exists(path, MAX_METADATA_SIZE)
-            .map_err(RepoError::io("read", repo.root().path_of(path)))?;
-        if old.as_ref() != new {
-            edits.push(Edit {
-                path: path.to_owned(),
-                expect: old
-                    .as_deref()
-                    .map_or(Expect::Absent, |old| Expect::Bytes(Checksum::of(old))),
-                new: new.cloned(),
-            });
-        }
+    let mut edits = upstream.index.edits(repo)?;
+    if let Some((summary, signature)) = &upstream.files {
+        edits.extend(edit(repo, "summary", Some(summary))?);
+        edits.extend(edit(repo, "summary.sig", signature.as_ref())?);
     }
     Ok(edits)
 }

@@ -17,6 +17,7 @@ mod crew;
 mod deltas;
 mod finish;
 mod imports;
+mod index;
 mod mend;
 mod options;
 mod progress;
@@ -35,6 +36,7 @@ use crate::http::{Client, Remote};
 use carry::Carrier;
 use crew::Scene;
 use finish::Ending;
+use index::Index;
 use ostler_repo::sign::Trust;
 use ostler_repo::{OpenOptions, PullTarget, Repo};
 use upstream::Upstream;
@@ -62,6 +64,11 @@ pub fn pull(
         None => None,
     };
     let upstream = Upstream::read(remote, client, trust, targets, options)?;
+    if let Index::Differs(why) = &upstream.index {
+        reporter.note(&format!(
+            "summary.idx of the remote does not go with its summary, and stays here as it is: {why}"
+        ));
+    }
     let wanted = targets::resolve(remote, client, &upstream, targets, options)?;
     let transaction = repo.begin()?;
     let mirrored = (options.mirror && targets.is_empty()).then_some(&upstream);

@@ -1,5 +1,6 @@
 //! What a remote says of itself: its summary, or where there is none its configuration.
 
+use super::index::{Fetcher, Index};
 use super::options::{DeltaUse, PullOptions};
 use crate::error::{Result, TransferError};
 use crate::http::{Client, Remote, SummaryOptions, fetch_summary};
@@ -23,6 +24,8 @@ pub(super) struct Upstream {
     pub(super) deltas: DeltaList,
     pub(super) indexed_deltas: bool,
     pub(super) tombstones: bool,
+    /// Flatpak's index of summaries, where it is to be carried.
+    pub(super) index: Index,
     /// Bytes that all this took.
     pub(super) transferred_bytes: u64,
 }
@@ -46,6 +49,9 @@ impl Upstream {
             }
         }
         upstream.read_summary(remote, client, trust, options)?;
+        if options.mirror && options.carry_deltas && targets.is_empty() {
+            upstream.read_index(remote, client, trust, options)?;
+        }
         if upstream.summary.is_none() && options.mirror && targets.is_empty() {
             let detail = "Fetching all refs was requested in mirror mode, but remote repository does not have a summary";
             return Err(RepoError::Refused {
@@ -106,6 +112,35 @@ impl Upstream {
         self.take_summary(remote, client, &summary)?;
         self.summary = Some(summary);
         self.files = Some((bytes, pair.signatures));
+        Ok(())
+    }
+
+    /// Fetches the index of summaries. One that does not agree with the summary is fetched again with it: a server has replaced one of them.
+    fn read_index(
+        &mut self,
+        remote: &Remote,
+        client: &Client,
+        trust: &Trust,
+        options: &PullOptions<'_>,
+    ) -> Result<()> {
+        for number in 1..=SUMMARY_TRIES {
+            let Some(summary) = &self.summary else { break };
+            let mut fetcher = Fetcher {
+                remote,
+                client,
+                trust,
+                summary,
+                bytes: 0,
+            };
+            let index = fetcher.fetch()?;
+            self.transferred_bytes += fetcher.bytes;
+            self.index = index;
+            if !matches!(self.index, Index::Differs(_)) || number == SUMMARY_TRIES {
+                break;
+            }
+            (options.pause)(number);
+            self.read_summary(remote, client, trust, options)?;
+        }
         Ok(())
     }
 

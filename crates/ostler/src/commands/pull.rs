@@ -58,7 +58,7 @@ pub(crate) struct Args {
     /// Let --delete-refs remove all refs
     #[arg(long, requires = "delete_refs")]
     allow_empty: bool,
-    /// With --mirror and no refs: bring the static deltas to what is pulled as well
+    /// With --mirror and no refs: bring the static deltas to what is pulled, and Flatpak's index of summaries, as well
     #[arg(long, requires = "mirror")]
     deltas: bool,
     /// Pull only this path of the tree (may be repeated); the commit stays partial
