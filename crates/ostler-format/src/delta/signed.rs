@@ -11,7 +11,6 @@ use crate::gvariant::VarDict;
 use crate::gvariant::framing::{TupleReader, TupleWriter};
 
 const WHAT: &str = "signed superblock";
-const MAGIC: &[u8; 8] = b"OSTSGNDT";
 
 /// A superblock with signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +22,13 @@ pub struct SignedSuperblock {
 }
 
 impl SignedSuperblock {
+    /// What it begins with.
+    pub const MAGIC: &[u8; 8] = b"OSTSGNDT";
+
     /// Returns whether bytes begin as a signed superblock does. No plain one begins so that anybody would make: its
     /// metadata would have a key of that name without end.
     pub fn is_signed(bytes: &[u8]) -> bool {
-        bytes.starts_with(MAGIC)
+        bytes.starts_with(Self::MAGIC)
     }
 
     /// Reads a signed superblock.
@@ -35,7 +37,7 @@ impl SignedSuperblock {
     /// [`FormatError`] for what is not in normal form or begins otherwise.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut tuple = TupleReader::new(WHAT, bytes);
-        if tuple.fixed(8, MAGIC.len())? != MAGIC {
+        if tuple.fixed(8, Self::MAGIC.len())? != Self::MAGIC {
             return Err(FormatError::invalid(WHAT, "it does not begin with OSTSGNDT"));
         }
         Ok(Self {
@@ -47,7 +49,7 @@ impl SignedSuperblock {
     /// Returns the bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         TupleWriter::encode(|tuple| {
-            tuple.fixed(8, MAGIC);
+            tuple.fixed(8, Self::MAGIC);
             tuple.bytes(&self.superblock);
             tuple.variable(8, &self.signatures.to_bytes());
         })

@@ -28,6 +28,7 @@ use crate::fs::Dir;
 use crate::keyfile::KeyFile;
 use crate::lock::LockKind;
 use crate::repo::{DIR_MODE, FILE_MODE, Repo};
+use ostler_format::delta::SignedSuperblock;
 use ostler_format::{
     Checksum, DeltaList, DeltaName, Hasher, Summary, delta_index_path, parse_delta_index_path,
 };
@@ -83,13 +84,18 @@ impl Repo {
             .map_err(RepoError::io("read", self.root().path_of(path)))
     }
 
-    /// Returns the deltas with the digests of their superblocks, sorted.
+    /// Returns the deltas that clients may be told of, with the digests of their superblocks, sorted: not the signed ones, which clients that
+    /// pull cannot read.
     ///
     /// # Errors
     /// [`RepoError::Io`].
     pub fn delta_digests(&self) -> Result<DeltaList> {
+        self.digests_of(|_| true)
+    }
+
+    fn digests_of(&self, wanted: impl Fn(&DeltaName) -> bool) -> Result<DeltaList> {
         let mut digests = DeltaList::default();
-        for name in self.list_deltas()? {
+        for name in self.list_deltas()?.into_iter().filter(wanted) {
             let path = format!("{}/superblock", name.path());
             // A delta that is deleted meanwhile is one that need not be announced.
             if let Some(digest) = digest_of(self.root(), &path)? {
@@ -124,6 +130,12 @@ impl Repo {
             }
         }
         Ok(())
+    }
+
+    /// Writes the index of a target commit anew, with the deltas to it that are wanted; without any it is empty.
+    fn index_deltas_to(&self, to: &Checksum, wanted: impl Fn(&DeltaName) -> bool) -> Result<()> {
+        let digests = self.digests_of(|name| name.to == *to && wanted(name))?;
+        self.replace_index(to, &digests.to_index())
     }
 
     /// Returns the commits for which there are delta indexes, sorted.
@@ -167,7 +179,7 @@ impl Repo {
     /// [`RepoError::NotFound`], [`RepoError::ReadOnly`], [`RepoError::Io`].
     pub fn delete_delta(&self, name: &DeltaName) -> Result<()> {
         self.require_writable()?;
-        let guard = self.lock(LockKind::Shared)?;
+        let guard = self.lock(LockKind::Exclusive)?;
         let path = name.path();
         let superblock = format!("{path}/superblock");
         let failed = || RepoError::io("remove", self.root().path_of(&path));
@@ -231,6 +243,7 @@ pub(crate) fn entries(dir: &Dir) -> Result<Vec<String>> {
         .collect())
 }
 
+/// Returns the digest of a superblock that clients can read; `None` for one that is signed, and where there is none.
 fn digest_of(root: &Dir, path: &str) -> Result<Option<Checksum>> {
     let failed = |error| RepoError::io("read", root.path_of(path))(error);
     let mut file = match root.open_file(path) {
@@ -238,7 +251,16 @@ fn digest_of(root: &Dir, path: &str) -> Result<Option<Checksum>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
+    let mut start = Vec::new();
+    file.by_ref()
+        .take(SignedSuperblock::MAGIC.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(failed)?;
+    if SignedSuperblock::is_signed(&start) {
+        return Ok(None);
+    }
     let mut hasher = Hasher::new();
+    hasher.update(&start);
     let mut buffer = vec![0; 64 << 10];
     loop {
         match file.read(&mut buffer).map_err(failed)? {

@@ -55,6 +55,7 @@ impl ReceivedDelta<'_> {
     /// # Errors
     /// [`RepoError::Io`](crate::RepoError::Io).
     pub fn finish(self, superblock: &[u8]) -> Result<()> {
-        self.place.finish(superblock)
+        self.place.write(superblock)?;
+        self.place.show()
     }
 }

@@ -4,7 +4,9 @@
 //! waited for. Its pipes are served by threads, so that neither side waits for the other.
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,9 +15,6 @@ use std::time::{Duration, Instant};
 
 /// The most bytes that a child may say on either stream.
 pub(super) const MAX_OUTPUT: u64 = 16 << 20;
-
-/// How long to wait between looks at whether a child that has closed its streams has ended.
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// How a child ended, and what it said.
 #[derive(Debug)]
@@ -74,20 +73,32 @@ fn attend(child: &mut Child, input: &[u8], deadline: Instant) -> io::Result<Done
     let messages = child.stderr.take().map(gather);
     let output = received(output, deadline)?;
     let messages = received(messages, deadline)?;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() >= deadline {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        thread::sleep(PAUSE);
-    };
+    let status = ended(child, deadline)?;
     Ok(Done {
         status,
         output,
         messages,
     })
+}
+
+/// Waits for the end of a child that has closed its streams, which need not be at once.
+fn ended(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
+        let handle = pidfd_open(pid, PidfdFlags::empty())?;
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        // Readable is one that has ended.
+        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Reads a stream to its end in a thread of its own.
@@ -148,6 +159,25 @@ mod tests {
         .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_child_that_closes_its_streams_is_waited_for() {
+        let closed = "exec <&- >&- 2>&-; ";
+        let done = run(
+            &mut shell(&format!("{closed}sleep 0.1; exit 3")),
+            b"",
+            Duration::from_secs(30),
+        )
+        .unwrap();
+        assert_eq!(done.status.code(), Some(3));
+        let error = run(
+            &mut shell(&format!("{closed}exec sleep 600")),
+            b"",
+            Duration::from_millis(200),
+        )
+        .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use crate::store_fixture::scratch;
 use ostler_format::delta::ByteOrder;
-use ostler_format::{Checksum, DeltaName, ObjectName, ObjectType};
+use ostler_format::{Checksum, DeltaList, DeltaName, ObjectName, ObjectType, delta_index_path};
 use ostler_repo::Repo;
 use ostler_repo::deltas::{DeltaOptions, DeltaStats, StoredDelta};
+use ostler_repo::sign::{Engine, Signer};
 use ostler_testkit::disk::is_root;
 use ostler_testkit::nginx::Nginx;
 use ostler_testkit::random::Random;
@@ -368,6 +369,90 @@ fn the_last_delta_takes_its_index_with_it() {
     assert!(repo.list_delta_indexes().unwrap().is_empty());
     assert!(repo.list_deltas().unwrap().is_empty());
     assert!(repo.delete_delta(&scene.name(false)).unwrap_err().is_not_found());
+}
+
+/// Returns two versions of a small tree, of which deltas are made quickly.
+fn small() -> Scene {
+    Scene::of(|root| {
+        tree::plain(root);
+    })
+}
+
+#[test]
+fn a_delta_that_is_made_again_is_in_its_index_with_its_new_digest() {
+    let scene = small();
+    let repo = scene.open();
+    scene.generate(true, &in_parts());
+    scene.generate(false, &in_parts());
+    repo.reindex_deltas(None).unwrap();
+    let index = scene.stock.path().join(delta_index_path(&scene.to));
+    let before = std::fs::read(&index).unwrap();
+    let later = DeltaOptions {
+        timestamp: 1_700_000_001,
+        ..in_parts()
+    };
+    scene.generate(true, &later);
+    let after = std::fs::read(&index).unwrap();
+    assert_ne!(before, after);
+    let listed = DeltaList::parse_index(&after).unwrap();
+    assert_eq!(listed, repo.delta_digests().unwrap());
+    assert_eq!(listed.0.len(), 2);
+}
+
+#[test]
+fn signed_deltas_are_not_announced_and_replace_none_that_is() {
+    let scene = small();
+    let repo = scene.open();
+    // The seed and the public key of a test vector of RFC 8032.
+    let secret = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2DXWpgBgrEKt9VL/tPJZAc6DuFy89qmIyWvAhpo9wdRGg==";
+    let signed = DeltaOptions {
+        signers: vec![Signer::from_secret(Engine::Ed25519, secret).unwrap()],
+        ..in_parts()
+    };
+    scene.generate(false, &signed);
+    repo.reindex_deltas(None).unwrap();
+    assert_eq!(repo.list_deltas().unwrap(), [scene.name(false)]);
+    assert!(repo.delta_digests().unwrap().0.is_empty());
+    assert!(repo.list_delta_indexes().unwrap().is_empty());
+
+    scene.generate(false, &in_parts());
+    scene.generate(false, &signed);
+    scene.generate(false, &in_parts());
+    repo.reindex_deltas(None).unwrap();
+    let announced = repo.delta_digests().unwrap();
+    let refused = repo.generate_delta(None, &scene.to, &signed, &()).unwrap_err();
+    assert!(
+        refused.to_string().contains("cannot read a signed one"),
+        "{refused}"
+    );
+    assert_eq!(repo.delta_digests().unwrap(), announced);
+}
+
+#[test]
+fn nobody_waits_for_who_signs_a_delta_and_none_leads_to_what_went_meanwhile() {
+    let scene = small();
+    let stock = &scene.stock;
+    stock.run(&["config", "set", "core.lock-timeout-secs", "0"]);
+    let path = stock.path().display();
+    let signed_by = |script: String| DeltaOptions {
+        signers: vec![Signer::External {
+            engine: Engine::Ed25519,
+            command: ["sh", "-ec", &script].map(Into::into).to_vec(),
+        }],
+        ..in_parts()
+    };
+    let prune = format!("ostree --repo={path} prune --refs-only >&2; head -c 64 /dev/zero");
+    scene.generate(false, &signed_by(prune.clone()));
+    assert_eq!(scene.open().list_deltas().unwrap(), [scene.name(false)]);
+
+    stock.run(&["static-delta", "delete", &scene.name(false).to_string()]);
+    let gone = format!("ostree --repo={path} refs --delete main; {prune}");
+    let error = scene
+        .open()
+        .generate_delta(None, &scene.to, &signed_by(gone), &())
+        .unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    assert!(scene.open().list_deltas().unwrap().is_empty());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! names is still there; else a new one, by the rules of a publish.
 
 use super::RollbackOptions;
+use crate::carry;
 use crate::error::{Result, TransferError};
 use crate::generation::Generation;
 use crate::inventory::SUMMARY_LIMIT;
@@ -73,16 +74,16 @@ fn restored(
     }))
 }
 
-/// Returns whether the deltas that a summary announces are there: clients fail where they are not.
+/// Returns whether the deltas that a summary announces are there, with the superblocks that it means: clients fail where they are not.
 fn names_deltas_there(store: &dyn Store, summary: &[u8]) -> Result<bool> {
     let summary = Summary::parse(summary).map_err(TransferError::format("a kept summary"))?;
     let Some(value) = summary.metadata.get(DeltaList::KEY) else {
         return Ok(true);
     };
     let deltas = DeltaList::from_value(value).map_err(TransferError::format("a kept summary"))?;
-    for (name, _) in &deltas.0 {
-        let files = store.list(&name.path())?;
-        if !files.iter().any(|file| file.name == "superblock") {
+    for (name, digest) in &deltas.0 {
+        let superblock = store.get(&format!("{}/superblock", name.path()), carry::LIMIT)?;
+        if superblock.is_none_or(|bytes| Checksum::of(&bytes) != *digest) {
             return Ok(false);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::programs::ostler;
 use crate::publish_scene::{advance, files_below, make_source, sign};
-use ostler_testkit::command::{attempt, run};
+use ostler_testkit::command::{attempt, fail, run};
 use ostler_testkit::oracle::assert_sound;
 use ostler_testkit::stock::StockRepo;
 use std::fs;
@@ -56,13 +56,63 @@ fn static_deltas_and_their_indexes_are_carried_and_changed_ones_again() {
     );
     assert!(run(&mut publish(root.path(), &["--summary=generate"])).contains("up to date"));
 
-    let (superblock, _) = deltas
-        .iter()
-        .find(|(path, _)| path.ends_with("superblock"))
-        .unwrap();
-    fs::write(source.path().join(superblock), "made again").unwrap();
+    let (part, _) = deltas.iter().find(|(path, _)| path.ends_with("/0")).unwrap();
+    fs::remove_file(target.join(part)).unwrap();
     run(&mut publish(root.path(), &["--summary=none"]));
-    assert_eq!(fs::read(target.join(superblock)).unwrap(), b"made again");
+    assert_eq!(files(&target, &["deltas/", "delta-indexes/"]), deltas);
+
+    for reference in source.refs() {
+        let again = ["static-delta", "generate", "--inline", &reference];
+        attempt(source.command().args(again));
+    }
+    let told = fail(&mut publish(root.path(), &["--summary=none"]));
+    assert!(told.contains("static-delta reindex"), "{told}");
+    assert_eq!(
+        files(&target, &["deltas/", "delta-indexes/"]),
+        deltas,
+        "nothing was carried"
+    );
+    source.run(&["static-delta", "reindex"]);
+    run(&mut publish(root.path(), &["--summary=none"]));
+    let is_list = |(path, _): &(String, Vec<u8>)| !path.ends_with(|digit: char| digit.is_ascii_digit());
+    let lists = |repo: &Path| {
+        let mut found = files(repo, &["deltas/", "delta-indexes/"]);
+        found.retain(is_list);
+        found
+    };
+    assert_eq!(lists(&target), lists(source.path()));
+}
+
+#[test]
+fn deltas_without_their_parts_and_signed_ones_are_not_carried() {
+    let root = TempDir::new().unwrap();
+    let source = make_source(root.path());
+    let reference = source.refs().swap_remove(0);
+    let generate = [
+        "static-delta",
+        "generate",
+        "--empty",
+        "--min-fallback-size=0",
+        &reference,
+    ];
+    source.run(&generate);
+    let deltas = files(source.path(), &["deltas/"]);
+    let (part, bytes) = deltas.iter().find(|(path, _)| path.ends_with("/0")).unwrap();
+    let part = source.path().join(part);
+    fs::write(&part, &bytes[1..]).unwrap();
+    let told = fail(&mut publish(root.path(), &[]));
+    assert!(told.contains("part 0 is missing or has another size"), "{told}");
+
+    fs::remove_dir_all(source.path().join("deltas")).unwrap();
+    let key = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2DXWpgBgrEKt9VL/tPJZAc6DuFy89qmIyWvAhpo9wdRGg==";
+    fs::write(root.path().join("secret"), key).unwrap();
+    run(ostler(root.path())
+        .arg("--repo=source")
+        .args(generate)
+        .arg("--keys-file=secret"));
+    assert!(!files(source.path(), &["deltas/"]).is_empty());
+    run(&mut publish(root.path(), &["--summary=generate"]));
+    assert!(files(&root.path().join("target"), &["deltas/"]).is_empty());
 }
 
 #[test]

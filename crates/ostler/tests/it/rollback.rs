@@ -317,7 +317,7 @@ fn unpinning_retires_what_only_the_pin_kept_and_pinning_takes_that_back() {
 
 #[test]
 fn a_summary_that_names_deltas_which_are_gone_is_not_brought_back() {
-    for signed in [true, false] {
+    for (signed, replaced) in [(true, false), (false, false), (true, true)] {
         let directory = tempfile::tempdir().unwrap();
         let source = make_source(directory.path());
         source.run(&["static-delta", "generate", "--empty", "--to=os/a"]);
@@ -333,7 +333,14 @@ fn a_summary_that_names_deltas_which_are_gone_is_not_brought_back() {
             fs::remove_file(source.path().join("summary.sig")).unwrap();
         }
         publish(directory.path(), &[]);
-        fs::remove_dir_all(directory.path().join("target/deltas")).unwrap();
+        let target = directory.path().join("target");
+        if replaced {
+            let again = ["static-delta", "generate", "--empty", "--inline", "--to"];
+            let to = first.refs.get("os/a").unwrap();
+            StockRepo::open(&target).run(&[&again[..], &[to.as_str()]].concat());
+        } else {
+            fs::remove_dir_all(target.join("deltas")).unwrap();
+        }
         let mut rollback = ostler(directory.path());
         rollback.args(["rollback", "target"]);
         if signed {

@@ -42,8 +42,9 @@ pub(super) struct Control {
 /// Returns how many bytes comparing takes, both versions included.
 pub(super) fn memory_of(old: u64, new: u64) -> u64 {
     let places = old.min(MAX_PLACES as u64);
-    // Table and chain; the patch that may come out.
-    old + 2 * new + places * 4 + places.next_power_of_two() * 4
+    // Table and chain; the patch that may come out. What headers claim as sizes may be anything.
+    old.saturating_add(new.saturating_mul(2))
+        .saturating_add(places * 4 + places.next_power_of_two() * 4)
 }
 
 /// Compares two versions. The controls cover the new one from its start to its end.
@@ -312,6 +313,18 @@ mod tests {
         ] {
             let controls = compare(&old, &new);
             assert_eq!(rebuilt(&old, &new, &controls), new);
+        }
+    }
+
+    #[test]
+    fn sizes_that_nothing_has_take_more_memory_than_there_is() {
+        for (old, new) in [
+            (u64::MAX, u64::MAX),
+            (u64::MAX, 1),
+            (1, u64::MAX),
+            (1 << 63, 1 << 62),
+        ] {
+            assert!(memory_of(old, new) >= 1 << 63, "{old} {new}");
         }
     }
 

@@ -63,14 +63,16 @@ impl Item<'_> {
 
 /// Divides items into parts: at least one.
 pub(super) fn divide<'a>(items: &[Item<'a>], max_part: u64) -> Vec<Vec<Item<'a>>> {
-    let total: u64 = items.iter().map(Item::payload).sum();
+    let total = items.iter().map(Item::payload).fold(0, u64::saturating_add);
     let target = (total.div_ceil(PARTS)).max(SMALLEST_TARGET).min(max_part);
     let mut parts: Vec<(u64, Vec<Item<'a>>)> = vec![(0, Vec::new())];
     for item in items {
         let payload = item.payload();
         match parts.last_mut() {
-            Some((filled, part)) if *filled == 0 || (*filled < target && *filled + payload <= max_part) => {
-                *filled += payload;
+            Some((filled, part))
+                if *filled == 0 || (*filled < target && filled.saturating_add(payload) <= max_part) =>
+            {
+                *filled = filled.saturating_add(payload);
                 part.push(*item);
             }
             _ => parts.push((payload, vec![*item])),
@@ -79,7 +81,7 @@ pub(super) fn divide<'a>(items: &[Item<'a>], max_part: u64) -> Vec<Vec<Item<'a>>
     // A little that is left over is not worth a file.
     if let [.., (before, _), (last, _)] = parts.as_slice()
         && *last < target / 4
-        && before + last <= max_part
+        && before.saturating_add(*last) <= max_part
         && let Some((_, rest)) = parts.pop()
         && let Some((_, part)) = parts.last_mut()
     {
@@ -127,10 +129,10 @@ impl Writer {
         push_operation(&mut self.frame.operations, &operation);
     }
 
-    /// Returns where the next bytes of the payload stand.
+    /// Returns where the next bytes of the payload stand. Sizes are what headers claim: their sum may be beyond all numbers.
     fn reserve(&mut self, length: u64) -> u64 {
         let offset = self.frame.payload;
-        self.frame.payload += length;
+        self.frame.payload = offset.saturating_add(length);
         offset
     }
 
@@ -248,5 +250,16 @@ mod tests {
         assert_eq!(divided(&[50 * M, 1], 32 * M), [vec![50 * M], vec![1]]);
         let many = divided(&[M; 100], 32 * M);
         assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [25, 25, 25, 25]);
+    }
+
+    #[test]
+    fn sizes_that_nothing_has_are_divided_and_laid_out() {
+        let sizes = [u64::MAX, 1, u64::MAX, 1];
+        assert_eq!(divided(&sizes, u64::MAX), [vec![u64::MAX], vec![1, u64::MAX, 1]]);
+        assert_eq!(
+            divided(&sizes, 32 << 20),
+            [vec![u64::MAX], vec![1], vec![u64::MAX], vec![1]]
+        );
+        assert_eq!(frame_of(&items(&sizes)).payload, u64::MAX);
     }
 }

@@ -11,7 +11,9 @@
 //! what comparing and compressing take at once is bounded by [`DeltaOptions::memory_bytes`]; beside it stand some hundred
 //! bytes for each new file and some fifty for each file of the commit from which the delta leads.
 //!
-//! Objects are read under the shared lock of the repository, so that no prune takes them away meanwhile.
+//! Objects are read under the shared lock of the repository, so that no prune takes them away meanwhile. Signing is done without
+//! any lock. Then, under the exclusive lock: the delta is taken out of the index of its target commit, shown, and entered again
+//! with its new digest, so that no index ever names a digest that the superblock has no more.
 
 mod compare;
 mod encode;
@@ -24,7 +26,7 @@ pub(in crate::deltas) mod place;
 
 pub(crate) use place::PREFIX;
 
-use super::workers;
+use super::{digest_of, workers};
 use crate::error::{RepoError, Result};
 use crate::lock::LockKind;
 use crate::repo::Repo;
@@ -155,6 +157,10 @@ impl Repo {
             from: from.copied(),
             to: *to,
         };
+        let signed = !options.signers.is_empty();
+        if signed && options.filename.is_none() {
+            self.refuse_signed_over_announced(&name)?;
+        }
         let guard = self.lock(LockKind::Shared)?;
         let commit = self.load_metadata(&ObjectName::new(*to, ObjectType::Commit))?;
         let making = Making {
@@ -204,9 +210,45 @@ impl Repo {
             superblock.parts.push(header);
         }
         stats.loose_bytes = making.loose_bytes(&items)?;
-        place.finish(&making.superblock_bytes(&superblock)?)?;
+        // Who signs may take long: nobody is to wait for that.
         guard.release()?;
+        place.write(&making.superblock_bytes(&superblock)?)?;
+        match &place {
+            Place::Repository { .. } => self.show_generated(&place, &name, signed)?,
+            Place::File { .. } => place.show()?,
+        }
         Ok(stats)
+    }
+
+    /// Lets a delta be seen, in place of one of the same name, and brings the index of its target commit in line, if there is one.
+    fn show_generated(&self, place: &Place<'_>, name: &DeltaName, signed: bool) -> Result<()> {
+        let guard = self.lock(LockKind::Exclusive)?;
+        if !self.has_object(&ObjectName::new(name.to, ObjectType::Commit))? {
+            return Err(RepoError::not_found(format!("commit {}", name.to)));
+        }
+        if signed {
+            self.refuse_signed_over_announced(name)?;
+        }
+        let indexed = self.list_delta_indexes()?.contains(&name.to);
+        if indexed {
+            self.index_deltas_to(&name.to, |other| other != name)?;
+        }
+        place.show()?;
+        if indexed {
+            self.index_deltas_to(&name.to, |_| true)?;
+        }
+        guard.release()
+    }
+
+    /// Refuses to put a signed delta where clients that cannot read it look for one that they were told of.
+    fn refuse_signed_over_announced(&self, name: &DeltaName) -> Result<()> {
+        let there = digest_of(self.root(), &format!("{}/superblock", name.path()))?;
+        if there.is_some() && self.announced_deltas(&name.to)?.contains(name) {
+            let detail = "clients are told of the unsigned one, and cannot read a signed one: write it to a file of its own, or \
+                          delete the unsigned one first";
+            return Err(RepoError::invalid(format!("signed static delta {name}"), detail));
+        }
+        Ok(())
     }
 }
 
@@ -251,7 +293,7 @@ impl Making<'_> {
             memory: &self.memory,
         };
         // The largest first, so that none is left for one thread at the end.
-        let payload = |part: &[Item<'_>]| part.iter().map(Item::payload).sum::<u64>();
+        let payload = |part: &[Item<'_>]| part.iter().map(Item::payload).fold(0, u64::saturating_add);
         let numbered: Vec<(usize, &Vec<Item<'_>>)> = parts.iter().enumerate().collect();
         let mut order: Vec<usize> = (0..parts.len()).collect();
         order.sort_by_key(|number| std::cmp::Reverse(parts.get(*number).map(|part| payload(part))));
@@ -275,13 +317,14 @@ impl Making<'_> {
     fn loose_bytes(&self, items: &[Item<'_>]) -> Result<u64> {
         let mut sum = 0;
         for item in items {
-            sum += match item {
+            let size: u64 = match item {
                 Item::Metadata(_, size) => *size,
                 Item::File(file) => {
                     let name = ObjectName::new(file.checksum, ObjectType::File);
                     self.repo.object_size(&name)?
                 }
             };
+            sum = size.saturating_add(sum);
         }
         Ok(sum)
     }
@@ -363,7 +406,7 @@ fn stats_of(files: &[Encoded], metadata: usize) -> DeltaStats {
         match &file.shape {
             Shape::Rows { .. } => {
                 stats.rollsum_objects += 1;
-                stats.rollsum_bytes += file.size;
+                stats.rollsum_bytes = stats.rollsum_bytes.saturating_add(file.size);
             }
             Shape::Patch { .. } => stats.bsdiff_objects += 1,
             Shape::Fallback { .. } => stats.fallbacks.push((file.checksum, file.size)),

@@ -20,12 +20,14 @@ use std::os::unix::fs::FileExt as _;
 const PRESET: u32 = 8;
 const LARGEST_WINDOW: u64 = 32 << 20;
 const SMALLEST_WINDOW: u64 = 1 << 16;
+/// No payload is larger; headers may claim that it were.
+const MOST_PAYLOAD: u64 = 1 << 62;
 /// How many bytes are copied at once.
 const PIECE: usize = 128 << 10;
 
 /// Returns the window for a part of so many bytes: the next power of two.
 fn window_for(length: u64) -> u64 {
-    length.next_power_of_two().clamp(SMALLEST_WINDOW, LARGEST_WINDOW)
+    length.clamp(SMALLEST_WINDOW, LARGEST_WINDOW).next_power_of_two()
 }
 
 /// Returns about how much the compressor takes for a window: tables of ten and a half times its size beside it.
@@ -44,6 +46,9 @@ impl Packer<'_> {
     /// Writes the part of these items into `out`, from the byte of the compression on.
     pub(super) fn pack<W: Write>(&self, items: &[Item<'_>], out: W) -> Result<(PartHeader, W)> {
         let frame = frame_of(items);
+        if frame.payload > MOST_PAYLOAD {
+            return Err(self.other_size());
+        }
         let (before, behind) =
             write_part_frame(&frame.modes, &frame.xattrs, frame.payload, &frame.operations);
         let length = before.len() as u64 + frame.payload + behind.len() as u64;
@@ -64,7 +69,7 @@ impl Packer<'_> {
         let header = PartHeader {
             checksum: out.hasher.finish(),
             size: out.length,
-            unpacked: items.iter().map(Item::size).sum(),
+            unpacked: items.iter().map(Item::size).fold(0, u64::saturating_add),
             objects: items.iter().map(Item::name).collect(),
         };
         Ok((header, out.out))
@@ -79,10 +84,14 @@ impl Packer<'_> {
             }
         }
         if counted.length != frame.payload {
-            let detail = "an object has another size than a moment ago";
-            return Err(RepoError::corrupt(self.repo.path().display().to_string(), detail));
+            return Err(self.other_size());
         }
         Ok(())
+    }
+
+    fn other_size(&self) -> RepoError {
+        let detail = "an object has another size than its header says";
+        RepoError::corrupt(self.repo.path().display().to_string(), detail)
     }
 
     fn metadata(&self, name: &ObjectName, out: &mut impl Write) -> Result<()> {

@@ -105,11 +105,11 @@ impl<'r> Place<'r> {
         make().map_err(self.failed())
     }
 
-    /// Writes the superblock, behind all parts, and lets the delta be seen.
-    pub(in crate::deltas) fn finish(self, superblock: &[u8]) -> Result<()> {
+    /// Writes the superblock, behind all parts. In a repository the delta is not seen yet.
+    pub(in crate::deltas) fn write(&self, superblock: &[u8]) -> Result<()> {
         let mut temp = self.part()?;
         temp.write_all(superblock).map_err(self.failed())?;
-        let name = match &self {
+        let name = match self {
             Self::Repository { .. } => "superblock",
             Self::File { superblock, .. } => superblock,
         };
@@ -121,7 +121,12 @@ impl<'r> Place<'r> {
         if self.durable() {
             self.dir().fsync().map_err(self.failed())?;
         }
-        match &self {
+        Ok(())
+    }
+
+    /// Lets a delta be seen of which all is written.
+    pub(in crate::deltas) fn show(&self) -> Result<()> {
+        match self {
             Self::Repository {
                 repo, name, beside, ..
             } => show(repo, name, beside),

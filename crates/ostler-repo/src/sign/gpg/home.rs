@@ -3,6 +3,7 @@
 
 use super::{LIMIT, failed, program, run};
 use crate::error::{RepoError, Result};
+use crate::sign::child::Done;
 use ostler_format::signatures::parse_gpg_import;
 use std::fs::{self, DirBuilder};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -60,14 +61,15 @@ impl Home {
         let mut command = self.gpg();
         command.args(["--status-fd=1", "--no-auto-key-locate", "--import"]);
         let done = run(&mut command, packets, LIMIT)?;
-        Ok(parse_gpg_import(&done.output).unwrap_or_default())
+        // Its status tells as well of keys that are none; without the line it has not come to its end.
+        parse_gpg_import(&done.output).ok_or_else(|| failed(done.complaint()))
     }
 
     /// Returns the packets of keys that are known by these names, of all keys without any.
     pub(super) fn export(&self, names: &[String]) -> Result<Vec<u8>> {
         let mut command = self.gpg();
         command.args(["--export", "--"]).args(names);
-        Ok(run(&mut command, b"", LIMIT)?.output)
+        output_of(run(&mut command, b"", LIMIT)?)
     }
 
     /// Returns the packets in a keybox.
@@ -78,11 +80,7 @@ impl Home {
         command.arg("--no-default-keyring").arg("--keyring").arg(&path);
         let done = run(command.arg("--export"), b"", LIMIT)?;
         fs::remove_file(&path).map_err(RepoError::io("remove", &path))?;
-        if done.status.success() {
-            Ok(done.output)
-        } else {
-            Err(failed(done.complaint()))
-        }
+        output_of(done)
     }
 
     /// Returns the list of keys that are known by these names, of all without any.
@@ -91,7 +89,22 @@ impl Home {
         command
             .args(["--with-colons", "--fixed-list-mode", "--list-keys", "--"])
             .args(names);
-        Ok(run(&mut command, b"", LIMIT)?.output)
+        let done = run(&mut command, b"", LIMIT)?;
+        // That a name stands for nothing is a failure to gpg.
+        if names.is_empty() {
+            output_of(done)
+        } else {
+            Ok(done.output)
+        }
+    }
+}
+
+/// Returns what `gpg` wrote, if it has done all that it was to do.
+fn output_of(done: Done) -> Result<Vec<u8>> {
+    if done.status.success() {
+        Ok(done.output)
+    } else {
+        Err(failed(done.complaint()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bringing keys into the keyring of a remote, and listing them.
 //!
 //! Order: the keys of the keyring and the new ones are merged in a home of the moment; what comes out replaces the keyring in
-//! one step. Keys in it are only ever added to: a revocation arrives, none goes. Two imports at once do it one after the
+//! one step, after a look that all keys of before are in it. Keys in it are only ever added to: a revocation arrives, none goes. Two imports at once do it one after the
 //! other.
 
 use super::failed;
@@ -15,6 +15,7 @@ use crate::repo::{FILE_MODE, Repo};
 use crate::sign::trust::TrustPaths;
 use ostler_format::RemoteName;
 use ostler_format::signatures::{GpgKey, parse_gpg_listing};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The lock among those who change keyrings, below `tmp/`.
@@ -70,15 +71,23 @@ impl Repo {
         }
         let observer = self.observer();
         let _serial = FileLock::acquire(tmp, LOCK, self.config().lock_timeout(), observer.as_deref())?;
+        let name = keyring_name(remote);
         let merged = Home::new(temporary)?;
-        if let Some(there) = keyring_of(self, remote)? {
+        if let Some(there) = keyring_of(self, remote)?.filter(|there| !there.is_empty()) {
             let mut keys = Keys::default();
-            keys.add(&there)?;
-            keys.import_into(&merged)?;
+            if keys.add_if_keys(&there)? {
+                keys.import_into(&merged)?;
+            }
+            if fingerprints(&merged)?.is_empty() {
+                return Err(failed(format!(
+                    "no public keys in {name}: nothing is added to it"
+                )));
+            }
         }
+        let old = fingerprints(&merged)?;
         let (new, _) = merged.import(&packets)?;
         let keyring = merged.export(&[])?;
-        let name = keyring_name(remote);
+        require_all(&old, &keyring, temporary)?;
         self.root()
             .replace_via(tmp, &name, &keyring, FILE_MODE, self.config().fsync())
             .map_err(RepoError::io("write", self.root().path_of(&name)))?;
@@ -108,5 +117,22 @@ impl Repo {
             return Ok(Vec::new());
         }
         Ok(Keyring::new(keys, paths).list()?.to_vec())
+    }
+}
+
+/// Returns the fingerprints of all keys in a home, with those of sub-keys.
+fn fingerprints(home: &Home) -> Result<BTreeSet<String>> {
+    let keys = parse_gpg_listing(&home.list(&[])?);
+    let parts = keys.into_iter().flat_map(|key| key.parts);
+    Ok(parts.map(|part| part.fingerprint).collect())
+}
+
+/// Refuses a keyring that lacks one of the keys.
+fn require_all(old: &BTreeSet<String>, keyring: &[u8], temporary: &Path) -> Result<()> {
+    let home = Home::new(temporary)?;
+    home.import(keyring)?;
+    match old.difference(&fingerprints(&home)?).next() {
+        None => Ok(()),
+        Some(lost) => Err(failed(format!("key {lost} would be lost from the keyring"))),
     }
 }

@@ -138,7 +138,7 @@ impl Keys {
     }
 
     /// Adds keys in any of the forms; returns whether there are any.
-    fn add_if_keys(&mut self, bytes: &[u8]) -> Result<bool> {
+    pub(super) fn add_if_keys(&mut self, bytes: &[u8]) -> Result<bool> {
         if is_keybox(bytes) {
             self.keyboxes.push(bytes.to_vec());
             return Ok(true);

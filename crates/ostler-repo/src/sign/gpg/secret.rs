@@ -3,7 +3,7 @@
 //! The bytes go in on standard input, the signature comes out on standard output; on the command line there are the names of the
 //! home and of the key alone. A passphrase is between the agent and the user.
 
-use super::{LIMIT, SIGN_LIMIT, program, run};
+use super::{LIMIT, SIGN_LIMIT, failed, program, run};
 use crate::error::{RepoError, Result};
 use ostler_format::signatures::parse_gpg_listing;
 use std::path::Path;
@@ -71,7 +71,12 @@ pub fn fingerprints_of(key_id: &str, homedir: Option<&Path>) -> Result<Vec<Strin
 pub(super) fn export_from_user(names: &[String]) -> Result<Vec<u8>> {
     let mut command = in_home(None);
     command.args(["--export", "--"]).args(names);
-    Ok(run(&mut command, b"", LIMIT)?.output)
+    let done = run(&mut command, b"", LIMIT)?;
+    if done.status.success() {
+        Ok(done.output)
+    } else {
+        Err(failed(done.complaint()))
+    }
 }
 
 fn in_home(homedir: Option<&Path>) -> Command {

@@ -1,6 +1,7 @@
 //! `static-delta generate`.
 
 use super::{keys, threads, usage};
+use crate::commands::signing::Secret;
 use crate::context::Context;
 use crate::dates;
 use crate::sizes::format_size;
@@ -63,9 +64,9 @@ pub(crate) struct Args {
     /// Write the superblock to this file, and parts beside it
     #[arg(long, value_name = "PATH")]
     filename: Option<PathBuf>,
-    /// Sign with this secret key
+    /// Sign with this secret key, which everybody can see in the list of processes; repeatable
     #[arg(long, value_name = "KEY")]
-    sign: Vec<String>,
+    sign: Vec<Secret>,
     /// Sign with the secret keys in this file
     #[arg(long, value_name = "FILE")]
     keys_file: Option<PathBuf>,

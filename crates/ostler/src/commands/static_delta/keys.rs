@@ -1,5 +1,6 @@
 //! The keys by which signatures of deltas are made and checked.
 
+use crate::commands::signing::Secret;
 use crate::context::Context;
 use crate::trust;
 use anyhow::{Context as _, bail};
@@ -91,7 +92,7 @@ fn engine(context: &Context, name: Option<&str>) -> anyhow::Result<Engine> {
 pub(super) fn signers(
     context: &Context,
     sign_type: Option<&str>,
-    secret: &[String],
+    secret: &[Secret],
     file: Option<&Path>,
 ) -> anyhow::Result<Vec<Signer>> {
     if secret.is_empty() && file.is_none() {
@@ -99,7 +100,7 @@ pub(super) fn signers(
     }
     let engine = engine(context, sign_type)?;
     let mut signers = Vec::new();
-    for key in secret {
+    for Secret(key) in secret {
         signers.push(Signer::from_secret(engine, key)?);
     }
     if let Some(path) = file {

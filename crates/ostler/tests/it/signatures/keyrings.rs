@@ -2,7 +2,7 @@
 
 use super::{Scene, text};
 use crate::programs::ostler;
-use ostler_testkit::command::{attempt, command, run};
+use ostler_testkit::command::{attempt, command, fail, run};
 use ostler_testkit::gpg::GpgHome;
 use ostler_testkit::stock::StockRepo;
 use std::fs;
@@ -126,6 +126,26 @@ fn global_keyrings_hold_only_for_remotes_without_keys() {
     ];
     signed.client.run(&import);
     signed.refuses("ring", "public key not found");
+}
+
+#[test]
+fn an_import_leaves_a_keyring_that_it_cannot_read_as_it_is() {
+    let home = GpgHome::new();
+    home.make_key("Good <good@x.org>", "never");
+    let scene = Scene::new("archive");
+    home.export(&scene.path("good.gpg"), &[], &[]);
+    StockRepo::init(&scene.path("by-us"), "archive").run(&["remote", "add", "origin", "http://x.org/"]);
+    let keyring = scene.path("by-us/origin.trustedkeys.gpg");
+    for unreadable in [&b"no keys that we know"[..], b"\x99\x01\x0d\x04cut short"] {
+        fs::write(&keyring, unreadable).unwrap();
+        let import = ["--repo=by-us", "remote", "gpg-import", "-k", "good.gpg", "origin"];
+        let told = fail(ostler(scene.directory.path()).args(import));
+        assert!(
+            told.contains("no public keys in origin.trustedkeys.gpg"),
+            "{told}"
+        );
+        assert_eq!(fs::read(&keyring).unwrap(), unreadable);
+    }
 }
 
 #[test]
