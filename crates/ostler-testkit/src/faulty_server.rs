@@ -3,14 +3,13 @@
 //! It serves files as nginx does (keep-alive, ranges, conditions, an entity tag made of the bytes). A rule looks at each request and
 //! says what happens to its answer. Whatever was asked is kept. One thread a connection; all end when the server is dropped.
 
+use crate::acceptor::{Acceptor, Live};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// A request that came.
@@ -81,20 +80,17 @@ struct State {
     root: PathBuf,
     rule: Mutex<Rule>,
     asked: Mutex<Vec<Asked>>,
-    connections: Mutex<Vec<TcpStream>>,
-    ended: AtomicBool,
 }
 
 /// The server.
 pub struct FaultyServer {
-    address: SocketAddr,
+    acceptor: Acceptor,
     state: Arc<State>,
-    acceptor: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for FaultyServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FaultyServer({})", self.address)
+        write!(f, "FaultyServer({})", self.address())
     }
 }
 
@@ -108,23 +104,14 @@ impl FaultyServer {
     /// Serves the files below `root` by a rule.
     #[track_caller]
     pub fn with(root: &Path, rule: impl FnMut(&Asked) -> Reaction + Send + 'static) -> Self {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on the loopback interface");
-        let address = listener.local_addr().expect("a listener has an address");
         let state = Arc::new(State {
             root: root.to_owned(),
             rule: Mutex::new(Box::new(rule)),
             asked: Mutex::default(),
-            connections: Mutex::default(),
-            ended: AtomicBool::new(false),
         });
         let shared = Arc::clone(&state);
-        let acceptor = std::thread::spawn(move || accept(&listener, &shared));
-        Self {
-            address,
-            state,
-            acceptor: Some(acceptor),
-        }
+        let acceptor = Acceptor::start(move |connection, live| serve_all(connection, live, &shared));
+        Self { acceptor, state }
     }
 
     /// Goes on by another rule.
@@ -134,12 +121,12 @@ impl FaultyServer {
 
     /// Returns the address, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// Returns `127.0.0.1:40123`.
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.acceptor.address()
     }
 
     /// Returns what was asked so far.
@@ -160,54 +147,18 @@ impl FaultyServer {
     }
 }
 
-impl Drop for FaultyServer {
-    fn drop(&mut self) {
-        self.state.ended.store(true, Ordering::SeqCst);
-        // Wakes the acceptor; it may be gone.
-        drop(TcpStream::connect(self.address));
-        if let Some(acceptor) = self.acceptor.take() {
-            drop(acceptor.join());
+/// Answers the requests of one connection.
+fn serve_all(connection: &TcpStream, live: &Live, state: &State) {
+    let Ok(copy) = connection.try_clone() else {
+        return;
+    };
+    let mut reader = BufReader::new(copy);
+    // A client that goes away is no fault of the server.
+    while let Some(asked) = read_request(&mut reader, state) {
+        let mut writer = connection;
+        if !matches!(answer(state, live, &asked, &mut writer), Ok(true)) {
+            break;
         }
-        let connections = self
-            .state
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for connection in connections.iter() {
-            // Clients close theirs as they like.
-            drop(connection.shutdown(Shutdown::Both));
-        }
-    }
-}
-
-fn accept(listener: &TcpListener, state: &Arc<State>) {
-    for connection in listener.incoming() {
-        if state.ended.load(Ordering::SeqCst) {
-            return;
-        }
-        let Ok(connection) = connection else { continue };
-        if let Ok(copy) = connection.try_clone() {
-            state
-                .connections
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(copy);
-        }
-        let state = Arc::clone(state);
-        std::thread::spawn(move || {
-            let mut reader = BufReader::new(match connection.try_clone() {
-                Ok(copy) => copy,
-                Err(_gone) => return,
-            });
-            // A client that goes away is no fault of the server.
-            while let Some(asked) = read_request(&mut reader, &state) {
-                let mut writer = &connection;
-                if !matches!(answer(&state, &asked, &mut writer), Ok(true)) {
-                    break;
-                }
-            }
-            drop(connection.shutdown(Shutdown::Both));
-        });
     }
 }
 
@@ -244,7 +195,7 @@ fn read_request(reader: &mut BufReader<TcpStream>, state: &State) -> Option<Aske
 }
 
 /// Answers; returns whether the connection can be used again.
-fn answer(state: &State, asked: &Asked, out: &mut impl std::io::Write) -> std::io::Result<bool> {
+fn answer(state: &State, live: &Live, asked: &Asked, out: &mut impl std::io::Write) -> std::io::Result<bool> {
     let reaction = {
         let mut rule = state.rule.lock().unwrap_or_else(PoisonError::into_inner);
         rule(asked)
@@ -262,15 +213,13 @@ fn answer(state: &State, asked: &Asked, out: &mut impl std::io::Write) -> std::i
         Reaction::Raw(bytes) => out.write_all(&bytes).map(|()| false),
         Reaction::Close => Ok(false),
         Reaction::Hang => {
-            while !state.ended.load(Ordering::SeqCst) {
-                std::thread::sleep(Duration::from_millis(10));
-            }
+            live.wait_for_end();
             Ok(false)
         }
         Reaction::Endless => {
             write!(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
             let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
-            while !state.ended.load(Ordering::SeqCst) {
+            while !live.has_ended() {
                 out.write_all(chunk.as_bytes())?;
             }
             Ok(false)

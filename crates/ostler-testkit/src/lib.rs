@@ -2,7 +2,7 @@
 //!
 //! - [`command`]: programs in an environment of our own making.
 //! - [`stock`], [`nginx`], [`client`]: stock ostree makes, serves (by nginx) and pulls repositories.
-//! - [`faulty_server`], [`proxy`], [`certificates`]: a web server that goes wrong as it is told, a proxy, and TLS.
+//! - [`faulty_server`], [`proxy`], [`socks`], [`certificates`]: a web server that goes wrong as it is told, proxies, and TLS.
 //! - [`tree`], [`random`]: file trees, odd ones and large ones, the same on every run.
 //! - [`listing`], [`oracle`]: what a tree holds; whether a repository is whole and clean.
 //! - [`strace`]: a program killed or refused at its n-th system call, for every n.
@@ -17,6 +17,7 @@
     reason = "the callers are tests: a fixture that cannot be made fails the test"
 )]
 
+mod acceptor;
 pub mod certificates;
 pub mod client;
 pub mod command;
@@ -30,6 +31,7 @@ pub mod nginx;
 pub mod oracle;
 pub mod proxy;
 pub mod random;
+pub mod socks;
 pub mod stock;
 pub mod strace;
 pub mod tree;

@@ -292,6 +292,17 @@ impl TransferError {
         matches!(self, Self::BadBody { .. })
     }
 
+    /// Returns whether more came than may.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(
+            self,
+            Self::Fetch {
+                fault: Fault::TooLarge { .. },
+                ..
+            }
+        )
+    }
+
     /// Returns whether the fault is the remote's, or that of the way there.
     pub(crate) fn is_about_remote(&self) -> bool {
         matches!(self, Self::BadBody { .. } | Self::Fetch { .. })

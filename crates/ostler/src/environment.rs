@@ -19,7 +19,7 @@ pub(crate) struct Environment {
     pub(crate) boot_id: Option<String>,
     /// `SOURCE_DATE_EPOCH`: the time of commits that are given none.
     pub(crate) source_date_epoch: Option<OsString>,
-    /// `OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS`: allows commits to repositories of that mode, an experiment of libostree's.
+    /// `OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS`: allows commits and pulls to repositories of that mode, an experiment of libostree's.
     pub(crate) write_split_xattrs: bool,
     /// `OSTREE_REPO_TEST_ERROR=pre-commit`: lets transactions fail, for tests of what they leave.
     pub(crate) fails_before_commit: bool,

@@ -146,10 +146,21 @@ impl Intake {
             }
             file.write_all(chunk)?;
         } else {
+            self.reserve(chunk.len());
             self.bytes.extend_from_slice(chunk);
         }
         self.length = length;
         Ok(())
+    }
+
+    /// Makes room in memory for bytes that are allowed: twice as much each time, but no more than may come.
+    fn reserve(&mut self, more: usize) {
+        let needed = self.bytes.len() + more;
+        if needed > self.bytes.capacity() {
+            let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
+            let wanted = self.bytes.capacity().saturating_mul(2).min(most).max(needed);
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
     }
 
     /// Forgets what came, to begin anew.
@@ -229,6 +240,16 @@ mod tests {
         intake.take(&[0; 10]).unwrap();
         assert!(matches!(intake.take(&[0]), Err(Fault::TooLarge { limit: 10 })));
         assert!(intake.expect(11).is_err());
+    }
+
+    #[test]
+    fn no_more_memory_is_taken_than_may_be_filled() {
+        let mut intake = Intake::uncounted(None, Some(100_000));
+        for _ in 0..100 {
+            intake.take(&[0; 1000]).unwrap();
+            assert!(intake.bytes.capacity() <= 100_000);
+        }
+        assert!(intake.take(&[0]).is_err());
     }
 
     #[test]

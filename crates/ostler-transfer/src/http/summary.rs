@@ -11,7 +11,7 @@ use super::client::Client;
 use super::remote::Remote;
 use super::request::{Got, Validator};
 use crate::error::{Result, TransferError};
-use ostler_format::{Checksum, MAX_METADATA_SIZE};
+use ostler_format::{Checksum, MAX_METADATA_SIZE, Summary};
 use ostler_repo::fs::Dir;
 use ostler_repo::{Repo, RepoError};
 use rustix::fs::{Timespec, Timestamps, XattrFlags, fgetxattr, fsetxattr, futimens};
@@ -66,11 +66,11 @@ impl fmt::Debug for SummaryOptions<'_> {
 /// the caller knows.
 ///
 /// # Errors
-/// [`TransferError::Fetch`]; [`TransferError::SummaryPair`] if the pair does not fit after all tries; what `check` returns where there
-/// are no signatures to fetch again; [`TransferError::Repo`] when the pair cannot be kept.
+/// [`TransferError::Fetch`]; [`TransferError::SummaryPair`] if the pair does not fit after all tries; what `check` returns, and
+/// [`TransferError::Format`], where there are no signatures to fetch again; [`TransferError::Repo`] when the pair cannot be kept.
 pub fn fetch_summary(client: &Client, remote: &Remote, options: &SummaryOptions<'_>) -> Result<SummaryPair> {
     let fetched = Fetched::conditionally(client, remote, options.cache)?;
-    let Some(first) = check(&fetched.pair, options) else {
+    let Some(first) = check(&fetched.pair, remote, options) else {
         if let Some(cache) = options.cache {
             cache.keep(&fetched)?;
         }
@@ -83,7 +83,7 @@ pub fn fetch_summary(client: &Client, remote: &Remote, options: &SummaryOptions<
     for number in 1..options.tries {
         (options.pause)(number);
         let fetched = Fetched::anew(client, remote)?;
-        match check(&fetched.pair, options) {
+        match check(&fetched.pair, remote, options) {
             None => {
                 if let Some(cache) = options.cache {
                     cache.keep(&fetched)?;
@@ -103,9 +103,13 @@ pub fn fetch_summary(client: &Client, remote: &Remote, options: &SummaryOptions<
     })
 }
 
-fn check(pair: &SummaryPair, options: &SummaryOptions<'_>) -> Option<TransferError> {
+/// Returns what is wrong with a pair. What is no summary fits nothing, also where no signature is asked for: kept, it would be taken for
+/// the remote's as long as its signatures stay the same.
+fn check(pair: &SummaryPair, remote: &Remote, options: &SummaryOptions<'_>) -> Option<TransferError> {
     let summary = pair.summary.as_deref()?;
-    (options.check)(summary, pair.signatures.as_deref()).err()
+    let parse = || Summary::parse(summary).map_err(TransferError::format(remote.url.display(SUMMARY)));
+    let checked = (options.check)(summary, pair.signatures.as_deref());
+    checked.and_then(|()| parse().map(drop)).err()
 }
 
 fn digest(bytes: Option<&[u8]>) -> String {

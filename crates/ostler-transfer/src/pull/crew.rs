@@ -300,23 +300,18 @@ impl Crew<'_> {
             return Ok(());
         };
         let lent = self.spare.take_back(completion.id);
-        let answer = match completion.result {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.tell(Message::Finished);
-                return self.do_without(&asked.need, error);
-            }
-        };
-        self.count_bytes(&answer);
         let refetched = asked.refetched;
-        let taken = self.take(&asked.need, answer, lent);
+        let taken = completion.result.and_then(|answer| {
+            self.count_bytes(&answer);
+            self.take(&asked.need, answer, lent)
+        });
         self.tell(Message::Finished);
         match taken {
             Ok(()) => {
                 count(&self.counters.done, 1);
                 Ok(())
             }
-            Err(error) if error.is_bad_body() && refetched < REFETCHES => {
+            Err(error) if asked.need.may_be_stale(&error) && refetched < REFETCHES => {
                 self.add_pending();
                 self.tell(Message::Fetch(Asked {
                     need: asked.need,
@@ -459,6 +454,12 @@ impl Need {
     /// Returns whether it is content, or made of that.
     pub(super) fn may_be_large(&self) -> bool {
         matches!(self, Self::DeltaPart(..)) || self.is_content()
+    }
+
+    /// Returns whether it may be a cache on the way that is wrong. More than may be is, too, what a cache has made of it; of what is large
+    /// that is not found out twice.
+    fn may_be_stale(&self, error: &TransferError) -> bool {
+        error.is_bad_body() || error.is_too_large() && !self.may_be_large()
     }
 
     fn is_content(&self) -> bool {

@@ -38,7 +38,7 @@ use crew::Scene;
 use finish::Ending;
 use index::Index;
 use ostler_repo::sign::Trust;
-use ostler_repo::{OpenOptions, PullTarget, Repo};
+use ostler_repo::{OpenOptions, PullTarget, Repo, TransactionOptions};
 use upstream::Upstream;
 
 /// Pulls `targets` from `remote`; without targets the remote's configured branches, or for a mirror all that its summary lists.
@@ -70,7 +70,9 @@ pub fn pull(
         ));
     }
     let wanted = targets::resolve(remote, client, &upstream, targets, options)?;
-    let transaction = repo.begin()?;
+    let transaction = repo.begin_with(TransactionOptions {
+        allow_split_xattrs: options.allow_split_xattrs,
+    })?;
     let mirrored = (options.mirror && targets.is_empty()).then_some(&upstream);
     let before = finish::refs_before(repo, &wanted, options, mirrored.is_some())?;
     let tasks = targets::tasks(remote, &wanted, &before, options);

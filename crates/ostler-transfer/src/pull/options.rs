@@ -62,6 +62,8 @@ pub struct PullOptions<'a> {
     pub pause: &'a (dyn Fn(u32) + Sync),
     /// Carry the deltas to all that is mirrored, and their indexes.
     pub carry_deltas: bool,
+    /// Write to bare-split-xattrs repositories, which libostree does only for experiments.
+    pub allow_split_xattrs: bool,
     /// How many threads inflate, hash and write.
     pub threads: usize,
 }
@@ -98,6 +100,7 @@ impl Default for PullOptions<'_> {
             allow_empty: false,
             summary_cache: None,
             carry_deltas: false,
+            allow_split_xattrs: false,
             pause: &|_| {},
             threads: 2,
         }

@@ -73,15 +73,7 @@ pub(super) fn resolve(
     }
     let branches = remote.branches.iter().map(|branch| {
         let name = RefName::new(branch).map_err(TransferError::format("branches of the remote"))?;
-        look_up(
-            remote,
-            client,
-            upstream,
-            CollectionRef {
-                collection: None,
-                name,
-            },
-        )
+        look_up(remote, client, upstream, uncollected(name))
     });
     branches.collect()
 }
@@ -137,31 +129,19 @@ fn resolve_one(remote: &Remote, client: &Client, upstream: &Upstream, target: &P
     };
     Ok(match target {
         PullTarget::Commit(commit) => at(None, *commit),
-        PullTarget::RefAt(name, commit) => {
-            let name = name.clone();
-            at(
-                Some(CollectionRef {
-                    collection: None,
-                    name,
-                }),
-                *commit,
-            )
-        }
+        PullTarget::RefAt(name, commit) => at(Some(uncollected(name.clone())), *commit),
         PullTarget::Collection(name, Some(commit)) => at(Some(name.clone()), *commit),
         PullTarget::Collection(name, None) => look_up(remote, client, upstream, name.clone())?,
-        PullTarget::Ref(name) => {
-            let name = name.clone();
-            look_up(
-                remote,
-                client,
-                upstream,
-                CollectionRef {
-                    collection: None,
-                    name,
-                },
-            )?
-        }
+        PullTarget::Ref(name) => look_up(remote, client, upstream, uncollected(name.clone()))?,
     })
+}
+
+/// Returns a ref that is named without a collection.
+const fn uncollected(name: RefName) -> CollectionRef {
+    CollectionRef {
+        collection: None,
+        name,
+    }
 }
 
 /// Finds out what a ref names.

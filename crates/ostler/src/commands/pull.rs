@@ -178,6 +178,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let options = PullOptions {
         summary_cache: kept.as_ref(),
         pause: &pause,
+        allow_split_xattrs: context.environment().write_split_xattrs,
         ..options(args, &repo, &settings, &caches)?
     };
     let watcher = Watcher::new(context)?;

@@ -1,6 +1,8 @@
 //! The summary and its signatures: kept as stock keeps them, and fetched again when they do not fit.
 
 use super::{base, client, write};
+use ostler_format::Summary;
+use ostler_format::gvariant::{Value, VarDict};
 use ostler_repo::Repo;
 use ostler_testkit::faulty_server::{FaultyServer, Reaction};
 use ostler_testkit::stock::StockRepo;
@@ -9,7 +11,18 @@ use ostler_transfer::http::{Remote, SummaryCache, SummaryOptions, SummaryPair, f
 use std::cell::Cell;
 use std::path::Path;
 
-/// Signatures of these tests repeat what they sign.
+/// Returns a summary that differs from others by a text.
+fn summary(text: &str) -> Vec<u8> {
+    let mut metadata = VarDict::new();
+    metadata.insert("text", Value::Str(text.to_owned()));
+    Summary::new(Vec::new(), metadata).unwrap().to_bytes()
+}
+
+/// Returns its signature: these repeat what they sign.
+fn signature(text: &str) -> Vec<u8> {
+    [b"signed ", &summary(text)[..]].concat()
+}
+
 fn fits(summary: &[u8], signatures: Option<&[u8]>) -> Result<(), TransferError> {
     if signatures.is_some_and(|signatures| signatures == [b"signed ", summary].concat()) {
         return Ok(());
@@ -43,8 +56,8 @@ fn fetch(
 }
 
 fn publish(directory: &Path, text: &str) {
-    write(directory, "summary", text);
-    write(directory, "summary.sig", format!("signed {text}"));
+    write(directory, "summary", summary(text));
+    write(directory, "summary.sig", signature(text));
 }
 
 fn cache(directory: &Path) -> (Repo, SummaryCache) {
@@ -74,7 +87,7 @@ fn an_unchanged_pair_costs_one_request() {
     server.forget();
     publish(directory.path(), "two");
     let second = fetch(&server, Some(&cache), &pauses).unwrap();
-    assert_eq!(second.summary.as_deref(), Some(&b"two"[..]));
+    assert_eq!(second.summary.as_deref(), Some(&summary("two")[..]));
     assert_eq!(server.paths(), ["/summary.sig", "/summary"]);
     server.forget();
     assert_eq!(fetch(&server, Some(&cache), &pauses).unwrap(), second);
@@ -88,14 +101,14 @@ fn a_pair_that_is_mixed_for_a_moment_is_fetched_again() {
     publish(directory.path(), "new");
     let server = FaultyServer::with(directory.path(), |asked| {
         match (asked.path.as_str(), asked.before) {
-            ("/summary.sig", 0) => Reaction::Bytes(b"signed old".to_vec()),
-            ("/summary", 1) => Reaction::Bytes(b"old".to_vec()),
+            ("/summary.sig", 0) => Reaction::Bytes(signature("old")),
+            ("/summary", 1) => Reaction::Bytes(summary("old")),
             _ => Reaction::Serve,
         }
     });
     let pauses = Cell::new(0);
     let pair = fetch(&server, None, &pauses).unwrap();
-    assert_eq!(pair.summary.as_deref(), Some(&b"new"[..]));
+    assert_eq!(pair.summary.as_deref(), Some(&summary("new")[..]));
     assert_eq!(pauses.get(), 1 + 2, "two more tries");
     let fresh = server.asked();
     assert!(
@@ -124,21 +137,21 @@ fn a_server_that_takes_a_changed_summary_for_unchanged_is_asked_without_conditio
         },
     );
     let pair = fetch(&server, Some(&cache), &pauses).unwrap();
-    assert_eq!(pair.summary.as_deref(), Some(&b"two"[..]));
+    assert_eq!(pair.summary.as_deref(), Some(&summary("two")[..]));
 }
 
 #[test]
 fn a_pair_that_never_fits_ends_with_its_digests() {
     let directory = tempfile::tempdir().unwrap();
     publish(directory.path(), "new");
-    write(directory.path(), "summary.sig", "signed old");
+    write(directory.path(), "summary.sig", signature("old"));
     let server = FaultyServer::serve(directory.path());
     let (_repo, cache) = cache(directory.path());
     let error = fetch(&server, Some(&cache), &Cell::new(0)).unwrap_err();
     let text = error.to_string();
-    for bytes in ["new", "signed old"] {
+    for bytes in [summary("new"), signature("old")] {
         assert!(
-            text.contains(&ostler_format::Checksum::of(bytes.as_bytes()).to_string()),
+            text.contains(&ostler_format::Checksum::of(&bytes).to_string()),
             "{text}"
         );
     }
@@ -176,7 +189,7 @@ fn stock_goes_on_with_what_we_keep_and_we_with_what_stock_keeps() {
     served.run(&["summary", "-u"]);
     // Not asked for, but there: so it is kept.
     write(served.path(), "summary.sig", {
-        let dict = ostler_format::gvariant::VarDict::new();
+        let dict = VarDict::new();
         dict.to_bytes()
     });
     let server = FaultyServer::serve(served.path());
@@ -204,4 +217,30 @@ fn stock_goes_on_with_what_we_keep_and_we_with_what_stock_keeps() {
     server.forget();
     assert_eq!(take(), ours);
     assert_eq!(server.paths(), ["/summary.sig"], "304: we use what stock kept");
+}
+
+#[test]
+fn what_is_no_summary_is_not_kept_though_nobody_asks_for_signatures() {
+    let directory = tempfile::tempdir().unwrap();
+    publish(directory.path(), "one");
+    let server = FaultyServer::with(directory.path(), |asked| match asked.path.as_str() {
+        "/summary" => Reaction::Bytes(b"<html>please log in</html>".to_vec()),
+        _ => Reaction::Serve,
+    });
+    let (_repo, cache) = cache(directory.path());
+    let take = || {
+        let options = SummaryOptions {
+            cache: Some(&cache),
+            check: &|_, _| Ok(()),
+            tries: 2,
+            pause: &|_| (),
+        };
+        fetch_summary(&client(), &remote(&server), &options)
+    };
+    assert!(matches!(take(), Err(TransferError::SummaryPair { .. })));
+    server.set_rule(|_| Reaction::Serve);
+    assert_eq!(take().unwrap().summary.as_deref(), Some(&summary("one")[..]));
+    // Nor is what another tool has kept of that kind taken for good.
+    write(directory.path(), "client/tmp/cache/summaries/origin", "<html>");
+    assert_eq!(take().unwrap().summary.as_deref(), Some(&summary("one")[..]));
 }

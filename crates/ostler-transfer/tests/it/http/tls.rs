@@ -4,6 +4,7 @@ use super::{fault, fetch, files, get, hasty, large};
 use ostler_testkit::certificates::Certificates;
 use ostler_testkit::nginx::Nginx;
 use ostler_testkit::proxy::TestProxy;
+use ostler_testkit::socks::SocksProxy;
 use ostler_transfer::http::{Client, ClientOptions, Fault, Proxies, Tls};
 
 fn with(tls: Tls) -> Client {
@@ -169,4 +170,32 @@ fn proxies_are_used_for_what_they_are_for() {
     assert_eq!(proxy.heads().len(), 2);
     assert!(get(&Client::new(environment(None)).unwrap(), &plain.url(), "small").is_ok());
     assert_eq!(proxy.heads().len(), 3);
+}
+
+#[test]
+fn proxies_that_speak_socks_get_names_or_addresses_as_their_url_says() {
+    let (files, certificates) = (files(), Certificates::make());
+    let plain = Nginx::serve(files.path());
+    let secure = Nginx::serve_tls(files.path(), &certificates, "");
+    let proxy = SocksProxy::start();
+    for (scheme, user, hosts) in [
+        ("socks5", "", ["127.0.0.1", "[::1]"]),
+        ("socks5h", "", ["localhost"; 2]),
+        ("socks5h", "me:pass@", ["localhost"; 2]),
+    ] {
+        let client = Client::new(ClientOptions {
+            tls: trusting(&certificates),
+            proxy: Some(format!("{scheme}://{user}{}", proxy.address())),
+            ..hasty()
+        })
+        .unwrap();
+        for server in [&plain, &secure] {
+            let url = server.url().replace("127.0.0.1", "localhost");
+            let port = url.rsplit(':').next().unwrap().to_owned();
+            assert_eq!(fetch(&client, &url, "large").unwrap(), large(), "{scheme} {url}");
+            let asked = proxy.asked().pop().unwrap();
+            let expected = hosts.map(|host| format!("{user}{host}:{port}"));
+            assert!(expected.contains(&asked), "{scheme} {url}: {asked}");
+        }
+    }
 }

@@ -1,10 +1,14 @@
-//! `pull` over HTTP, from repositories that stock made; checked by stock.
+//! `pull` over HTTP, from repositories that stock or we made; checked by stock.
 
+mod cut_short;
 mod deltas;
+mod exchange;
 mod faults;
 mod hostile;
 mod killed;
+mod kinds;
 mod local;
+mod matrix;
 mod mirror;
 mod modes;
 mod partial;

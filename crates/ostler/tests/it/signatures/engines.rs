@@ -1,6 +1,6 @@
 //! ed25519, spki and dummy: the oracle is openssl, and stock where it can.
 
-use super::{Scene, text};
+use super::{Scene, make_key, text};
 use ostler_format::gvariant::VarDict;
 use ostler_format::signatures::{DUMMY_SIGNATURES, encode_base64, pem_blocks};
 use ostler_format::{ED25519_SIGNATURES, SPKI_SIGNATURES, append_signature, signatures};
@@ -8,26 +8,9 @@ use ostler_testkit::command::{attempt, command, run};
 use std::fs;
 use std::path::PathBuf;
 
-/// Makes a key by openssl; returns the paths of the secret and the public key, in PEM.
-pub(super) fn make_key(scene: &Scene, name: &str, options: &[&str]) -> (PathBuf, PathBuf) {
-    let secret = scene.path(&format!("{name}.pem"));
-    let public = scene.path(&format!("{name}.pub.pem"));
-    run(command("openssl")
-        .args(["genpkey", "-out"])
-        .arg(&secret)
-        .args(["-algorithm"])
-        .args(options));
-    run(command("openssl")
-        .args(["pkey", "-pubout", "-in"])
-        .arg(&secret)
-        .arg("-out")
-        .arg(&public));
-    (secret, public)
-}
-
 /// Makes a key of Ed25519; returns seed and public key as libostree writes them.
 pub(super) fn make_ed25519(scene: &Scene, name: &str) -> (String, String) {
-    let (secret, public) = make_key(scene, name, &["ed25519"]);
+    let (secret, public) = make_key(scene.directory.path(), name, &["ed25519"]);
     let last_32 = |path: &PathBuf| {
         let block = pem_blocks(&fs::read(path).expect("a key"))
             .expect("PEM")
@@ -88,7 +71,7 @@ fn keys_in_x509_form_sign_what_openssl_accepts() {
         ("p384", &["EC", "-pkeyopt", "ec_paramgen_curve:P-384"], false),
     ];
     for (name, options, can_sign) in kinds {
-        make_key(&scene, name, options);
+        make_key(scene.directory.path(), name, options);
         let (secret, public) = (
             format!("--keys-file={name}.pem"),
             format!("--keys-file={name}.pub.pem"),

@@ -9,7 +9,7 @@ mod secrets;
 use crate::programs::ostler;
 use ostler_format::gvariant::VarDict;
 use ostler_format::{Checksum, ObjectName, ObjectType};
-use ostler_testkit::command::{attempt, run};
+use ostler_testkit::command::{attempt, command, run};
 use ostler_testkit::stock::StockRepo;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,6 +99,23 @@ impl Scene {
     fn set_detached(&self, commit: &str, metadata: &VarDict) {
         fs::write(self.object(commit, ObjectType::CommitMeta), metadata.to_bytes()).expect("our own file");
     }
+}
+
+/// Makes a key by openssl, below a directory; returns the paths of the secret and the public key, in PEM.
+pub(crate) fn make_key(directory: &Path, name: &str, options: &[&str]) -> (PathBuf, PathBuf) {
+    let secret = directory.join(format!("{name}.pem"));
+    let public = directory.join(format!("{name}.pub.pem"));
+    run(command("openssl")
+        .args(["genpkey", "-out"])
+        .arg(&secret)
+        .args(["-algorithm"])
+        .args(options));
+    run(command("openssl")
+        .args(["pkey", "-pubout", "-in"])
+        .arg(&secret)
+        .arg("-out")
+        .arg(&public));
+    (secret, public)
 }
 
 /// Returns what `show` says of signatures. Some versions of stock fill days of one digit up with a space of another kind.
