@@ -186,6 +186,13 @@ impl Crew<'_> {
         let Some(ready) = ready else { return Ok(()) };
         let scene = &self.scene;
         let subject = || format!("object {}", ObjectName::new(task.checksum, ObjectType::Commit));
+        // Over the network it would not have come; from this machine, or in a delta, it has.
+        if task
+            .size_limit
+            .is_some_and(|most| ready.bytes.len() as u64 > most)
+        {
+            return Err(RepoError::invalid(subject(), "it has more bytes than the summary says").into());
+        }
         let commit = Commit::parse(&ready.bytes).map_err(TransferError::format(subject()))?;
         let stored = self.stored_detached(&task.checksum)?;
         let beside = ready.delta.as_deref().and_then(Self::detached_of);

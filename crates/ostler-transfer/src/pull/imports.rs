@@ -1,7 +1,7 @@
 //! Objects from repositories on this machine: the remote itself, if it is one, else those that are given to save transfers.
 //!
 //! What a cache has is hashed before it is taken; what it has damaged is as good as absent. The remote's own objects are believed
-//! unless that is declined, as with a local pull.
+//! unless that is declined, as with a local pull, or a signature is asked for, which says nothing of bytes that nobody hashed.
 
 use super::crew::{Crew, Need};
 use super::progress::count;
@@ -38,7 +38,8 @@ impl Crew<'_> {
     }
 
     fn import_from_source(&self, need: &Need, name: &ObjectName, source: &Repo) -> Result<()> {
-        let trust = if self.scene.options.untrusted {
+        let signed = self.scene.trust.commit_required() || self.scene.trust.summary_required();
+        let trust = if self.scene.options.untrusted || signed {
             Trust::Verify
         } else {
             Trust::Trusted

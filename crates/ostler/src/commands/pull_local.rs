@@ -36,7 +36,7 @@ pub(crate) struct Args {
     // What it is for, a sync that stalls nobody else, one sync of the file system does as well.
     #[arg(long, hide = true)]
     per_object_fsync: bool,
-    /// Hash every object before it is taken over
+    /// Hash every object before it is taken over, as is done where signatures are checked
     #[arg(long)]
     untrusted: bool,
     /// Refuse files whose mode bare-user-only repositories cannot hold
@@ -94,17 +94,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     }
     let repo = context.open_synced(!args.disable_fsync)?;
     let source = context.open_at(&args.source)?;
+    let trust = wanted(context, args, &repo)?;
     let options = PullLocalOptions {
         remote: args.remote.clone(),
         depth,
         commit_metadata_only: args.commit_metadata_only,
-        untrusted: args.untrusted,
+        // A signature says nothing of bytes that nobody hashed.
+        untrusted: args.untrusted || trust.commit_required() || trust.summary_required(),
         bareuseronly_files: args.bareuseronly_files,
         require_deltas: args.require_static_deltas,
         verify_bindings: !args.disable_verify_bindings,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let trust = wanted(context, args, &repo)?;
     let progress = context.ui().progress("pulling objects");
     let stats = pull_local_with(
         &repo,

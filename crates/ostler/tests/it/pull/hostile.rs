@@ -88,8 +88,25 @@ fn announce(scene: &Scene, branch: &str, size: u64) {
     let mut bytes = fs::read(&path).unwrap();
     let found = bytes.windows(32).position(|window| window == commit.as_bytes());
     let at = found.expect("the commit is in the summary");
-    bytes[at - 8..at].copy_from_slice(&size.to_be_bytes());
+    bytes[at - 8..at].copy_from_slice(&size.to_le_bytes());
     fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_commit_larger_than_the_summary_says_is_refused_from_this_machine_too() {
+    let scene = Scene::new();
+    announce(&scene, "os/stable", 10);
+    let client = StockRepo::init(&scene.path("client"), "archive");
+    let url = format!("file://{}", scene.path("served").display());
+    client.run(&["remote", "add", "--no-gpg-verify", "origin", &url]);
+
+    let error = scene.fail("client", &["origin", "os/stable"]);
+
+    assert!(
+        error.contains(".commit") && error.contains("more bytes than the summary says"),
+        "{error}"
+    );
+    assert_eq!(client.refs(), Vec::<String>::new());
 }
 
 #[test]

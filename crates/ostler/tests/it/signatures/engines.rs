@@ -5,6 +5,7 @@ use ostler_format::gvariant::VarDict;
 use ostler_format::signatures::{DUMMY_SIGNATURES, encode_base64, pem_blocks};
 use ostler_format::{ED25519_SIGNATURES, SPKI_SIGNATURES, append_signature, signatures};
 use ostler_testkit::command::{attempt, command, run};
+use ostler_testkit::stock::StockRepo;
 use std::fs;
 use std::path::PathBuf;
 
@@ -205,4 +206,62 @@ fn dummy_signatures_are_for_those_who_ask_for_them() {
         scene.fail(&["sign", "-s", "rsa", "main", "key"]).lines().next(),
         Some("error: Requested signature type is not implemented: 'rsa'")
     );
+}
+
+#[test]
+fn where_signatures_are_asked_for_objects_of_this_machine_are_hashed() {
+    let scene = Scene::new("archive");
+    let (secret, public) = make_ed25519(&scene, "ed");
+    scene.write("ed.secret", format!("{secret}\n"));
+    let content = || {
+        let found = run(command("find")
+            .arg(scene.path("repo/objects"))
+            .args(["-name", "*.filez"]));
+        found.lines().map(PathBuf::from).collect::<Vec<_>>()
+    };
+    scene.commit("main", &["--sign-from-file=ed.secret"]);
+    let signed = content().remove(0);
+    scene.write("tree/file", "something else\n");
+    scene.commit("other", &[]);
+    let other = content()
+        .into_iter()
+        .find(|path| *path != signed)
+        .expect("a second");
+    fs::remove_file(&signed).expect("our own file");
+    fs::copy(other, &signed).expect("our own file");
+
+    let attempt_in = |name: &str, arguments: &[&str]| {
+        let client = StockRepo::init(&scene.path(name), "archive");
+        let url = format!("file://{}", scene.path("repo").display());
+        client.run(&["remote", "add", "--no-gpg-verify", "origin", &url]);
+        // Stock without engines knows no options for it.
+        for (key, value) in [("sign-verify", "ed25519"), ("verification-ed25519-key", &public)] {
+            client.run(&["config", "set", &format!("remote \"origin\".{key}"), value]);
+        }
+        client.run(&["remote", "add", "--no-gpg-verify", "unsigned", &url]);
+        let mut ours = crate::programs::ostler(scene.directory.path());
+        let output = attempt(ours.arg(format!("--repo={name}")).args(arguments));
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    for (name, pull) in [
+        ("by-url", &["pull", "origin", "main"][..]),
+        (
+            "by-path",
+            &["pull-local", "--sign-verify", "--remote=origin", "repo", "main"],
+        ),
+    ] {
+        let (done, said) = attempt_in(name, pull);
+        assert!(!done && said.contains(".file"), "{said}");
+        assert_eq!(StockRepo::open(&scene.path(name)).refs(), Vec::<String>::new());
+    }
+    for (name, pull) in [
+        ("by-url-unsigned", &["pull", "unsigned", "main"][..]),
+        ("by-path-unsigned", &["pull-local", "repo", "main"]),
+    ] {
+        let (done, said) = attempt_in(name, pull);
+        assert!(done, "{said}");
+    }
 }
