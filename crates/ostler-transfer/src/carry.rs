@@ -23,12 +23,17 @@ pub(crate) const LIMIT: u64 = 128 << 20;
 /// The deltas of the source to a commit, with the digests of those that are carried.
 type Found = BTreeMap<DeltaName, Option<Checksum>>;
 
-/// Returns the files of all deltas that are new or have changed, in the order of putting.
-pub(crate) fn deltas(
-    planner: &Planner<'_>,
-    history: &History,
-    published: &Published<'_>,
-) -> Result<Vec<CarriedFile>> {
+/// The deltas that a publish carries.
+#[derive(Debug, Default)]
+pub(crate) struct Deltas {
+    /// The files that are new or have changed, in the order of putting.
+    pub(crate) files: Vec<CarriedFile>,
+    /// What the target will have of the source's, with the digests of superblocks.
+    pub(crate) carried: DeltaList,
+}
+
+/// Returns what is carried of deltas.
+pub(crate) fn deltas(planner: &Planner<'_>, history: &History, published: &Published<'_>) -> Result<Deltas> {
     let root = planner.source.root();
     let mut files = Vec::new();
     let mut found: BTreeMap<Checksum, Found> = BTreeMap::new();
@@ -43,11 +48,16 @@ pub(crate) fn deltas(
             }
         }
     }
+    let mut carried = DeltaList::default();
     for (to, deltas) in found {
         check_index(planner, &to, &deltas)?;
         add_if_changed(planner, &delta_index_path(&to), &mut files)?;
+        let digests = deltas.into_iter();
+        carried
+            .0
+            .extend(digests.filter_map(|(name, digest)| Some((name, digest?))));
     }
-    Ok(files)
+    Ok(Deltas { files, carried })
 }
 
 /// Returns the files that Flatpak's summary index names, as far as the target lacks them. Their names are digests.

@@ -2,6 +2,7 @@
 //!
 //! The source's shared lock is held throughout, so that what the plan names is there until it is pinned.
 
+use crate::carry::Deltas;
 use crate::check::in_parallel;
 use crate::error::{Damage, Result, TransferError};
 use crate::history::History;
@@ -75,10 +76,11 @@ impl Planner<'_> {
             sent: commits.iter().copied().collect(),
             retired: &retired,
         };
-        let mut files = carry::deltas(self, &history, &published)?;
+        let Deltas { mut files, carried } = carry::deltas(self, &history, &published)?;
         let changes = summary::Changes {
             refs: !refs.is_empty(),
-            deltas: !files.is_empty(),
+            // A run that was cut short may have left them in place before its flip.
+            deltas: !files.is_empty() || summary::lacks(self.store, &carried)?,
         };
         let summary = summary::plan(self, &refs_after, changes)?;
         if let Some(index) = summary.new_index() {

@@ -46,7 +46,7 @@ type Refs = BTreeMap<CollectionRef, Checksum>;
 pub(crate) struct Changes {
     /// A ref moves.
     pub(crate) refs: bool,
-    /// A delta is new, or another one.
+    /// A delta is new, or another one, or not listed yet.
     pub(crate) deltas: bool,
 }
 
@@ -197,6 +197,26 @@ pub(crate) fn describes(bytes: &[u8], refs: &Refs) -> bool {
         .get_str("ostree.summary.mode")
         .is_none_or(|mode| matches!(mode, "archive-z2" | "archive"));
     mode_fits && summary.all_refs().is_ok_and(|listed| listed == *refs)
+}
+
+/// Returns whether the summary of a target is to list deltas, and lacks one of these with its digest.
+pub(crate) fn lacks(store: &dyn Store, deltas: &DeltaList) -> Result<bool> {
+    if deltas.0.is_empty() {
+        return Ok(false);
+    }
+    let Some(bytes) = store.get(SUMMARY, SUMMARY_LIMIT)? else {
+        return Ok(false);
+    };
+    let listed: BTreeMap<_, _> = Summary::parse(&bytes)
+        .ok()
+        .and_then(|summary| DeltaList::from_value(summary.metadata.get(DeltaList::KEY)?).ok())
+        .map(|list| list.0.into_iter().collect())
+        .unwrap_or_default();
+    if (deltas.0.iter()).all(|(name, digest)| listed.get(name) == Some(digest)) {
+        return Ok(false);
+    }
+    let config = Config::parse(&store.get("config", SUMMARY_LIMIT)?.unwrap_or_default())?;
+    Ok(!config.no_deltas_in_summary())
 }
 
 /// What a flip does to the summary.

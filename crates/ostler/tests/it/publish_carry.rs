@@ -84,6 +84,40 @@ fn static_deltas_and_their_indexes_are_carried_and_changed_ones_again() {
 }
 
 #[test]
+fn deltas_that_a_run_left_before_its_flip_are_listed_by_the_next() {
+    let root = TempDir::new().unwrap();
+    let source = make_source(root.path());
+    run(&mut publish(root.path(), &["--summary=generate"]));
+    let reference = source.refs().swap_remove(0);
+    source.run(&["static-delta", "generate", "--empty", &reference]);
+    source.run(&["static-delta", "reindex"]);
+    let target = root.path().join("target");
+    // All that a publish puts in place before its flip.
+    for (path, bytes) in files(source.path(), &["deltas/", "delta-indexes/"]) {
+        let there = target.join(path);
+        fs::create_dir_all(there.parent().unwrap()).unwrap();
+        fs::write(there, bytes).unwrap();
+    }
+    let listed = || {
+        StockRepo::open(&target)
+            .run(&["summary", "-v"])
+            .contains("Static Deltas (ostree.static-deltas):")
+    };
+    assert!(!listed());
+
+    run(&mut publish(root.path(), &[]));
+    assert!(listed());
+    assert!(run(&mut publish(root.path(), &[])).contains("up to date"));
+
+    StockRepo::open(&target).run(&["config", "set", "core.no-deltas-in-summary", "true"]);
+    run(&mut publish(root.path(), &["--summary=generate"]));
+    advance(&source, root.path());
+    run(&mut publish(root.path(), &["--summary=generate"]));
+    assert!(!listed());
+    assert!(run(&mut publish(root.path(), &["--summary=generate"])).contains("up to date"));
+}
+
+#[test]
 fn deltas_without_their_parts_and_signed_ones_are_not_carried() {
     let root = TempDir::new().unwrap();
     let source = make_source(root.path());
