@@ -69,10 +69,11 @@ impl GpgHome {
             .collect()
     }
 
-    /// Has gpg sign and make keys here as if it were another time, in seconds since the epoch.
+    /// Has gpg sign and make keys here as if it were another time, in seconds since the epoch. It stands still: else it would begin anew with
+    /// each process, and a key whose making took until the next second would be one of the future for who signs with it.
     #[track_caller]
     pub fn set_time(&self, seconds: u64) {
-        self.configure(&format!("faked-system-time {seconds}\n"));
+        self.configure(&format!("faked-system-time {seconds}!\n"));
     }
 
     /// Sets the configuration.

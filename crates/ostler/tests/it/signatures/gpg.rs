@@ -86,7 +86,7 @@ fn expired_revoked_missing_and_sub_keys_are_told_as_stock_tells_them() {
         let option = format!("--gpg-sign={key}");
         commits.push(scene.commit(key, &[&option, "--gpg-homedir", text(home.path()), "--orphan"]));
     }
-    home.configure(&format!("faked-system-time {LONG_AGO}\ndefault-sig-expire 1d\n"));
+    home.configure(&format!("faked-system-time {LONG_AGO}!\ndefault-sig-expire 1d\n"));
     commits.push(scene.commit(
         "over",
         &[
