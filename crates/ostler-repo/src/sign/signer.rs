@@ -8,7 +8,7 @@ use ostler_format::FormatError;
 use ostler_format::signatures::{
     ED25519_SIGNATURE, Ed25519SecretKey, Engine, dearmor, decode_base64, pem_blocks,
 };
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -21,6 +21,9 @@ const EXTERNAL_LIMIT: Duration = Duration::from_secs(120);
 
 /// The largest signature that a command may give, in bytes.
 const MAX_SIGNATURE: usize = 64 << 10;
+
+/// The smallest signature of RSA, in bytes: with shorter keys nobody is to sign any more.
+const SMALLEST_RSA: usize = 256;
 
 /// One who signs. Secrets in it are not shown by `Debug`.
 #[derive(Debug, Clone)]
@@ -83,19 +86,43 @@ impl Signer {
         }
     }
 
-    /// Signs bytes.
+    /// Signs bytes. Where the public key is known, the signature is checked with it; of others the form is.
     ///
     /// # Errors
-    /// [`RepoError::Signing`] when the key or command cannot.
+    /// [`RepoError::Signing`] when the key or command cannot, and for what is no such signature.
     pub fn sign(&self, data: &[u8]) -> Result<Vec<u8>> {
-        match self {
-            Self::Gpg { key_id, homedir } => gpg::sign(key_id, homedir.as_deref(), data),
-            Self::Ed25519(key) => Ok(key_pair(key)?.sign(data).as_ref().to_vec()),
-            Self::Spki(key) => key.pair.sign(data),
-            Self::Dummy(key) => Ok(key.as_bytes().to_vec()),
-            Self::External { engine, command } => external(*engine, command, data),
+        let signature = match self {
+            Self::Gpg { key_id, homedir } => gpg::sign(key_id, homedir.as_deref(), data)?,
+            Self::Ed25519(key) => ed25519(key, data)?,
+            Self::Spki(key) => key.pair.sign(data)?,
+            Self::Dummy(key) => key.as_bytes().to_vec(),
+            Self::External { engine, command } => external(*engine, command, data)?,
+        };
+        let engine = self.engine();
+        match malformed(engine, &signature) {
+            None => Ok(signature),
+            Some(detail) => {
+                let with = match self {
+                    Self::External { .. } => format!("the command for {engine}"),
+                    _ => engine.to_string(),
+                };
+                Err(RepoError::Signing { with, detail })
+            }
         }
     }
+}
+
+/// Signs, and checks what came out: a signature that a fault of the machine has spoilt would give the key away.
+fn ed25519(key: &Ed25519SecretKey, data: &[u8]) -> Result<Vec<u8>> {
+    let pair = key_pair(key)?;
+    let signature = pair.sign(data);
+    UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref())
+        .verify(data, signature.as_ref())
+        .map_err(|_unspecified: ring::error::Unspecified| RepoError::Signing {
+            with: Engine::Ed25519.to_string(),
+            detail: "the signature does not fit the key".to_owned(),
+        })?;
+    Ok(signature.as_ref().to_vec())
 }
 
 fn key_pair(key: &Ed25519SecretKey) -> Result<Ed25519KeyPair> {
@@ -180,10 +207,32 @@ fn external(engine: Engine, command: &[OsString], data: &[u8]) -> Result<Vec<u8>
     match signature.len() {
         0 => Err(failed("it gave no signature".to_owned())),
         length if length > MAX_SIGNATURE => Err(failed(format!("{length} bytes are no signature"))),
-        length if engine == Engine::Ed25519 && length != ED25519_SIGNATURE => Err(failed(format!(
-            "a signature of {length} bytes, expected {ED25519_SIGNATURE}"
-        ))),
         _ => Ok(signature),
+    }
+}
+
+/// Says why bytes cannot be a signature, as far as their form tells; `None` if they may be one.
+fn malformed(engine: Engine, signature: &[u8]) -> Option<String> {
+    let length = signature.len();
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    match (engine, signature) {
+        (Engine::Ed25519, _) if length != ED25519_SIGNATURE => Some(format!(
+            "a signature of {length} bytes, expected {ED25519_SIGNATURE}"
+        )),
+        // The tag of the packet, in the old form and the new.
+        (Engine::Gpg, [first, ..]) if first & 0xfc != 0x88 && *first != 0xc2 => {
+            Some("no packet of a signature".to_owned())
+        }
+        (Engine::Ed25519 | Engine::Spki, _) if signature.iter().all(is_text) => {
+            Some("text, where the bytes of a signature are expected".to_owned())
+        }
+        (Engine::Spki, [0x30, rest, ..]) if length < SMALLEST_RSA && usize::from(*rest) + 2 == length => None,
+        // Of ECDSA with the largest curve the length takes a byte more.
+        (Engine::Spki, [0x30, 0x81, rest, ..]) if usize::from(*rest) + 3 == length => None,
+        (Engine::Spki, _) if length != ED25519_SIGNATURE && length < SMALLEST_RSA => {
+            Some(format!("{length} bytes are no signature"))
+        }
+        _ => None,
     }
 }
 
@@ -218,17 +267,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_signature_by_its_form_is_refused() {
+        let der = [&[0x30, 0x44][..], &[2; 0x44]].concat();
+        for (engine, signature, fits) in [
+            (Engine::Ed25519, vec![0x80; 64], true),
+            (Engine::Ed25519, vec![0x80; 63], false),
+            (Engine::Spki, vec![0x80; 64], true),
+            (Engine::Spki, vec![0x80; 256], true),
+            (Engine::Spki, vec![b'Z'; 344], false),
+            (Engine::Spki, vec![0x80; 65], false),
+            (Engine::Spki, der.clone(), true),
+            (Engine::Spki, der[..60].to_vec(), false),
+            (Engine::Gpg, vec![0x88, 1, 4], true),
+            (Engine::Gpg, vec![0xc2, 1, 4], true),
+            (Engine::Gpg, vec![0x99, 1, 4], false),
+            (Engine::Gpg, b"-----".to_vec(), false),
+            (Engine::Dummy, b"any".to_vec(), true),
+        ] {
+            let found = malformed(engine, &signature);
+            assert_eq!(found.is_none(), fits, "{engine} {signature:x?} {found:?}");
+        }
+    }
+
+    #[test]
     fn a_command_signs_what_it_reads() {
         let signer = |engine, script| Signer::External {
             engine,
             command: command(script),
         };
-        let signed = signer(Engine::Spki, "tr a-z A-Z").sign(b"bytes").unwrap();
-        assert_eq!(signed, b"BYTES");
+        let signed = signer(Engine::Spki, "tr a b").sign(&[b'a'; 64]);
+        assert!(signed.unwrap_err().to_string().contains("text"));
+        let signed = signer(Engine::Spki, "tr a '\\201'").sign(&[b'a'; 64]).unwrap();
+        assert_eq!(signed, [0o201; 64]);
         for (engine, script, why) in [
             (Engine::Spki, "exit 0", "gave no signature"),
             (Engine::Spki, "echo broken >&2; exit 1", "broken"),
             (Engine::Ed25519, "echo short", "6 bytes"),
+            (Engine::Gpg, "echo short", "no packet of a signature"),
         ] {
             let error = signer(engine, script).sign(b"bytes").unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

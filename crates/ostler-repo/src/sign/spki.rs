@@ -7,8 +7,8 @@ use ostler_format::signatures::{KeyKind, SubjectPublicKeyInfo, private_key_kind}
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA256_ASN1, ED25519, EcdsaKeyPair,
-    Ed25519KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
-    VerificationAlgorithm,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
+    UnparsedPublicKey, VerificationAlgorithm,
 };
 
 /// Returns whether a signature over `data` fits a key.
@@ -62,8 +62,24 @@ impl KeyPair {
         Ok(Self::Rsa(Box::new(pair)))
     }
 
-    /// Signs bytes.
+    /// Signs bytes, and checks what came out: a signature that a fault of the machine has spoilt would give the key away.
     pub(super) fn sign(&self, data: &[u8]) -> Result<Vec<u8>> {
+        let signature = self.sign_unchecked(data)?;
+        let (algorithm, public): (&dyn VerificationAlgorithm, _) = match self {
+            Self::Rsa(pair) => (&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref()),
+            Self::P256(pair) => (&ECDSA_P256_SHA256_ASN1, pair.public_key().as_ref()),
+            Self::Ed25519(pair) => (&ED25519, pair.public_key().as_ref()),
+        };
+        UnparsedPublicKey::new(algorithm, public)
+            .verify(data, &signature)
+            .map_err(|_unspecified: ring::error::Unspecified| RepoError::Signing {
+                with: "spki".to_owned(),
+                detail: "the signature does not fit the key".to_owned(),
+            })?;
+        Ok(signature)
+    }
+
+    fn sign_unchecked(&self, data: &[u8]) -> Result<Vec<u8>> {
         let random = SystemRandom::new();
         let failed = |_unspecified: ring::error::Unspecified| RepoError::Signing {
             with: "spki".to_owned(),

@@ -22,12 +22,18 @@ fn no_child_is_given_a_secret_and_no_message_shows_one() {
         .args(["-f", "-s", "9999", "-v", "-e", "trace=execve", "-o"])
         .arg(&log)
         .args([OSTLER, "-v", "--repo=repo", "commit", "-b", "main", "tree"])
-        .args(["--sign-from-file=secret", "--sign-command=spki=tr a-z A-Z"]);
+        .args([
+            "--sign-from-file=secret",
+            "--sign-command=spki=head -c 64 /dev/zero",
+        ]);
     run(&mut strace);
     scene.write("spki", &pem);
     run(&mut scene.ours(&["sign", "-s", "spki", "--keys-file=spki", "main"]));
     let log = fs::read_to_string(log).expect("the log");
-    assert!(log.contains("tr a-z A-Z"), "the children are in the log");
+    assert!(
+        log.contains("head -c 64 /dev/zero"),
+        "the children are in the log"
+    );
     assert!(!log.contains(&secret) && !log.contains(&body), "{log}");
 
     let broken = secret.replace('=', "");
