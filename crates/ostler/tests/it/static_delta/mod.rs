@@ -1,6 +1,7 @@
 //! `static-delta` as a user calls it, and the deltas that a publish makes.
 
 mod faults;
+mod interop;
 
 use crate::programs::{link, ostler};
 use crate::publish_scene::{advance, make_source};
