@@ -222,10 +222,12 @@ pub enum RepoError {
         what: String,
     },
     /// The process may not write to the repository.
-    #[error("cannot write to repository {}: permission denied", path.display())]
+    #[error("Cannot write to repository: {reason} ({})", path.display())]
     ReadOnly {
         /// The repository.
         path: PathBuf,
+        /// What the system says, in the words of libostree.
+        reason: &'static str,
     },
 }
 

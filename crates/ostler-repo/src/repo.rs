@@ -207,6 +207,11 @@ impl Repo {
     pub fn tmp(&self) -> Result<&Dir> {
         self.tmp.as_ref().ok_or_else(|| RepoError::ReadOnly {
             path: self.path.clone(),
+            reason: if self.objects().is_on_read_only_file_system() {
+                "Read-only file system"
+            } else {
+                "Permission denied"
+            },
         })
     }
 

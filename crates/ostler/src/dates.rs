@@ -27,7 +27,8 @@ pub(crate) fn of_new_commit(environment: &Environment) -> anyhow::Result<u64> {
     };
     // In the words that scripts look for. No date is shown for a number that does not fit.
     match epoch.to_str().map(str::parse::<i64>) {
-        Some(Ok(seconds)) if seconds >= 0 => Ok(seconds.cast_unsigned()),
+        // One before 1970 as for `--timestamp`.
+        Some(Ok(seconds)) => Ok(seconds.cast_unsigned()),
         Some(Err(error)) if *error.kind() == IntErrorKind::PosOverflow => {
             bail!(
                 "Parsing SOURCE_DATE_EPOCH: Numerical result out of range: '{}'",
@@ -79,9 +80,9 @@ pub(crate) fn found_date(seconds: u64) -> String {
 /// Returns the time in a zone.
 ///
 /// # Errors
-/// A time after the year 9999; commits may claim one.
+/// A time after the year 9999; commits may claim one. Those before 1970 are large numbers, see [`parse`].
 fn zoned(seconds: u64, zone: TimeZone) -> anyhow::Result<jiff::Zoned> {
-    Ok(Timestamp::from_second(i64::try_from(seconds)?)?.to_zoned(zone))
+    Ok(Timestamp::from_second(seconds.cast_signed())?.to_zoned(zone))
 }
 
 #[cfg(test)]
@@ -115,6 +116,7 @@ mod tests {
         assert_eq!(commit_date(1_700_000_000), "2023-11-14 22:13:20 +0000");
         assert_eq!(commit_date(253_402_000_000), "9999-12-28 12:26:40 +0000");
         assert_eq!(commit_date(253_402_300_800), "@253402300800");
-        assert_eq!(commit_date(u64::MAX), format!("@{}", u64::MAX));
+        assert_eq!(commit_date((-5_i64).cast_unsigned()), "1969-12-31 23:59:55 +0000");
+        assert_eq!(commit_date(1 << 63), format!("@{}", 1_u64 << 63));
     }
 }

@@ -87,6 +87,9 @@ fn of_repo_error(error: &RepoError) -> Option<String> {
         RepoError::AlreadyExists { what } if what.starts_with("a snapshot at ") => {
             "to put a new one in its place, in one step, add --replace"
         }
+        RepoError::ReadOnly { reason, .. } if reason.starts_with("Read-only") => {
+            "mount the file system of the repository so that it can be written"
+        }
         RepoError::ReadOnly { .. } => "run as a user who may write to the repository",
         _ => return None,
     };

@@ -7,6 +7,7 @@ use crate::ui::{Ui, printable};
 use anyhow::Context as _;
 use ostler_format::Xattrs;
 use ostler_format::gvariant::{Type, Value, VarDict};
+use serde::Serialize;
 
 /// The types of the objects that `--raw` prints.
 pub(crate) const COMMIT: &str = "(a{sv}aya(say)sstayay)";
@@ -34,10 +35,34 @@ pub(crate) fn entry<'a>(metadata: &'a VarDict, key: &str) -> anyhow::Result<&'a 
         .with_context(|| format!("No such metadata key '{}'", printable(key)))
 }
 
+/// Prints the text of a value, as JSON with what it is the value of.
+pub(crate) fn print(ui: &Ui, key: &str, value: String) -> anyhow::Result<()> {
+    if ui.json() {
+        return ui.object(&Record { key, value });
+    }
+    ui.line(value)
+}
+
+/// The text of a value, as JSON.
+#[derive(Serialize)]
+struct Record<'a> {
+    key: &'a str,
+    value: String,
+}
+
+/// The keys of a dictionary, as JSON.
+#[derive(Serialize)]
+struct Keys<'a> {
+    keys: Vec<&'a str>,
+}
+
 /// Prints the keys, sorted, a line each.
 pub(crate) fn print_keys(ui: &Ui, metadata: &VarDict) -> anyhow::Result<()> {
     let mut keys: Vec<&str> = metadata.iter().map(|(key, _)| key).collect();
     keys.sort_unstable();
+    if ui.json() {
+        return ui.object(&Keys { keys });
+    }
     keys.into_iter().try_for_each(|key| ui.line(printable(key)))
 }
 

@@ -190,7 +190,11 @@ impl<'a> PathRules<'a> {
     /// # Errors
     /// [`RepoError::Invalid`] with those that were not.
     pub(super) fn finish(self) -> Result<()> {
-        let overrides = self.rules.stat_overrides.0.keys().map(String::as_str);
+        // Those that set a whole mode need not be there, as in stock.
+        let overrides = self.rules.stat_overrides.0.iter();
+        let overrides = overrides
+            .filter(|(_, change)| matches!(change, ModeChange::Add(_)))
+            .map(|(path, _)| path.as_str());
         refuse_unmatched("statoverride", overrides, &self.met)?;
         let skips = self.rules.skip.iter().map(String::as_str);
         refuse_unmatched("skip-list", skips, &self.skipped)

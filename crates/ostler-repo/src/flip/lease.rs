@@ -81,7 +81,7 @@ impl Repo {
     fn make_holder(&self) -> Result<()> {
         self.require_writable()?;
         self.root()
-            .ensure_dir(HOLDER, 0o755)
+            .ensure_dir(HOLDER, 0o777)
             .map(drop)
             .map_err(RepoError::io("make", self.root().path_of(HOLDER)))
     }

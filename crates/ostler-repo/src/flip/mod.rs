@@ -162,7 +162,7 @@ impl Repo {
 
     fn flip_dir(&self) -> Result<Dir> {
         let failed = || RepoError::io("open", self.root().path_of(FLIP_DIR));
-        let made = self.root().ensure_dir(FLIP_DIR, 0o755).map_err(failed())?;
+        let made = self.root().ensure_dir(FLIP_DIR, 0o777).map_err(failed())?;
         if made && self.config().fsync() {
             // A record in a directory that a power cut takes away is none.
             self.root().sync_parents(FLIP_DIR).map_err(failed())?;

@@ -353,6 +353,12 @@ impl Dir {
         .is_ok()
     }
 
+    /// Returns whether nobody may write to the directory, since its file system is mounted so.
+    pub fn is_on_read_only_file_system(&self) -> bool {
+        let access = sys::accessat(self.as_fd(), ".", sys::Access::WRITE_OK, AtFlags::EACCESS);
+        access == Err(rustix::io::Errno::ROFS)
+    }
+
     /// Returns the space of the file system.
     ///
     /// # Errors

@@ -55,7 +55,10 @@ impl Check<'_> {
     /// nevertheless.
     fn readable<T: Default>(&self, refs: Result<T>, report: &mut FsckReport) -> Result<T> {
         let (reference, detail) = match refs {
-            Err(RepoError::Corrupt { what, detail }) => (what, detail),
+            Err(RepoError::Corrupt { what, detail }) => {
+                let name = what.strip_prefix("ref ").unwrap_or(&what);
+                (name.to_owned(), detail)
+            }
             other => return other,
         };
         let finding = FsckFinding::Ref { reference, detail };

@@ -191,10 +191,10 @@ impl PruneOptions {
 /// [`RepoError::Invalid`] for refs that cannot be read: nothing is removed then. [`RepoError::Locked`],
 /// [`RepoError::ReadOnly`], [`RepoError::Io`].
 pub fn prune(repo: &Repo, options: &PruneOptions) -> Result<PruneReport> {
-    repo.require_writable()?;
     if options.dry_run {
         return look(repo, options);
     }
+    repo.require_writable()?;
     let early = Survey::take_early(repo, options).ok();
     let report = match early {
         Some(survey) if survey.idle => report(survey, Tally::default(), options),
@@ -224,14 +224,18 @@ pub fn is_published_to(repo: &Repo) -> Result<bool> {
 
 /// Tells what would be removed.
 fn look(repo: &Repo, options: &PruneOptions) -> Result<PruneReport> {
-    let lock = repo.lock(LockKind::Shared)?;
+    // Who may not write cannot lock either, and is told what is there at this moment.
+    let lock = repo
+        .is_writable()
+        .then(|| repo.lock(LockKind::Shared))
+        .transpose()?;
     let mut survey = Survey::take(repo, options, Clock::unknown())?;
     let tally = sweep::measure(repo, &survey.inventory, options)?;
     let details = options
         .details
         .then(|| shares::details(repo, &survey.inventory, &mut survey.facts, options.threads))
         .transpose()?;
-    lock.release()?;
+    lock.map_or(Ok(()), LockGuard::release)?;
     Ok(PruneReport {
         details,
         ..report(survey, tally, options)

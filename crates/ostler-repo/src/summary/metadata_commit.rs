@@ -22,25 +22,30 @@ const METADATA_REF: &str = "ostree-metadata";
 const ATTEMPTS: u32 = 8;
 
 /// Commits the repository's own metadata, if the repository has a collection, signed by the signers. To be done before the
-/// summary is made, which lists the ref. Returns the new commit.
+/// summary is made, which lists the ref. `timestamp` is the time of the commit, in seconds since the epoch. Returns the new commit.
 ///
 /// # Errors
 /// As [`Repo::begin`] and [`Transaction::commit`](crate::Transaction::commit); what a signer says.
-pub fn commit_metadata(repo: &Repo, options: &SummaryOptions) -> Result<Option<Checksum>> {
+pub fn commit_metadata(repo: &Repo, options: &SummaryOptions, timestamp: u64) -> Result<Option<Checksum>> {
     let Some(collection) = repo.config().collection_id() else {
         return Ok(None);
     };
     for _ in 1..ATTEMPTS {
-        match commit_once(repo, collection, options) {
+        match commit_once(repo, collection, options, timestamp) {
             // Another update of the summary came first: ours follows it.
             Err(RepoError::Conflict { .. }) => {}
             outcome => return outcome.map(Some),
         }
     }
-    commit_once(repo, collection, options).map(Some)
+    commit_once(repo, collection, options, timestamp).map(Some)
 }
 
-fn commit_once(repo: &Repo, collection: &CollectionId, options: &SummaryOptions) -> Result<Checksum> {
+fn commit_once(
+    repo: &Repo,
+    collection: &CollectionId,
+    options: &SummaryOptions,
+    timestamp: u64,
+) -> Result<Checksum> {
     let name = RefName::new(METADATA_REF).map_err(RepoError::format("ref"))?;
     let reference = Refspec::local(name);
     let parent = repo.read_ref(&reference)?;
@@ -61,7 +66,7 @@ fn commit_once(repo: &Repo, collection: &CollectionId, options: &SummaryOptions)
         related: Vec::new(),
         subject: String::new(),
         body: String::new(),
-        timestamp: options.now,
+        timestamp,
         root_tree: transaction.write_metadata(ObjectType::DirTree, &empty.to_bytes())?,
         root_meta: transaction.write_metadata(ObjectType::DirMeta, &directory.to_bytes())?,
     };

@@ -283,7 +283,7 @@ fn a_repository_with_a_collection_says_of_itself_what_stock_says() {
         .insert("xa.title", Value::Str("hello".to_owned()));
     let repo = Repo::open(ours.path()).unwrap();
 
-    let first = commit_metadata(&repo, &with_title).unwrap().unwrap();
+    let first = commit_metadata(&repo, &with_title, 5).unwrap().unwrap();
     update_summary(&repo, &with_title).unwrap();
 
     let raw = |stock: &StockRepo| {
@@ -312,10 +312,10 @@ fn a_repository_with_a_collection_says_of_itself_what_stock_says() {
         keep_unknown: true,
         ..SummaryOptions::default()
     };
-    let again = commit_metadata(&repo, &kept).unwrap().unwrap();
+    let again = commit_metadata(&repo, &kept, 6).unwrap().unwrap();
     let metadata = |commit| repo.load_commit(commit).unwrap().metadata;
     assert_eq!(metadata(&again), metadata(&first));
-    let dropped = commit_metadata(&repo, &options(9)).unwrap().unwrap();
+    let dropped = commit_metadata(&repo, &options(9), 9).unwrap().unwrap();
     assert_eq!(repo.load_commit(&dropped).unwrap().parent, Some(again));
     ours.fsck();
 }
@@ -324,6 +324,6 @@ fn a_repository_with_a_collection_says_of_itself_what_stock_says() {
 fn a_repository_without_a_collection_has_no_commit_about_itself() {
     let (_dir, stock) = repository("");
     let repo = Repo::open(stock.path()).unwrap();
-    assert_eq!(commit_metadata(&repo, &options(7)).unwrap(), None);
+    assert_eq!(commit_metadata(&repo, &options(7), 7).unwrap(), None);
     assert!(!stock.refs().contains(&"ostree-metadata".to_owned()));
 }

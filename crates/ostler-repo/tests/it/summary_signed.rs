@@ -161,7 +161,7 @@ fn metadata_commit_is_signed_by_the_same_keys() {
     let repo = Repo::open(stock.path()).unwrap();
     let options = options(1, vec![ed25519()]);
     let commits = std::thread::scope(|scope| {
-        let two = [(); 2].map(|()| scope.spawn(|| commit_metadata(&repo, &options)));
+        let two = [(); 2].map(|()| scope.spawn(|| commit_metadata(&repo, &options, 7)));
         two.map(|thread| thread.join().unwrap().unwrap().expect("a collection"))
     });
     update_summary(&repo, &options).unwrap();

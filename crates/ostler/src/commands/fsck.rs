@@ -173,7 +173,7 @@ fn conclude(ui: &Ui, stock: bool, options: &FsckOptions, report: &FsckReport) ->
     }
     if !report.findings.is_empty() {
         return Err(damaged(
-            "repository corruption encountered".to_owned(),
+            "Repository corruption encountered".to_owned(),
             stock,
             report,
         ));

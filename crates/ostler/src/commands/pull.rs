@@ -1,6 +1,7 @@
 //! `pull`: brings commits, and the refs that name them, from a repository that is reached by URLs.
 
 use crate::context::Context;
+use crate::exit;
 use crate::interrupt::Interrupt;
 use crate::network::{self, Connections};
 use crate::sizes::format_size;
@@ -9,6 +10,7 @@ use crate::trust;
 use anyhow::{Context as _, bail};
 use ostler_format::{Checksum, RemoteName};
 use ostler_repo::{PullTarget, Repo};
+use ostler_transfer::TransferError;
 use ostler_transfer::http::{Remote, RemoteOverrides, RemoteSettings, SummaryCache};
 use ostler_transfer::pull::{DeltaUse, PullOptions, PullProgress, PullReporter, PullStats, pull};
 use serde::Serialize;
@@ -186,7 +188,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let stats = context.ui().while_counting(
         || watcher.shown(),
         || pull(&repo, &remote, &client, &trust, &targets, &options, &watcher),
-    )?;
+    );
+    let stats = match stats {
+        Err(TransferError::Interrupted) => {
+            context
+                .ui()
+                .note("what has arrived stays out of sight; the same command goes on from there");
+            return Err(exit::Interrupted.into());
+        }
+        stats => stats?,
+    };
     report(context, args, &stats, begun.elapsed().as_secs())
 }
 

@@ -12,6 +12,7 @@ use ostler_format::gvariant::{Value, VarDict};
 use ostler_format::{Checksum, Commit, FileHeader, MAX_METADATA_SIZE, ObjectName, ObjectSizes, ObjectType};
 use ostler_repo::{Repo, RepoError};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
@@ -82,10 +83,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let checksum = repo.resolve_rev(&args.object)?;
     if let Some(key) = &args.print_metadata_key {
         let commit = repo.load_commit(&checksum)?;
-        return ui.line(value_text(args, &commit.metadata, key)?);
+        return variant_text::print(ui, key, value_text(args, &commit.metadata, key)?);
     }
     if let Some(key) = &args.print_detached_metadata_key {
-        return ui.line(value_text(args, &detached(&repo, &checksum)?, key)?);
+        return variant_text::print(ui, key, value_text(args, &detached(&repo, &checksum)?, key)?);
     }
     if args.list_metadata_keys {
         return variant_text::print_keys(ui, &repo.load_commit(&checksum)?.metadata);
@@ -95,6 +96,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     }
     if args.print_related {
         let commit = repo.load_commit(&checksum)?;
+        if ui.json() {
+            let pairs = commit.related.iter();
+            let related: BTreeMap<&str, String> = pairs
+                .map(|(name, commit)| (name.as_str(), commit.to_string()))
+                .collect();
+            return ui.object(&related);
+        }
         return commit
             .related
             .iter()
@@ -165,6 +173,16 @@ fn print_sizes(context: &Context, repo: &Repo, checksum: &Checksum) -> anyhow::R
         }
     }
     let ui = context.ui();
+    if ui.json() {
+        return ui.object(&SizesRecord {
+            needed_archived_bytes: needed[0],
+            archived_bytes: total[0],
+            needed_unpacked_bytes: needed[1],
+            unpacked_bytes: total[1],
+            needed_objects: needed[2],
+            objects: total[2],
+        });
+    }
     let size = |index: usize| format!("{}/{}", format_size(needed[index]), format_size(total[index]));
     ui.line(format_args!("Compressed size (needed/total): {}", size(0)))?;
     ui.line(format_args!("Unpacked size (needed/total): {}", size(1)))?;
@@ -172,6 +190,17 @@ fn print_sizes(context: &Context, repo: &Repo, checksum: &Checksum) -> anyhow::R
         "Number of objects (needed/total): {}/{}",
         needed[2], total[2]
     ))
+}
+
+/// What is to be fetched of a commit, and what is needed at all, as JSON.
+#[derive(Serialize)]
+struct SizesRecord {
+    needed_archived_bytes: u64,
+    archived_bytes: u64,
+    needed_unpacked_bytes: u64,
+    unpacked_bytes: u64,
+    needed_objects: u64,
+    objects: u64,
 }
 
 /// An object that is not a commit, or a commit as a value, as JSON.

@@ -70,11 +70,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     }
     let ui = context.ui();
     if args.raw {
-        return ui.line(variant_text::of_bytes(
-            variant_text::SUMMARY,
-            &bytes_of(&repo)?,
-            true,
-        )?);
+        let text = variant_text::of_bytes(variant_text::SUMMARY, &bytes_of(&repo)?, true)?;
+        return variant_text::print(ui, "summary", text);
     }
     if args.list_metadata_keys {
         return variant_text::print_keys(ui, &summary_of(&repo)?.metadata);
@@ -82,7 +79,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if let Some(key) = &args.print_metadata_key {
         let summary = summary_of(&repo)?;
         let value = variant_text::entry(&summary.metadata, key)?;
-        return ui.line(variant_text::of_value(value.clone(), true));
+        return variant_text::print(ui, key, variant_text::of_value(value.clone(), true));
     }
     if args.view {
         return view(ui, &summary_of(&repo)?);
@@ -112,7 +109,7 @@ fn update(context: &Context, args: &Args, repo: &Repo) -> anyhow::Result<()> {
             .ui()
             .note("the summary was signed, and is not any more: --gpg-sign and --sign-from-file sign it");
     }
-    let _commit = commit_metadata(repo, &options)?;
+    let _commit = commit_metadata(repo, &options, dates::of_new_commit(context.environment())?)?;
     if let Some(note) = size_note(update_summary(repo, &options)?) {
         context.ui().note(&note);
     }

@@ -4,10 +4,11 @@ use crate::fixture;
 use crate::programs::{Ended, OSTLER, assert_alike, ended, link, ostler};
 use crate::reading::all_alike;
 use crate::writing::compare;
-use ostler_testkit::command::{fail, run};
+use ostler_testkit::command::{command, fail, run};
 use ostler_testkit::stock::StockRepo;
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -205,4 +206,91 @@ fn damage_is_reported_with_the_status_of_stock() {
             assert_eq!(after(OSTLER), after("ostree"), "{name}: fsck {options}");
         }
     }
+}
+
+#[test]
+fn a_repository_of_a_group_serves_all_its_users() {
+    if !ostler_testkit::disk::is_root() {
+        // Only root can be two users.
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::copy(OSTLER, root.join("ostler")).unwrap();
+    let shared = root.join("shared");
+    fs::create_dir(&shared).unwrap();
+    chown(&shared, None, Some(23_456)).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o2775)).unwrap();
+    let by = |user: u32, line: &str| {
+        let line = format!("umask 002; exec ../ostler {line}");
+        run(command("setpriv")
+            .args([&format!("--reuid={user}"), "--regid=23456", "--clear-groups"])
+            .args(["sh", "-c", &line])
+            .current_dir(&shared));
+    };
+    by(12_345, "--repo=build init --mode=archive");
+    by(12_345, "--repo=build config set core.auto-update-summary true");
+
+    for user in [12_345, 12_346, 12_345] {
+        by(
+            user,
+            "--repo=build commit --branch=main --no-xattrs ../shared/build/refs",
+        );
+        by(user, "--repo=build summary -u");
+        by(user, "--repo=build publish public");
+        by(user, "history public --pin 1");
+        by(user, "--repo=copy init --mode=archive");
+        by(user, "--repo=copy pull-local build main");
+        by(user, "--repo=public prune --refs-only");
+    }
+}
+
+#[test]
+fn who_may_only_read_is_told_what_a_prune_would_remove() {
+    if !ostler_testkit::disk::is_root() {
+        return;
+    }
+    let directory = fixture::repository();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::copy(OSTLER, directory.path().join("ostler")).unwrap();
+    for program in ["./ostler", "ostree"] {
+        let said = run(command("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", program])
+            .args(["--repo=repo", "prune", "--no-prune", "--refs-only"])
+            .current_dir(directory.path()));
+        assert!(said.contains("Total objects: "), "{program}: {said}");
+    }
+}
+
+#[test]
+fn the_commit_about_the_repository_has_the_time_of_the_source() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| StockRepo::init(&directory.path().join(name), "archive");
+    let (ours, _stocks) = (at("ours"), at("stocks"));
+    for program in [Path::new(OSTLER), Path::new("ostree")] {
+        let repo = if program == Path::new("ostree") {
+            "stocks"
+        } else {
+            "ours"
+        };
+        run(command("ostree").current_dir(directory.path()).args([
+            &format!("--repo={repo}"),
+            "config",
+            "set",
+            "core.collection-id",
+            "org.example.Os",
+        ]));
+        run(command(program)
+            .current_dir(directory.path())
+            .env("SOURCE_DATE_EPOCH", "1000")
+            .args([&format!("--repo={repo}"), "summary", "-u"]));
+        let shown = run(command("ostree").current_dir(directory.path()).args([
+            &format!("--repo={repo}"),
+            "show",
+            "ostree-metadata",
+        ]));
+        assert!(shown.contains("1970-01-01 00:16:40 +0000"), "{repo}: {shown}");
+    }
+    ours.fsck();
 }

@@ -16,6 +16,7 @@ fn printed(directory: &Path, arguments: &[&str]) -> String {
 #[test]
 fn json_is_one_object_a_line() {
     let directory = fixture::repository();
+    run(ostler(directory.path()).args(["--repo=repo", "summary", "-u"]));
     for arguments in [
         &["log", "main"][..],
         &["show", "main"],
@@ -25,6 +26,12 @@ fn json_is_one_object_a_line() {
         &["rev-parse", "main", "main^"],
         &["config", "get", "core.mode"],
         &["fsck"],
+        &["show", "--list-metadata-keys", "main"],
+        &["show", "--print-metadata-key=ostree.ref-binding", "main"],
+        &["show", "--print-related", "main"],
+        &["summary", "--raw"],
+        &["summary", "--list-metadata-keys"],
+        &["summary", "--print-metadata-key=ostree.summary.mode"],
     ] {
         let printed = printed(directory.path(), &[&["--json"], arguments].concat());
         assert!(!printed.is_empty(), "{arguments:?}");

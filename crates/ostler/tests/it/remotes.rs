@@ -448,3 +448,13 @@ fn new_remotes_go_beside_the_repository_where_it_says_so() {
     );
     assert!(refused.contains("broken.conf"), "{refused}");
 }
+
+#[test]
+fn a_collection_that_is_none_is_refused_when_the_remote_is_added() {
+    let directory = TempDir::new().unwrap();
+    prepare(directory.path());
+    let before = config(directory.path());
+    let arguments = "--repo=repo remote add --collection-id=bad/id new http://new";
+    assert!(message(Path::new(OSTLER), directory.path(), arguments).contains("bad/id"));
+    assert_eq!(config(directory.path()), before);
+}

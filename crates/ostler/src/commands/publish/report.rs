@@ -103,9 +103,14 @@ fn done(destination: &Path, outcome: &Outcome) -> String {
         0 => String::new(),
         count => format!(", {} retired", counted(count, "commit")),
     };
+    let removed = plan.refs.iter().filter(|update| update.new.is_none()).count();
+    let removed_refs = match removed {
+        0 => String::new(),
+        count => format!(", {} removed", counted(count, "ref")),
+    };
     format!(
-        "published {} to {}: {} added ({}){retired}, generation {generation}",
-        counted(plan.refs.len(), "ref"),
+        "published {} to {}: {} added ({}){removed_refs}{retired}, generation {generation}",
+        counted(plan.refs.len() - removed, "ref"),
         destination.display(),
         counted(plan.objects.len(), "object"),
         format_size(plan.bytes()),

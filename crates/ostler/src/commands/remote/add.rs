@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::exit;
 use crate::ui::printable;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use ostler_format::CollectionId;
 use ostler_repo::sign::gpg::GpgSource;
 use ostler_repo::{Existing, RemoteValue};
 use std::path::PathBuf;
@@ -144,6 +145,7 @@ fn settings<'a>(args: &'a Args, keys: &'a Keys<'a>) -> anyhow::Result<Vec<(&'a s
         add("sign-verify", &keys.types);
     }
     if let Some(id) = &args.collection_id {
+        CollectionId::new(id).with_context(|| format!("Invalid collection ID {}", id.escape_debug()))?;
         add("collection-id", id);
     }
     Ok(settings)

@@ -3,10 +3,12 @@
 use super::scene::{Scene, pull_from};
 use crate::programs::ostler;
 use ostler_testkit::command::{describe, run};
+use ostler_testkit::faulty_server::{FaultyServer, Reaction};
 use ostler_testkit::oracle::strays;
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::strace::{Kind, for_each_fault, run_with_fault};
 use ostler_testkit::tree::Tree;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -111,4 +113,31 @@ fn eight_pulls_at_once_into_one_repository_all_succeed() {
     assert_eq!(client.refs().len(), 2);
     let _again = run(ostler(scene.directory.path()).args(["--repo=client", "pull", "origin", "app"]));
     assert_eq!(strays(client.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_pull_that_a_signal_ends_says_how_to_go_on_and_has_the_status_of_one() {
+    let scene = small_scene();
+    let (sender, asked_for_content) = std::sync::mpsc::channel();
+    let server = FaultyServer::with(&scene.path("served"), move |asked| {
+        if asked.path.contains(".filez") {
+            let _sent = sender.send(());
+            Reaction::Hang
+        } else {
+            Reaction::Serve
+        }
+    });
+    let client = StockRepo::init(&scene.path("client"), "archive");
+    client.run(&["remote", "add", "--no-gpg-verify", "origin", &server.url()]);
+    let mut pull = command(&scene);
+    let pull = pull.stderr(Stdio::piped()).spawn().unwrap();
+    asked_for_content.recv().unwrap();
+
+    kill_process(Pid::from_child(&pull), Signal::TERM).unwrap();
+
+    let ended = pull.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.contains("the same command goes on"), "{said}");
+    assert_eq!(client.refs(), Vec::<String>::new());
 }
