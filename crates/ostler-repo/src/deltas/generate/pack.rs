@@ -215,3 +215,21 @@ impl<W: Write> Write for Counted<'_, W> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_hold_a_part_and_have_bounds() {
+        for (length, window) in [
+            (0, SMALLEST_WINDOW),
+            (SMALLEST_WINDOW + 1, 2 * SMALLEST_WINDOW),
+            (LARGEST_WINDOW, LARGEST_WINDOW),
+            (LARGEST_WINDOW + 1, LARGEST_WINDOW),
+            (u64::MAX, LARGEST_WINDOW),
+        ] {
+            assert_eq!(window_for(length), window, "{length}");
+        }
+    }
+}
