@@ -12,6 +12,10 @@
 //! - I12: the refs of a flip that was cut short are all old or all new when the next flip begins.
 //!
 //! I6 is looked at when a play is over: [`Laws::at_the_end`].
+//!
+//! I8 is a law of receivers, of which there are none here. I10 shows as I1: a commit whose tree is there and whose files are not is
+//! incomplete, whatever the publish concluded. I11 cannot be broken by a store that keeps all it was told; the tests that cut the
+//! power (`power`, `publish_power`) look at that.
 
 use super::GRACE;
 use super::stage::file;
