@@ -21,10 +21,17 @@ pub(super) fn open(dir: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) 
             Err(Errno::AGAIN | Errno::INTR) => {}
             // PERM: a sandbox that does not know the call.
             Err(Errno::NOSYS | Errno::PERM) => return walk(dir, path, flags, mode),
+            Err(Errno::XDEV) => return Err(leads_out()),
             other => return Ok(other?),
         }
     }
     Err(Errno::AGAIN.into())
+}
+
+/// What the kernel calls a link to another device, for want of a better word.
+fn leads_out() -> io::Error {
+    let kind = io::ErrorKind::CrossesDevices;
+    io::Error::new(kind, "a symbolic link in the path leads out of the directory")
 }
 
 /// Opens `path` part by part without following any symbolic link.
@@ -35,7 +42,7 @@ fn walk(dir: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> io::Resu
             Component::Normal(part) => parts.push(part),
             Component::CurDir => {}
             Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Err(Errno::XDEV.into());
+                return Err(leads_out());
             }
         }
     }

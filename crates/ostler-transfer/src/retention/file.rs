@@ -126,7 +126,7 @@ impl Reader<'_> {
             Patterns::One(pattern) => vec![pattern.clone()],
             Patterns::Many(patterns) => patterns.clone(),
         };
-        if patterns.is_empty() {
+        if patterns.is_empty() || patterns.iter().any(String::is_empty) {
             return Err(self.wrong(&entry.refs.span(), "a rule needs a pattern of refs"));
         }
         let refs = Selection::new(&patterns)
@@ -329,6 +329,7 @@ mod tests {
             ("[[rule]]\nrefs = '**'\n\nkeep-for = '7'\n", 4),
             ("[[rule]]\nrefs = '**'\nkeep-forever = true\nkeep-last = 1\n", 3),
             ("[[rule]]\nrefs = []\n", 2),
+            ("[[rule]]\nrefs = ''\n", 2),
             ("[[rule]]\nrefs = 'a['\n", 2),
             ("[[rule]]\nrefs = 5\n", 2),
             ("[[rule]]\nrefs = '**'\nend-of-life = '2027'\n", 3),

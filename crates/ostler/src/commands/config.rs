@@ -26,6 +26,10 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Operation {
     /// Print the value of a key
+    #[command(after_help = "\
+Examples:
+  ostler config get core.mode
+  ostler --json config get --group='remote \"origin\"' url")]
     Get {
         /// GROUP.KEY, or with --group KEY
         key: String,
@@ -33,6 +37,10 @@ enum Operation {
         more: Vec<String>,
     },
     /// Give a key a value
+    #[command(after_help = "\
+Examples:
+  ostler config set core.fsync false
+  ostler config set --group='remote \"origin\"' url https://example.org/repo")]
     Set {
         /// GROUP.KEY, or with --group KEY
         key: String,
@@ -43,6 +51,10 @@ enum Operation {
         more: Vec<String>,
     },
     /// Remove a key
+    #[command(after_help = "\
+Examples:
+  ostler config unset core.parent
+  ostler config unset --group='remote \"origin\"' contenturl")]
     Unset {
         /// GROUP.KEY, or with --group KEY
         key: String,

@@ -245,7 +245,12 @@ fn the_time_of_a_commit_comes_from_the_environment_where_no_option_gives_it() {
         .args(commit));
     let shown = run(ostler(directory.path()).args(["--repo=repo", "show", "timed"]));
     assert!(shown.contains("Date:  1970-01-02 00:00:00 +0000\n"), "{shown}");
-    for epoch in ["soon", "-1", "9223372036854775808"] {
+    let _commit = run(ostler(directory.path())
+        .env("SOURCE_DATE_EPOCH", "-5")
+        .args(commit));
+    let shown = run(ostler(directory.path()).args(["--repo=repo", "show", "timed"]));
+    assert!(shown.contains("Date:  1969-12-31 23:59:55 +0000\n"), "{shown}");
+    for epoch in ["soon", "9223372036854775808"] {
         let error = fail(
             ostler(directory.path())
                 .env("SOURCE_DATE_EPOCH", epoch)

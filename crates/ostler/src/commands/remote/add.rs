@@ -22,7 +22,7 @@ const KEY_TYPES: [&str; 3] = ["ed25519", "spki", "dummy"];
 Examples:
   ostler --repo=client remote add origin https://example.org/repo
   ostler --repo=client remote add --no-sign-verify lab http://lab.example.org/repo os/testing
-  ostler --repo=client remote add --if-not-exists --no-gpg-verify --sign-verify=ed25519=file:/etc/keys/os origin https://example.org/repo")]
+  ostler --repo=client remote add --if-not-exists --sign-verify=ed25519=file:KEY origin https://example.org/repo")]
 pub(super) struct Args {
     /// Give the remote a setting of its own; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
