@@ -175,23 +175,27 @@ impl Source {
             old: String::new(),
             new: String::new(),
         };
-        source.old = source.commit("os/stable", &tree(root, 1));
-        source.new = source.commit("os/stable", &tree(root, 2));
+        source.old = source.commit("os/stable", root, 1);
+        source.new = source.commit("os/stable", root, 2);
         if collections {
             source.mirror_foreign(root);
         }
         source
     }
 
+    /// Commits a version of the tree, each a second later than the one before.
     #[track_caller]
-    fn commit(&self, branch: &str, tree: &Path) -> String {
+    fn commit(&self, branch: &str, root: &Path, version: u32) -> String {
         let mut command = program(
             self.maker,
             &self.repo,
             &["commit", "--owner-uid=0", "--owner-gid=0"],
         );
-        command.arg(format!("--branch={branch}"));
-        run(command.args(&self.signing.sign).arg(tree)).trim().to_owned()
+        command
+            .arg(format!("--branch={branch}"))
+            .arg(format!("--timestamp=@170000000{version}"))
+            .args(&self.signing.sign);
+        run(command.arg(tree(root, version))).trim().to_owned()
     }
 
     /// Adds a commit of another collection, as if it had been mirrored.
@@ -202,7 +206,7 @@ impl Source {
             &self.repo,
             &["config", "set", "core.collection-id", FOREIGN],
         );
-        self.commit("up", &tree(root, 3));
+        self.commit("up", root, 3);
         must(
             self.maker,
             &self.repo,

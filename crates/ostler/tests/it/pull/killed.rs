@@ -1,16 +1,17 @@
 //! Pulls that are cut short, and several at once.
 
-use super::scene::{Scene, pull_from};
+use super::exchange::program;
+use super::scene;
+use super::unfinished::{Case, DELTA, MIRROR, OBJECTS, Scene};
+use crate::interop::{BOTH, Who};
 use crate::programs::ostler;
 use ostler_testkit::command::{describe, run};
 use ostler_testkit::faulty_server::{FaultyServer, Reaction};
 use ostler_testkit::oracle::strays;
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::strace::{Kind, for_each_fault, run_with_fault};
-use ostler_testkit::tree::Tree;
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// The calls around which something of a pull becomes visible.
 const CALLS: &[&str] = &[
@@ -24,68 +25,46 @@ const CALLS: &[&str] = &[
     "fdatasync",
 ];
 
-/// A scene whose `os/stable` has little in it.
-fn small_scene() -> Scene {
-    let scene = Scene::new();
-    let path = scene.path("small");
-    Tree::at(&path)
-        .file("a", "1\n", 0o644)
-        .file("b/c", "2\n", 0o755)
-        .symlink("b/d", "c");
-    scene
-        .served()
-        .commit_with("os/small", &path, &["--owner-uid=0", "--owner-gid=0"]);
-    scene
-}
+/// Kills a pull of ours at each call around which something becomes visible, and has either tool finish it.
+#[track_caller]
+fn finished_by_either_tool(case: &Case) {
+    let scene = Scene::of(case);
+    let mut turn = 0_usize;
+    for syscall in CALLS {
+        for_each_fault(syscall, Kind::Kill, 60, |fault| {
+            scene.renew_client();
 
-fn command(scene: &Scene) -> Command {
-    let mut command = ostler(scene.directory.path());
-    command.args(["--repo=client", "pull", "origin", "os/small"]);
-    command
+            let killed = run_with_fault(&program(Who::Ours, &scene.client(), case.pull), fault);
+
+            scene.assert_nothing_half_visible(Who::Ours);
+            turn += 1;
+            // Whoever changes refs next removes the lock that a killed process left.
+            let is_lock = |stray: &str| stray == "tmp/ostler-refs-lock";
+            scene.finish(BOTH[turn % 2], is_lock, &format!("{fault:?}"));
+            killed
+        });
+    }
+    assert!(turn > CALLS.len(), "some of them are made");
 }
 
 #[test]
 fn a_pull_killed_at_any_call_is_finished_by_the_next_of_either_tool() {
-    let scene = small_scene();
-    let commit = scene.served().rev_parse("os/small");
-    let mut turn = 0_u32;
-    for syscall in CALLS {
-        for_each_fault(syscall, Kind::Kill, 60, |fault| {
-            if scene.path("client").exists() {
-                fs::remove_dir_all(scene.path("client")).unwrap();
-            }
-            let client = StockRepo::init(&scene.path("client"), "bare-user");
-            client.run(&["remote", "add", "--no-gpg-verify", "origin", &scene.nginx.url()]);
+    finished_by_either_tool(&OBJECTS);
+}
 
-            let killed = run_with_fault(&command(&scene), fault);
+#[test]
+fn a_pull_from_a_delta_killed_at_any_call_is_finished_by_the_next_of_either_tool() {
+    finished_by_either_tool(&DELTA);
+}
 
-            // The commit may be partial, and is marked so then.
-            client.run(&["fsck"]);
-            for reference in client.refs() {
-                client.run(&["ls", "-R", "-C", &reference]);
-            }
-            turn += 1;
-            if turn.is_multiple_of(2) {
-                client.run(&["pull", "origin", "os/small"]);
-            } else {
-                pull_from(&scene, "client", &["origin", "os/small"]).expect("nothing is in the way");
-                // Whoever changes refs next removes the lock that a killed process left.
-                let mut strays = strays(client.path());
-                strays.retain(|stray| stray != "tmp/ostler-refs-lock");
-                assert_eq!(strays, Vec::<String>::new(), "{fault:?}");
-            }
-            assert_eq!(client.rev_parse("origin:os/small"), commit, "{fault:?}");
-            client.fsck();
-            let mark = client.path().join(format!("state/{commit}.commitpartial"));
-            assert!(!mark.exists(), "{fault:?}");
-            killed
-        });
-    }
+#[test]
+fn mirroring_killed_at_any_call_is_finished_by_the_next_of_either_tool() {
+    finished_by_either_tool(&MIRROR);
 }
 
 #[test]
 fn eight_pulls_at_once_into_one_repository_all_succeed() {
-    let scene = Scene::new();
+    let scene = scene::Scene::new();
     let client = scene.client("client", "bare-user");
     let running: Vec<_> = (0..8)
         .map(|number| {
@@ -117,7 +96,7 @@ fn eight_pulls_at_once_into_one_repository_all_succeed() {
 
 #[test]
 fn a_pull_that_a_signal_ends_says_how_to_go_on_and_has_the_status_of_one() {
-    let scene = small_scene();
+    let scene = scene::Scene::new();
     let (sender, asked_for_content) = std::sync::mpsc::channel();
     let server = FaultyServer::with(&scene.path("served"), move |asked| {
         if asked.path.contains(".filez") {
@@ -129,7 +108,8 @@ fn a_pull_that_a_signal_ends_says_how_to_go_on_and_has_the_status_of_one() {
     });
     let client = StockRepo::init(&scene.path("client"), "archive");
     client.run(&["remote", "add", "--no-gpg-verify", "origin", &server.url()]);
-    let mut pull = command(&scene);
+    let mut pull = ostler(scene.directory.path());
+    pull.args(["--repo=client", "pull", "origin", "app"]);
     let pull = pull.stderr(Stdio::piped()).spawn().unwrap();
     asked_for_content.recv().unwrap();
 
