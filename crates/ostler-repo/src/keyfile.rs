@@ -171,7 +171,7 @@ impl KeyFile {
     /// when it is missing.
     ///
     /// # Errors
-    /// [`FormatError::Invalid`] for a group or key whose name breaks the grammar, or a value with NUL.
+    /// [`FormatError::Invalid`] for a group or key whose name breaks the grammar, a value with NUL, or one that begins with a form feed.
     pub fn set(&mut self, group: &str, key: &str, value: &str) -> Result<()> {
         self.set_raw(group, key, escape(value, false))
     }
@@ -203,6 +203,10 @@ impl KeyFile {
         }
         if value.contains('\0') {
             return Err(value_error(group, key, "contains NUL"));
+        }
+        if value.starts_with('\x0C') {
+            // White space to readers, and the grammar has no escape for it.
+            return Err(value_error(group, key, "begins with a form feed"));
         }
         let line = Line {
             raw: format!("{key}={value}\n").into_bytes(),
@@ -474,6 +478,16 @@ mod tests {
     }
 
     #[test]
+    fn value_that_would_not_be_read_as_it_was_set_is_refused() {
+        let mut file = KeyFile::default();
+        assert!(file.set("a", "k", "\x0C x").is_err());
+        assert!(file.to_bytes().is_empty());
+        file.set("a", "k", " \x0C\t").unwrap();
+        let read = KeyFile::parse(&file.to_bytes()).unwrap();
+        assert_eq!(read.get("a", "k").unwrap().as_deref(), Some(" \x0C\t"));
+    }
+
+    #[test]
     fn changes_touch_only_their_own_lines() {
         let mut file = KeyFile::parse(TEXT.as_bytes()).unwrap();
         file.set("core", "mode", "archive-z2").unwrap();
@@ -557,7 +571,8 @@ mod tests {
 
         #[test]
         fn values_that_are_set_read_back(
-            key in "[a-z][a-z-]{0,9}", value in "[^\0]{0,20}", list in proptest::collection::vec("[^\0]{1,6}", 0..4)
+            key in "[a-z][a-z-]{0,9}", value in "([^\0\x0C][^\0]{0,19})?",
+            list in proptest::collection::vec("[^\0\x0C]{1,6}", 0..4)
         ) {
             let mut file = KeyFile::parse(TEXT.as_bytes()).unwrap();
             file.set("core", &key, &value).unwrap();
