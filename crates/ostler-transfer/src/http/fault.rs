@@ -16,7 +16,7 @@ pub enum Fault {
     #[error("{0}")]
     Tls(String),
     /// A body has more bytes than it may have.
-    #[error("it has more than {limit} bytes")]
+    #[error("it exceeded maximum size of {limit} bytes")]
     TooLarge {
         /// How many are allowed.
         limit: u64,

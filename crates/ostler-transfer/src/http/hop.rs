@@ -235,7 +235,7 @@ async fn read_body(
     intake: &mut Intake,
     pace: &mut Pace,
 ) -> Result<(), Fault> {
-    while let Some(chunk) = pace.wait(response.chunk()).await?.map_err(fault_of)? {
+    while let Some(chunk) = pace.wait(response.chunk()).await?.map_err(cut)? {
         pace.count(chunk.len());
         engine.received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         if intake.must_wait(chunk.len()) {
@@ -247,10 +247,19 @@ async fn read_body(
     Ok(())
 }
 
-/// Returns how the rest can be asked for if the connection is cut: by a strong entity tag, of a server that knows ranges.
+/// Says of a fault that it came in the middle of a body.
+fn cut(error: reqwest::Error) -> Fault {
+    match fault_of(error) {
+        Fault::Network(text) => Fault::Network(format!("Download incomplete: {text}")),
+        fault => fault,
+    }
+}
+
+/// Returns how the rest can be asked for if the connection is cut: by a strong entity tag, unless the server says that it knows no
+/// ranges. Many that know them do not say so; one that does not sends all of it.
 fn resumable(response: &Response) -> Option<Resume> {
     let plain = !response.headers().contains_key(header::CONTENT_ENCODING);
-    let ranges = text(response, &header::ACCEPT_RANGES).is_some_and(|value| value.trim() == "bytes");
+    let ranges = text(response, &header::ACCEPT_RANGES).is_none_or(|value| value.trim() == "bytes");
     let etag = text(response, &header::ETAG).filter(|etag| is_strong(etag))?;
     (plain && ranges).then(|| Resume {
         etag: etag.to_owned(),

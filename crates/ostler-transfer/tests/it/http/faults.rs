@@ -24,6 +24,27 @@ fn a_cut_body_is_taken_up_where_it_was_cut() {
 }
 
 #[test]
+fn a_server_that_does_not_speak_of_ranges_is_asked_for_the_rest_all_the_same() {
+    let files = files();
+    let total = large().len();
+    let answer = |more: &str| {
+        let mut answer =
+            format!("HTTP/1.1 200 OK\r\nETag: \"one\"\r\n{more}Content-Length: {total}\r\n\r\n").into_bytes();
+        answer.extend(&large()[..300_000]);
+        answer
+    };
+    for (more, range) in [("", Some("bytes=300000-")), ("Accept-Ranges: none\r\n", None)] {
+        let first = answer(more);
+        let server = FaultyServer::with(files.path(), move |asked| match asked.before {
+            0 => Reaction::Raw(first.clone()),
+            _ => Reaction::Serve,
+        });
+        assert_eq!(fetch(&client(), &server.url(), "large").unwrap(), large());
+        assert_eq!(server.asked()[1].header("range"), range);
+    }
+}
+
+#[test]
 fn a_file_that_changed_in_between_is_fetched_anew() {
     let files = files();
     let server = FaultyServer::with(files.path(), |asked| match asked.before {
