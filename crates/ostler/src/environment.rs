@@ -23,6 +23,8 @@ pub(crate) struct Environment {
     pub(crate) write_split_xattrs: bool,
     /// `OSTREE_REPO_TEST_ERROR=pre-commit`: lets transactions fail, for tests of what they leave.
     pub(crate) fails_before_commit: bool,
+    /// `OSTREE_REPO_TEST_ERROR=invalid-cache`: lets a pull fail at a kept summary that does not fit its signatures.
+    pub(crate) fails_at_bad_cache: bool,
     /// `NO_COLOR`, set and not empty.
     pub(crate) no_color: bool,
     /// `USER`, else `LOGNAME`.
@@ -56,6 +58,7 @@ impl Environment {
             source_date_epoch: set("SOURCE_DATE_EPOCH"),
             write_split_xattrs: set("OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS").is_some(),
             fails_before_commit: set("OSTREE_REPO_TEST_ERROR").is_some_and(|error| error == "pre-commit"),
+            fails_at_bad_cache: set("OSTREE_REPO_TEST_ERROR").is_some_and(|error| error == "invalid-cache"),
             no_color: set("NO_COLOR").is_some(),
             user: set("USER")
                 .or_else(|| set("LOGNAME"))

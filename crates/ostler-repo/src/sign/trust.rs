@@ -216,7 +216,16 @@ impl Trust {
                  to disable)"
             }));
         };
-        let dict = parse_detached(file).map_err(RepoError::format("summary.sig"))?;
+        let dict = parse_detached(file).map_err(|error| {
+            untrusted(format!(
+                "{} in summary.sig, which cannot be read: {error}",
+                if self.gpg_summary {
+                    "GPG verification enabled, but no signatures found"
+                } else {
+                    "Can't verify summary: No signatures found"
+                }
+            ))
+        })?;
         if let Some(keyring) = self.gpg.as_ref().filter(|_| self.gpg_summary) {
             let signatures = first_signatures(&dict, Engine::Gpg)?;
             if signatures.is_empty() {
@@ -429,5 +438,23 @@ impl Section<'_> {
 
     fn invalid(&self, key: &str, detail: &str) -> RepoError {
         RepoError::invalid(format!("{key} of remote {} in config", self.remote), detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_signatures_that_cannot_be_read_has_none() {
+        let error = Trust::of_keys(Vec::new())
+            .check_summary(b"summary", Some(b"invalid\n"))
+            .unwrap_err();
+        let said = error.to_string();
+        assert!(matches!(error, RepoError::Signature { .. }), "{said}");
+        assert!(
+            said.contains("No signatures found in summary.sig, which cannot be read: "),
+            "{said}"
+        );
     }
 }

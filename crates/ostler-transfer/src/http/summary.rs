@@ -79,6 +79,11 @@ pub fn fetch_summary(client: &Client, remote: &Remote, options: &SummaryOptions<
     if fetched.pair.signatures.is_none() {
         return Err(first);
     }
+    if fetched.is_kept && options.cache.is_some_and(|cache| cache.fails_when_bad) {
+        return Err(TransferError::Remote(
+            "OSTREE_REPO_TEST_ERROR_INVALID_CACHE specified".to_owned(),
+        ));
+    }
     let mut last = (fetched.pair, first);
     for number in 1..options.tries {
         (options.pause)(number);
@@ -121,6 +126,8 @@ fn digest(bytes: Option<&[u8]>) -> String {
 struct Fetched {
     pair: SummaryPair,
     validators: [Option<Validator>; 2],
+    /// Whether all of it is what was kept.
+    is_kept: bool,
 }
 
 impl Fetched {
@@ -140,10 +147,7 @@ impl Fetched {
                     .as_ref()
                     .filter(|kept| kept.pair.signatures.as_ref() == Some(&bytes))
                 {
-                    return Ok(Self {
-                        pair: kept.pair.clone(),
-                        ..Self::default()
-                    });
+                    return Ok(kept.unchanged());
                 }
                 fetched.pair.signatures = Some(bytes);
                 fetched.validators[1] = Some(validator);
@@ -188,10 +192,11 @@ impl Fetched {
         Ok(fetched)
     }
 
-    fn unchanged(self) -> Self {
+    fn unchanged(&self) -> Self {
         Self {
-            pair: self.pair,
-            ..Self::default()
+            pair: self.pair.clone(),
+            validators: [None, None],
+            is_kept: true,
         }
     }
 }
@@ -201,6 +206,7 @@ impl Fetched {
 pub struct SummaryCache {
     directory: Dir,
     name: String,
+    fails_when_bad: bool,
 }
 
 impl SummaryCache {
@@ -225,7 +231,18 @@ impl SummaryCache {
         Ok(Some(Self {
             directory,
             name: remote.to_owned(),
+            fails_when_bad: false,
         }))
+    }
+
+    /// Lets a kept pair that does not fit be an error, as libostree does with `OSTREE_REPO_TEST_ERROR=invalid-cache`, in place of
+    /// fetching it again: for tests of what is kept.
+    #[must_use]
+    pub fn failing_when_bad(self, fails: bool) -> Self {
+        Self {
+            fails_when_bad: fails,
+            ..self
+        }
     }
 
     fn signatures_name(&self) -> String {
@@ -245,6 +262,7 @@ impl SummaryCache {
                 signatures: Some(signatures),
             },
             validators: [Some(of_summary), Some(of_signatures)],
+            is_kept: true,
         }))
     }
 

@@ -177,6 +177,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let caches = args.localcache_repo.iter().map(|path| context.open_at(path));
     let caches: Vec<Repo> = caches.collect::<anyhow::Result<_>>()?;
     let kept = summary_cache(args, &repo, &settings)?;
+    let kept = kept.map(|kept| kept.failing_when_bad(context.environment().fails_at_bad_cache));
     let options = PullOptions {
         summary_cache: kept.as_ref(),
         pause: &pause,

@@ -1,20 +1,21 @@
-//! The GPG signatures of a commit, for people: behind what `show` prints of it.
+//! The GPG signatures of a commit or of a summary, for people: behind what `show` and `remote summary` print of it.
 
 use crate::context::Context;
 use crate::trust;
 use crate::ui::printable;
 use anyhow::anyhow;
-use ostler_format::{Checksum, GPG_SIGNATURES, ObjectName, ObjectType, RemoteName};
+use ostler_format::{Checksum, GPG_SIGNATURES, ObjectName, ObjectType, RemoteName, parse_detached};
 use ostler_repo::Repo;
-use ostler_repo::sign::MAX_SIGNATURES;
 use ostler_repo::sign::gpg::{GpgSignature, Keyring, Keys};
+use ostler_repo::sign::{MAX_SIGNATURES, TrustSettings};
 use serde::Serialize;
 use std::path::Path;
 
 /// A signature as JSON.
 #[derive(Serialize)]
 struct Record<'a> {
-    commit: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<String>,
     signature: usize,
     is_valid: bool,
     key_id: Option<&'a str>,
@@ -35,12 +36,10 @@ pub(super) fn print(
     let Some(detached) = repo.load_detached(commit)? else {
         return Ok(());
     };
-    let mut signatures = ostler_format::signatures(&detached, GPG_SIGNATURES)?;
+    let signatures = ostler_format::signatures(&detached, GPG_SIGNATURES)?;
     if signatures.is_empty() {
         return Ok(());
     }
-    let count = signatures.len();
-    signatures.truncate(MAX_SIGNATURES);
     let paths = trust::paths(context);
     let mut keys = match &remote {
         Some(remote) => Keys::of_remote(repo, Some(remote), &paths)?,
@@ -49,14 +48,50 @@ pub(super) fn print(
     if let Some(homedir) = homedir {
         keys.add_keyrings(homedir)?;
     }
-    let ui = context.ui();
-    let plural = if count == 1 { "" } else { "s" };
-    ui.heading(format_args!("Found {count} signature{plural}:"))?;
+    let count = counted(signatures.len());
+    context.ui().heading(format_args!("Found {count}:"))?;
     let keyring = Keyring::new(keys, &paths);
     let bytes = repo.load_metadata(&ObjectName::new(*commit, ObjectType::Commit))?;
-    for (index, signature) in signatures.into_iter().enumerate() {
-        for found in keyring.check(&bytes, signature)? {
-            let text = found.describe(paths.show_time);
+    print_each(context, &keyring, Some(commit), &bytes, &signatures)
+}
+
+/// Prints the signatures of the summary of a remote, checked with its keys, if its configuration asks for them.
+pub(crate) fn print_of_summary(
+    context: &Context,
+    repo: &Repo,
+    remote: &RemoteName,
+    summary: &[u8],
+    file: &[u8],
+) -> anyhow::Result<()> {
+    if !TrustSettings::of_remote(repo, remote)?.gpg_verify_summary {
+        return Ok(());
+    }
+    let detached = parse_detached(file)?;
+    let signatures = ostler_format::signatures(&detached, GPG_SIGNATURES)?;
+    let paths = trust::paths(context);
+    let keyring = Keyring::new(Keys::of_remote(repo, Some(remote), &paths)?, &paths);
+    let count = counted(signatures.len());
+    let ui = context.ui();
+    ui.heading("")?;
+    ui.heading(format_args!("GPG: Verification enabled, found {count}:"))?;
+    print_each(context, &keyring, None, summary, &signatures)
+}
+
+fn counted(count: usize) -> String {
+    format!("{count} signature{}", if count == 1 { "" } else { "s" })
+}
+
+fn print_each(
+    context: &Context,
+    keyring: &Keyring,
+    commit: Option<&Checksum>,
+    bytes: &[u8],
+    signatures: &[&[u8]],
+) -> anyhow::Result<()> {
+    let ui = context.ui();
+    for (index, signature) in signatures.iter().take(MAX_SIGNATURES).enumerate() {
+        for found in keyring.check(bytes, signature)? {
+            let text = found.describe(trust::paths(context).show_time);
             if ui.json() {
                 ui.object(&record(commit, index, &found, text))?;
                 continue;
@@ -70,9 +105,14 @@ pub(super) fn print(
     Ok(())
 }
 
-fn record<'a>(commit: &Checksum, signature: usize, found: &'a GpgSignature, text: Vec<String>) -> Record<'a> {
+fn record<'a>(
+    commit: Option<&Checksum>,
+    signature: usize,
+    found: &'a GpgSignature,
+    text: Vec<String>,
+) -> Record<'a> {
     Record {
-        commit: commit.to_string(),
+        commit: commit.map(ToString::to_string),
         signature,
         is_valid: found.is_valid(),
         key_id: found.key_id(),

@@ -244,3 +244,32 @@ fn what_is_no_summary_is_not_kept_though_nobody_asks_for_signatures() {
     write(directory.path(), "client/tmp/cache/summaries/origin", "<html>");
     assert_eq!(take().unwrap().summary.as_deref(), Some(&summary("one")[..]));
 }
+
+#[test]
+fn a_kept_pair_that_does_not_fit_is_replaced_or_told_where_tests_ask_for_that() {
+    let directory = tempfile::tempdir().unwrap();
+    publish(directory.path(), "one");
+    let server = FaultyServer::serve(directory.path());
+    let (repo, cache) = cache(directory.path());
+    let pauses = Cell::new(0);
+    fetch(&server, Some(&cache), &pauses).unwrap();
+    let kept = repo.path().join("tmp/cache/summaries/origin");
+    std::fs::write(&kept, summary("other")).unwrap();
+
+    let strict = cache.clone().failing_when_bad(true);
+    let error = fetch(&server, Some(&strict), &pauses).unwrap_err();
+
+    assert!(
+        error.to_string().contains("OSTREE_REPO_TEST_ERROR_INVALID_CACHE"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read(&kept).unwrap(), summary("other"));
+    let pair = fetch(&server, Some(&cache), &pauses).unwrap();
+    assert_eq!(pair.summary.as_deref(), Some(&summary("one")[..]));
+    assert_eq!(std::fs::read(&kept).unwrap(), summary("one"));
+    // What does not fit at the server is no matter of what was kept.
+    publish(directory.path(), "two");
+    write(directory.path(), "summary", summary("three"));
+    let error = fetch(&server, Some(&strict), &pauses).unwrap_err();
+    assert!(error.to_string().contains("3 times"), "{error}");
+}

@@ -6,8 +6,9 @@ use crate::trust;
 use crate::ui::printable;
 use anyhow::Context as _;
 use ostler_format::RemoteName;
+use ostler_repo::Repo;
 use ostler_transfer::http::{
-    Remote, RemoteOverrides, RemoteSettings, SummaryCache, SummaryOptions, fetch_summary,
+    Remote, RemoteOverrides, RemoteSettings, SummaryCache, SummaryOptions, SummaryPair, fetch_summary,
 };
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -30,22 +31,33 @@ pub(super) struct Source {
     pub(super) name: String,
 }
 
+/// What a remote has of a summary.
+pub(super) struct Fetched {
+    pub(super) pair: SummaryPair,
+    /// The remote, where it is a configured one.
+    pub(super) remote: Option<RemoteName>,
+}
+
 impl Source {
     /// Fetches the summary; `None` where the remote has none and needs none.
     pub(super) fn summary(&self, context: &Context) -> anyhow::Result<Option<Vec<u8>>> {
-        let repo = context.open()?;
+        Ok(self.fetch(context, &context.open()?)?.pair.summary)
+    }
+
+    /// Fetches the summary with its signatures.
+    pub(super) fn fetch(&self, context: &Context, repo: &Repo) -> anyhow::Result<Fetched> {
         let settings = if self.name.contains("://") {
             RemoteSettings::of_url(&self.name)
         } else {
             let name = RemoteName::new(&self.name);
             let name = name.with_context(|| format!("Invalid remote name {}", printable(&self.name)))?;
-            RemoteSettings::of(&repo, &name)?
+            RemoteSettings::of(repo, &name)?
         };
-        let client = network::client(context, &repo, &settings, &Connections::default())?;
+        let client = network::client(context, repo, &settings, &Connections::default())?;
         let remote = Remote::resolve(&settings, &RemoteOverrides::default(), &client)?;
-        let trust = trust::of_remote(context, &repo, settings.name.as_ref())?;
+        let trust = trust::of_remote(context, repo, settings.name.as_ref())?;
         let cache = match &settings.name {
-            Some(name) => SummaryCache::of(&repo, name.as_str(), self.cache_dir.as_deref().map(Path::new))?,
+            Some(name) => SummaryCache::of(repo, name.as_str(), self.cache_dir.as_deref().map(Path::new))?,
             None => None,
         };
         let options = SummaryOptions {
@@ -58,9 +70,12 @@ impl Source {
             pause: &|number| thread::sleep(PAUSE * number),
         };
         let pair = fetch_summary(&client, &remote, &options)?;
-        match (pair.summary, trust.missing_summary()) {
-            (None, Some(error)) => Err(error.into()),
-            (summary, _) => Ok(summary),
+        match trust.missing_summary() {
+            Some(error) if pair.summary.is_none() => Err(error.into()),
+            _ => Ok(Fetched {
+                pair,
+                remote: settings.name,
+            }),
         }
     }
 }

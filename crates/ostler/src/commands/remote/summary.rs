@@ -1,6 +1,7 @@
 //! `remote summary`: prints the summary of a remote.
 
 use super::fetch::Source;
+use crate::commands::signatures;
 use crate::commands::summary::view;
 use crate::context::Context;
 use crate::variant_text;
@@ -29,8 +30,12 @@ pub(super) struct Args {
 
 /// Runs it.
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
-    let bytes = args.source.summary(context)?;
-    let bytes = bytes.context("Remote server has no summary file")?;
+    let repo = context.open()?;
+    let fetched = args.source.fetch(context, &repo)?;
+    let bytes = fetched
+        .pair
+        .summary
+        .context("Remote server has no summary file")?;
     let ui = context.ui();
     if args.raw {
         return ui.line(variant_text::of_bytes(variant_text::SUMMARY, &bytes, true)?);
@@ -43,5 +48,9 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         let value = variant_text::entry(&summary.metadata, key)?;
         return ui.line(variant_text::of_value(value.clone(), true));
     }
-    view(ui, &summary)
+    view(ui, &summary)?;
+    match (&fetched.remote, &fetched.pair.signatures) {
+        (Some(remote), Some(file)) => signatures::print_of_summary(context, &repo, remote, &bytes, file),
+        _ => Ok(()),
+    }
 }

@@ -12,6 +12,35 @@ use std::fs;
 const LONG_AGO: u64 = 1_577_836_800;
 
 #[test]
+fn the_signatures_of_a_remote_summary_are_printed_as_by_stock() {
+    let home = GpgHome::new();
+    home.make_key("Release <release@example.org>", "never");
+    let scene = Scene::new("archive");
+    scene.commit("main", &[]);
+    scene.run(&[
+        "summary",
+        "-u",
+        "--gpg-sign=release@example.org",
+        "--gpg-homedir",
+        text(home.path()),
+    ]);
+    let key = scene.path("key.asc");
+    home.export(&key, &["--armor"], &[]);
+    let client = StockRepo::init(&scene.path("client"), "archive");
+    let url = format!("file://{}", text(&scene.path("repo")));
+    let import = format!("--gpg-import={}", text(&key));
+    for (name, verified) in [("checked", "true"), ("unchecked", "false")] {
+        let setting = format!("--set=gpg-verify-summary={verified}");
+        client.run(&["remote", "add", &setting, &import, name, &url]);
+        let stock = client.run(&["remote", "summary", name]).replace('\u{2007}', " ");
+        let mut ours = crate::programs::ostler(scene.directory.path());
+        ours.args(["--repo=client", "remote", "summary", name]);
+        assert_eq!(run(&mut ours), stock);
+        assert_eq!(stock.contains("found 1 signature:"), verified == "true");
+    }
+}
+
+#[test]
 fn stock_and_we_accept_each_others_signatures_in_every_mode() {
     let home = GpgHome::new();
     home.make_key("Release <release@example.org>", "never");
