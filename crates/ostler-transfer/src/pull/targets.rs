@@ -24,6 +24,8 @@ const SHOWN: usize = 200;
 pub(super) struct Wanted {
     /// The ref that it is pulled for, and the collection of that.
     pub(super) reference: Option<CollectionRef>,
+    /// The collection that the commit must be bound to, where not to that of the remote.
+    pub(super) bound: Option<CollectionId>,
     pub(super) commit: Checksum,
     pub(super) size: Option<u64>,
 }
@@ -112,6 +114,7 @@ fn own_collection(summary: &Summary) -> Result<Option<CollectionId>> {
 
 fn of_summary(collection: Option<CollectionId>, found: &SummaryRef) -> Wanted {
     Wanted {
+        bound: collection.clone(),
         reference: Some(CollectionRef {
             collection,
             name: found.name.clone(),
@@ -122,7 +125,8 @@ fn of_summary(collection: Option<CollectionId>, found: &SummaryRef) -> Wanted {
 }
 
 fn resolve_one(remote: &Remote, client: &Client, upstream: &Upstream, target: &PullTarget) -> Result<Wanted> {
-    let at = |reference, commit| Wanted {
+    let at = |reference: Option<CollectionRef>, commit| Wanted {
+        bound: reference.as_ref().and_then(|name| name.collection.clone()),
         reference,
         commit,
         size: None,
@@ -149,6 +153,7 @@ fn look_up(remote: &Remote, client: &Client, upstream: &Upstream, name: Collecti
     let Some(summary) = &upstream.summary else {
         let commit = read_ref(remote, client, &name)?;
         return Ok(Wanted {
+            bound: name.collection.clone(),
             reference: Some(name),
             commit,
             size: None,
@@ -177,7 +182,12 @@ fn look_up(remote: &Remote, client: &Client, upstream: &Upstream, name: Collecti
     };
     let found = found.ok_or_else(missing)?;
     Ok(Wanted {
-        reference: Some(name),
+        bound: name.collection.clone(),
+        // A mirror keeps the refs of another collection apart from its own, however they were asked for.
+        reference: Some(CollectionRef {
+            collection: name.collection.or(own),
+            name: name.name,
+        }),
         commit: found.checksum,
         size: Some(found.commit_size),
     })
@@ -228,11 +238,7 @@ pub(super) fn tasks(
             task.size_limit = Some(task.size_limit.map_or(size, |known| known.max(size)));
         }
         if let Some(reference) = &wanted.reference {
-            let collection = reference
-                .collection
-                .as_ref()
-                .or(remote.collection.as_ref())
-                .cloned();
+            let collection = wanted.bound.as_ref().or(remote.collection.as_ref()).cloned();
             task.references.push((reference.name.clone(), collection));
         }
         if let Some(key) = wanted.key(options) {

@@ -122,6 +122,40 @@ fn refs_of_collections_are_mirrored_as_such() {
 }
 
 #[test]
+fn a_ref_that_is_asked_for_by_name_is_mirrored_as_one_of_its_collection() {
+    let scene = Scene::new();
+    let served = scene.served();
+    served.run(&["config", "set", "core.collection-id", "org.example.Os"]);
+    tree(scene.directory.path(), 4);
+    served.commit("bound", &scene.path("tree"));
+    served.run(&["summary", "--update"]);
+    let listed = |repo: &StockRepo| (repo.refs(), repo.run(&["refs", "--collections"]));
+    let stock = StockRepo::init(&scene.path("stock"), "archive");
+    stock.run(&["remote", "add", "--no-gpg-verify", "origin", &scene.nginx.url()]);
+    stock.run(&["pull", "--mirror", "origin", "bound", "app"]);
+    let mirror = mirror(&scene, &scene.nginx.url());
+
+    scene.pull("mirror", &["--mirror", "origin", "bound"]);
+    // Not bound to the collection, which nobody asked for.
+    scene.pull("mirror", &["--mirror", "origin", "app"]);
+
+    let (own, collected) = listed(&mirror);
+    assert_eq!(own, Vec::<String>::new());
+    assert!(collected.contains("(org.example.Os, bound)"), "{collected}");
+    let sorted = |text: String| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let (theirs, of_stock) = listed(&stock);
+    assert_eq!((own, sorted(collected)), (theirs, sorted(of_stock)));
+    // Tracked as ever where nothing is mirrored.
+    let client = scene.client("client", "bare-user-only");
+    scene.pull("client", &["origin", "bound"]);
+    assert_eq!(client.refs(), ["origin:bound"]);
+}
+
+#[test]
 fn deltas_are_carried_when_asked_and_only_once() {
     let scene = Scene::new();
     let served = scene.served();
