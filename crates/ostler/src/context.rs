@@ -6,6 +6,7 @@ use crate::exit;
 use crate::program::Program;
 use crate::ui::Ui;
 use anyhow::Context as _;
+use ostler_format::ObjectName;
 use ostler_repo::{LockWait, Observer, OpenOptions, Recovery, RemotesDir, Repo};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -215,6 +216,11 @@ impl Observer for Waiting {
             wait.kind,
             wait.path.display(),
         ));
+    }
+
+    fn took_damaged(&self, object: &ObjectName) {
+        self.ui
+            .note(&format!("{object} is damaged, and was copied as it is"));
     }
 
     fn now(&self) -> Option<u64> {

@@ -29,6 +29,7 @@ use crate::error::{RepoError, Result};
 use crate::fs::Dir;
 use crate::repo::Repo;
 use note::Use;
+use ostler_format::ObjectName;
 use record::{Request, State};
 use std::cell::Cell;
 use std::fmt;
@@ -80,6 +81,9 @@ pub struct LockWait {
 pub trait Observer: Send + Sync {
     /// A lock has not been free for a second or more. Called again at growing intervals.
     fn waiting_for_lock(&self, _wait: &LockWait) {}
+
+    /// An object that is not what its name says was taken over all the same, since that was asked for. Called by several threads.
+    fn took_damaged(&self, _object: &ObjectName) {}
 
     /// Returns the time, in seconds since the epoch, for others who ask since when a lock is held; `None` where that
     /// is to remain unknown.

@@ -40,10 +40,10 @@ pub(super) fn copy(
         .iter()
         .map(|commit| ObjectName::new(commit.checksum, ObjectType::Commit));
     placed.left.extend(commits);
-    let trust = if options.untrusted {
-        Trust::Verify
-    } else {
-        Trust::Trusted
+    let trust = match (options.untrusted, options.as_it_is && !heals) {
+        (true, _) => Trust::Verify,
+        (false, true) => Trust::AsTheyAre,
+        (false, false) => Trust::Trusted,
     };
     spread(
         &placed.left,

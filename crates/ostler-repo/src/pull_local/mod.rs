@@ -41,6 +41,11 @@ pub struct PullLocalOptions {
     pub commit_metadata_only: bool,
     /// Hash every object at the source before it is linked or copied.
     pub untrusted: bool,
+    /// Take content as it is also where it has to be written anew, as stock does: damage is copied, and the observer of the target
+    /// hears of it. Commits that a check marked as damaged are healed with sound objects only.
+    pub as_it_is: bool,
+    /// Refuse a source that has refs of remotes, where all refs are to be copied, as stock does.
+    pub refuse_mixed: bool,
     /// Refuse content whose mode a bare-user-only repository cannot hold.
     pub bareuseronly_files: bool,
     /// Refuse a commit to which the source announces no static delta from nothing or from a commit that is here. What is copied
@@ -59,6 +64,8 @@ impl Default for PullLocalOptions {
             depth: Some(0),
             commit_metadata_only: false,
             untrusted: false,
+            as_it_is: false,
+            refuse_mixed: false,
             bareuseronly_files: false,
             require_deltas: false,
             verify_bindings: true,

@@ -50,7 +50,7 @@ impl Plan {
         trust: &Trust,
     ) -> Result<Self> {
         let mut planner = Planner::new(repo, source, options, trust)?;
-        let wanted = resolve(source, targets)?;
+        let wanted = resolve(source, targets, options.refuse_mixed)?;
         if trust.summary_required() {
             check_summary(source, &wanted, trust)?;
         }

@@ -81,9 +81,17 @@ impl Wanted {
 }
 
 /// Finds the commits of the targets; without any, of all refs of the source's own. What the source tracks of
-/// other repositories, and mirrors, are copied only by name of their commits.
-pub(super) fn resolve(source: &Repo, targets: &[PullTarget]) -> Result<Vec<Wanted>> {
+/// other repositories, and mirrors, are copied only by name of their commits. With `refuse_mixed` there must be none of remotes.
+pub(super) fn resolve(source: &Repo, targets: &[PullTarget], refuse_mixed: bool) -> Result<Vec<Wanted>> {
     if targets.is_empty() {
+        if refuse_mixed {
+            let all = source.list_refs(RefScope::All)?;
+            if let Some(other) = all.keys().find(|name| name.remote.is_some()) {
+                // In the words of libostree.
+                let detail = format!("Invalid ref name {other}");
+                return Err(RepoError::Refused { detail });
+            }
+        }
         let refs = source.list_refs(RefScope::Local)?.into_iter();
         return Ok(refs
             .map(|(refspec, commit)| Wanted::new(Some(refspec.name), commit))

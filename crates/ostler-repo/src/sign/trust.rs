@@ -440,21 +440,3 @@ impl Section<'_> {
         RepoError::invalid(format!("{key} of remote {} in config", self.remote), detail)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_signatures_that_cannot_be_read_has_none() {
-        let error = Trust::of_keys(Vec::new())
-            .check_summary(b"summary", Some(b"invalid\n"))
-            .unwrap_err();
-        let said = error.to_string();
-        assert!(matches!(error, RepoError::Signature { .. }), "{said}");
-        assert!(
-            said.contains("No signatures found in summary.sig, which cannot be read: "),
-            "{said}"
-        );
-    }
-}

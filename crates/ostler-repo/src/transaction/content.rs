@@ -17,6 +17,16 @@ use std::fs::File;
 use std::io::{Read, Seek as _};
 use std::sync::atomic::Ordering;
 
+/// What is said of content before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    None,
+    /// It has this checksum, or is refused.
+    Checked(Checksum),
+    /// It is to have this name, whatever its checksum is.
+    Believed(Checksum),
+}
+
 impl Transaction<'_> {
     /// Writes a content object: a regular file whose payload has `size` bytes, or a symbolic link, which has
     /// none. With `expected` and an object that is there already, nothing is read from `payload`.
@@ -32,23 +42,37 @@ impl Transaction<'_> {
         payload: &mut dyn Read,
         expected: Option<Checksum>,
     ) -> Result<Written> {
+        let claim = expected.map_or(Claim::None, Claim::Checked);
+        self.write_claimed(header, size, payload, claim)
+    }
+
+    /// Writes a content object of which something is claimed.
+    ///
+    /// # Errors
+    /// As [`write_content`](Self::write_content).
+    pub(super) fn write_claimed(
+        &self,
+        header: &FileHeader,
+        size: u64,
+        payload: &mut dyn Read,
+        claim: Claim,
+    ) -> Result<Written> {
         self.files.check(header)?;
-        if let Some(checksum) = expected
+        if let Claim::Checked(checksum) | Claim::Believed(checksum) = claim
             && self.has(&content_name(checksum))?
         {
             self.count_content(false, size);
             return Ok(Written { checksum, new: false });
         }
         if header.is_symlink() {
-            return self.write_link(header, size, expected);
+            return self.write_link(header, size, claim);
         }
         if size > WHOLE_LIMIT {
-            return self.write_stream(header, size, payload, expected);
+            return self.write_stream(header, size, payload, claim);
         }
         let mut bytes = buffers::empty();
         read_whole(payload, size, &mut bytes)?;
-        let name = content_name(header.checksum_of(&bytes));
-        check_expected(expected, &name)?;
+        let name = self.settle_name(claim, header.checksum_of(&bytes))?;
         self.put(name, header, size, || self.files.regular(header, &bytes))
     }
 
@@ -83,12 +107,11 @@ impl Transaction<'_> {
             .map(Some)
     }
 
-    fn write_link(&self, header: &FileHeader, size: u64, expected: Option<Checksum>) -> Result<Written> {
+    fn write_link(&self, header: &FileHeader, size: u64, claim: Claim) -> Result<Written> {
         if size != 0 {
             return Err(RepoError::invalid("content", "a symbolic link has none"));
         }
-        let name = content_name(header.checksum_of(b""));
-        check_expected(expected, &name)?;
+        let name = self.settle_name(claim, header.checksum_of(b""))?;
         if self.files.keeps_links_in_files() {
             return self.put(name, header, 0, || self.files.link_in_file(header));
         }
@@ -113,15 +136,31 @@ impl Transaction<'_> {
         header: &FileHeader,
         size: u64,
         payload: &mut dyn Read,
-        expected: Option<Checksum>,
+        claim: Claim,
     ) -> Result<Written> {
         self.budget.charge(size)?;
         let (temp, checksum) = self.files.regular_from(header, size, payload)?;
-        let name = content_name(checksum);
-        check_expected(expected, &name)?;
+        let name = self.settle_name(claim, checksum)?;
         // `put` charges again if the object is new.
         self.budget.credit(size);
         self.put(name, header, size, || Ok(temp))
+    }
+
+    /// Returns the name of content with the checksum `found`.
+    fn settle_name(&self, claim: Claim, found: Checksum) -> Result<ObjectName> {
+        let (Claim::Checked(claimed) | Claim::Believed(claimed)) = claim else {
+            return Ok(content_name(found));
+        };
+        let name = content_name(claimed);
+        match check_digest(&name, found) {
+            Err(RepoError::Corrupt { .. }) if claim == Claim::Believed(claimed) => {
+                if let Some(observer) = self.repo.observer() {
+                    observer.took_damaged(&name);
+                }
+                Ok(name)
+            }
+            checked => checked.map(|()| name),
+        }
     }
 
     /// Stages what `make` makes, unless the object is there.
@@ -182,14 +221,6 @@ impl Transaction<'_> {
             }
             Err(error) => Err(RepoError::io("link", store.path_of(&xattrs))(error)),
         }
-    }
-}
-
-/// Checks that what was found is what was expected, if anything was.
-fn check_expected(expected: Option<Checksum>, found: &ObjectName) -> Result<()> {
-    match expected {
-        Some(expected) => check_digest(&content_name(expected), found.checksum),
-        None => Ok(()),
     }
 }
 

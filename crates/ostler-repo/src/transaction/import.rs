@@ -5,6 +5,7 @@
 //! is where both store it alike, and written anew where they do not. Archive objects are never compressed
 //! again. Whatever is hashed is hashed where it lies afterwards, or as it passes.
 
+use super::content::Claim;
 use super::{Transaction, Written};
 use crate::buffers;
 use crate::compress::WHOLE_LIMIT;
@@ -24,6 +25,9 @@ use std::io::{self, Read, Seek as _};
 pub enum Trust {
     /// They are taken as they are. What has to be written anew is hashed all the same.
     Trusted,
+    /// They are taken as they are, also where they have to be written anew: content that is damaged stays so, under its name,
+    /// and the observer hears of it.
+    AsTheyAre,
     /// Each is hashed and its structure checked.
     Verify,
 }
@@ -87,7 +91,11 @@ impl Transaction<'_> {
         let mut content = owner.open_content(&name.checksum)?;
         let header = content.header().clone();
         let size = content.size();
-        self.write_content(&header, size, &mut content, Some(name.checksum))
+        let claim = match trust {
+            Trust::AsTheyAre => Claim::Believed(name.checksum),
+            Trust::Trusted | Trust::Verify => Claim::Checked(name.checksum),
+        };
+        self.write_claimed(&header, size, &mut content, claim)
             .map(|written| written.new)
     }
 

@@ -194,7 +194,11 @@ fn summaries_and_deltas_are_checked_by_their_own_settings() {
             None,
             "Signatures verification enabled, but no summary.sig found",
         ),
-        (b"summary", Some(b"<html>"), "cannot read summary.sig"),
+        (
+            b"summary",
+            Some(b"<html>"),
+            "Can't verify summary: No signatures found in summary.sig, which cannot be read: ",
+        ),
         (b"summary", Some(b""), "Can't verify summary: No signatures found"),
     ] {
         let error = trust.check_summary(bytes, signature).unwrap_err().to_string();

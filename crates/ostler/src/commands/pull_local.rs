@@ -1,6 +1,7 @@
 //! `pull-local`: copies commits, and the refs that name them, from another repository on this machine.
 
 use crate::context::Context;
+use crate::program::Program;
 use crate::sizes::format_size;
 use crate::switch;
 use crate::trust;
@@ -95,12 +96,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let repo = context.open_synced(!args.disable_fsync)?;
     let source = context.open_at(&args.source)?;
     let trust = wanted(context, args, &repo)?;
+    let stock = context.program() == Program::Ostree;
     let options = PullLocalOptions {
         remote: args.remote.clone(),
         depth,
         commit_metadata_only: args.commit_metadata_only,
         // A signature says nothing of bytes that nobody hashed.
         untrusted: args.untrusted || trust.commit_required() || trust.summary_required(),
+        as_it_is: stock,
+        refuse_mixed: stock,
         bareuseronly_files: args.bareuseronly_files,
         require_deltas: args.require_static_deltas,
         verify_bindings: !args.disable_verify_bindings,

@@ -1,9 +1,9 @@
 //! `pull-local` and `reset`, beside stock's on the same repositories with the same options.
 
-use crate::programs::{Ended, OSTLER, ended, ostler};
+use crate::programs::{Ended, OSTLER, ended, link, ostler};
 use crate::prune::files;
 use crate::writing::compare;
-use ostler_testkit::command::{command, fail, run};
+use ostler_testkit::command::{attempt, command, fail, run};
 use ostler_testkit::random::Random;
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
@@ -249,4 +249,96 @@ fn refs_are_reset_as_in_stock() {
         );
     }
     assert!(ours(&["reset", "nowhere", "one"]).contains("Invalid ref 'nowhere'"));
+}
+
+/// Makes `source` with one file of 1,000 lines in a repository of mode `bare-user-only`, and damages that.
+fn damaged(directory: &Path) -> StockRepo {
+    let source = StockRepo::init(&directory.join("source"), "bare-user-only");
+    let tree = directory.join("tree");
+    Tree::at(&tree).file("file", "0123456789\n".repeat(1000), 0o644);
+    source.commit("main", &tree);
+    let object = files(source.path())
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|extension| extension == "file"))
+        .map(|path| source.path().join(path))
+        .expect("the file");
+    let mut bytes = fs::read(&object).expect("our own file");
+    bytes.swap(0, 9);
+    fs::remove_file(&object).expect("our own file");
+    fs::write(&object, bytes).expect("our own file");
+    source
+}
+
+#[test]
+fn damaged_content_is_copied_under_the_stock_name_only_and_told() {
+    let directory = tempfile::tempdir().unwrap();
+    damaged(directory.path());
+    let ours = StockRepo::init(&directory.path().join("ours"), "archive");
+    let said = fail(ostler(directory.path()).args(["--repo=ours", "pull-local", "source", "main"]));
+    assert!(said.contains("Corrupted file object"), "{said}");
+    assert_eq!(ours.refs(), Vec::<String>::new());
+
+    let linked = StockRepo::init(&directory.path().join("linked"), "archive");
+    let pull = |options: &[&str]| {
+        let mut pull = command(link(directory.path()));
+        pull.current_dir(directory.path())
+            .args(["--repo=linked", "pull-local", "source", "main"])
+            .args(options);
+        attempt(&mut pull)
+    };
+    assert!(!pull(&["--untrusted"]).status.success());
+    let output = pull(&[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains(".file is damaged, and was copied as it is"),
+        "{said}"
+    );
+    // Nobody takes it for sound.
+    assert!(!attempt(linked.command().arg("fsck")).status.success());
+}
+
+#[test]
+fn refs_of_remotes_beside_a_sources_own_are_refused_under_the_stock_name_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = StockRepo::init(&directory.path().join("source"), "archive");
+    let tree = directory.path().join("tree");
+    Tree::at(&tree).file("file", "x", 0o644);
+    source.commit("own", &tree);
+    source.run(&["refs", "--create=origin:main", "own"]);
+    for (program, repo) in [(link(directory.path()), "linked"), (OSTLER.into(), "ours")] {
+        let pulled = StockRepo::init(&directory.path().join(repo), "archive");
+        let mut pull = command(program);
+        pull.current_dir(directory.path())
+            .args([&format!("--repo={repo}"), "pull-local", "source"]);
+        let output = attempt(&mut pull);
+        let said = String::from_utf8_lossy(&output.stderr);
+        if repo == "ours" {
+            assert_eq!(pulled.refs(), ["own"], "{said}");
+        } else {
+            assert!(said.contains("error: Invalid ref name origin:main"), "{said}");
+            assert_eq!(pulled.refs(), Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn a_ref_of_a_collection_is_overwritten_unasked_under_the_stock_name_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let repo = StockRepo::init(&directory.path().join("repo"), "archive");
+    let tree = directory.path().join("tree");
+    for version in ["one", "two"] {
+        Tree::at(&tree).file("file", version, 0o644);
+        repo.commit(version, &tree);
+    }
+    let create = |program: &Path, version: &str| {
+        let arguments = format!("--repo=repo refs --collections --create org.example.Os:main {version}");
+        ended(program, directory.path(), &arguments).code
+    };
+    let now = || fs::read_to_string(directory.path().join("repo/refs/mirrors/org.example.Os/main")).unwrap();
+    assert_eq!(create(Path::new(OSTLER), "one"), Some(0));
+    assert_eq!(create(Path::new(OSTLER), "two"), Some(1));
+    assert_eq!(now().trim(), repo.rev_parse("one"));
+    assert_eq!(create(&link(directory.path()), "two"), Some(0));
+    assert_eq!(now().trim(), repo.rev_parse("two"));
 }

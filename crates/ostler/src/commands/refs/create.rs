@@ -1,14 +1,16 @@
 //! `refs --create`: a new ref at a revision, or an alias of a ref.
 
 use super::Args;
+use crate::context::Context;
 use crate::exit;
+use crate::program::Program;
 use crate::ui::printable;
 use anyhow::{Context as _, bail};
 use ostler_format::{CollectionId, CollectionRef, RefName, Refspec};
 use ostler_repo::refs::{Expected, RefKey};
 use ostler_repo::{Repo, RepoError};
 
-pub(super) fn run(repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
+pub(super) fn run(context: &Context, repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
     let rev = match args.prefixes.as_slice() {
         [rev] => rev,
         [] => {
@@ -36,10 +38,11 @@ pub(super) fn run(repo: &Repo, args: &Args, name: &str) -> anyhow::Result<()> {
     } else {
         named(name)?.into()
     };
-    let expected = if args.force {
+    let expected = if args.collections && context.program() == Program::Ostree {
+        // Stock does not look, and its scripts count on it.
         Expected::Any
     } else {
-        Expected::Absent
+        expected(args)
     };
     settled(repo.point_ref(target, expected, rev).map(drop))
 }

@@ -51,7 +51,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     }
     let repo = context.open()?;
     if let Some(name) = &args.create {
-        create::run(&repo, args, name)
+        create::run(context, &repo, args, name)
     } else if args.delete {
         delete::run(&repo, args)
     } else {
