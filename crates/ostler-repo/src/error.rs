@@ -75,6 +75,16 @@ pub enum RepoError {
         /// What is wrong with it: expected and found.
         detail: String,
     },
+    /// The file of a ref names no commit, as after a power cut. What it named is not known.
+    #[error("ref {reference} is corrupt: {detail}")]
+    DamagedRef {
+        /// The ref.
+        reference: String,
+        /// What is wrong with it.
+        detail: String,
+        /// Whether it is one of a mirrored collection.
+        mirrored: bool,
+    },
     /// An object that a tree names is not there.
     #[error("object {object}, the directory {path} of the tree, is missing")]
     Incomplete {
@@ -292,7 +302,11 @@ impl RepoError {
 impl RepoError {
     /// Returns whether the error tells of something that is missing or damaged, and not of what kept us from looking.
     pub fn is_damage(&self) -> bool {
-        self.is_not_found() || matches!(self, Self::Corrupt { .. } | Self::Format { .. })
+        self.is_not_found()
+            || matches!(
+                self,
+                Self::Corrupt { .. } | Self::DamagedRef { .. } | Self::Format { .. }
+            )
     }
 }
 

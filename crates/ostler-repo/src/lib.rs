@@ -74,7 +74,7 @@ pub use prune::{
     refs_of_record,
 };
 pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local, pull_local_with};
-pub use refs::{Expected, RefEdit, RefKey, RefScope, RefsTurn};
+pub use refs::{DamagedRef, Expected, RefEdit, RefKey, RefScope, RefsTurn, Survey};
 pub use remote_files::RemotesDir;
 pub use remotes::{Existing, RemoteSection, RemoteValue};
 pub use repair::{RepairOptions, RepairReport, repair};

@@ -51,7 +51,7 @@ impl Counterpart {
                 }
             }
         }
-        let (refs, _) = refs::of_store(store)?;
+        let refs = refs::of_store(store)?;
         Ok(Self {
             commits: commits(store)?,
             refs,

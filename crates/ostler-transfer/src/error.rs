@@ -1,7 +1,7 @@
 //! What can go wrong between two repositories.
 
 use crate::http::Fault;
-use ostler_format::{Checksum, FormatError, ObjectName};
+use ostler_format::{Checksum, CollectionRef, FormatError, ObjectName};
 use ostler_repo::RepoError;
 use std::fmt;
 use std::path::PathBuf;
@@ -33,6 +33,14 @@ pub enum TransferError {
     /// Nothing of the source matches what was asked for.
     #[error("no ref of the source matches '{0}'")]
     NoSuchRef(String),
+    /// The file of a ref of the target names no commit, as after a power cut.
+    #[error("ref '{reference}' of {target} is damaged: it names no commit")]
+    DamagedRef {
+        /// The target as the user named it.
+        target: String,
+        /// The ref.
+        reference: CollectionRef,
+    },
     /// The target is not a repository that can be published to.
     #[error("cannot publish to {target}: {reason}")]
     UnfitTarget {

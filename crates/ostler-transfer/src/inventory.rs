@@ -1,7 +1,7 @@
 //! The inventory: what a target is known to hold, read before a plan is made and again before it is carried out.
 
 use crate::error::{Result, TransferError};
-use crate::refs;
+use crate::refs::{self, StoreRefs};
 use crate::store::{Store, object_path};
 use ostler_format::{Checksum, CollectionRef, ObjectName, ObjectType};
 use ostler_repo::Config;
@@ -23,6 +23,8 @@ pub struct Inventory {
     pub refs: BTreeMap<CollectionRef, Checksum>,
     /// Refs that are symbolic links to others: name and the name that they lead to.
     pub aliases: BTreeMap<CollectionRef, CollectionRef>,
+    /// Refs whose files name no commit, with the checksums of the files.
+    pub damaged: BTreeMap<CollectionRef, Checksum>,
     /// Commits that it marks as incomplete, or damaged.
     pub partial: BTreeSet<Checksum>,
     /// Whether it has no object at all, so that nothing needs to be looked for.
@@ -36,11 +38,16 @@ impl Inventory {
     /// [`TransferError::UnfitTarget`] if it is not an archive repository; any failure of the store.
     pub fn read(store: &dyn Store) -> Result<Self> {
         check_config(store)?;
-        let (refs, aliases) = refs::of_store(store)?;
+        let StoreRefs {
+            refs,
+            aliases,
+            damaged,
+        } = refs::survey_store(store)?;
         let is_empty = refs.is_empty() && store.list("objects")?.is_empty();
         Ok(Self {
             refs,
             aliases,
+            damaged,
             partial: partial_commits(store)?,
             is_empty,
         })

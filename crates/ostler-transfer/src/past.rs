@@ -76,7 +76,7 @@ impl Past {
 /// # Errors
 /// Any failure of the store.
 pub fn present_refs(store: &dyn Store) -> Result<BTreeMap<String, String>> {
-    Ok(Generation::refs_of(&refs::of_store(store)?.0))
+    Ok(Generation::refs_of(&refs::of_store(store)?))
 }
 
 /// Returns the refs that differ, by name.
@@ -123,7 +123,7 @@ pub fn set_pinned(
     }
     let now = clock();
     let rules = retire::unlimited(now);
-    let (present, _) = refs::of_store(store)?;
+    let present = refs::of_store(store)?;
     let mut roots = rules.roots_without(store, &present, Some(number))?;
     let mut dropped = Vec::new();
     if pinned {

@@ -21,6 +21,9 @@ pub struct RefUpdate {
     /// What it will have; `None` removes the ref.
     #[serde(serialize_with = "as_hex")]
     pub new: Option<Checksum>,
+    /// The checksum of what the target has in the place of the ref, if that names no commit.
+    #[serde(serialize_with = "as_hex", skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<Checksum>,
 }
 
 /// An object that the target lacks.

@@ -162,6 +162,7 @@ impl Planner<'_> {
                     name: name.clone(),
                     old,
                     new: Some(*new),
+                    damaged: self.inventory.damaged.get(name).copied(),
                 });
             }
         }
@@ -171,6 +172,7 @@ impl Planner<'_> {
                     name: name.clone(),
                     old: Some(*old),
                     new: None,
+                    damaged: None,
                 });
             }
         }

@@ -186,6 +186,7 @@ fn refuse_conflicts(planner: &Planner<'_>, updates: &[RefUpdate], refusals: &mut
         .inventory
         .refs
         .keys()
+        .chain(planner.inventory.damaged.keys())
         .map(|name| (refs::path(name), name))
         .collect();
     for update in updates {

@@ -246,6 +246,19 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Names the damaged refs of the target that stay so.
+    fn note_damaged(&self, inventory: &Inventory, plan: &Plan) {
+        let replaced: BTreeSet<_> = plan.refs.iter().map(|update| &update.name).collect();
+        for name in inventory.damaged.keys().filter(|name| !replaced.contains(name)) {
+            let target = self.store.describe();
+            let text = format!(
+                "ref '{name}' of {target} is damaged, names no commit and is left: nothing is swept until it is published or \
+                 removed"
+            );
+            self.options.reporter.note(&text);
+        }
+    }
+
     /// Resolves the refs that are published. The source is locked.
     fn snapshot(&self) -> Result<Snapshot> {
         let mut snapshot = Snapshot::take(self.source, &self.options.policy.selection)?;
@@ -281,7 +294,7 @@ impl<'a> Run<'a> {
         lists: &Lists<'_>,
     ) -> Result<Plan> {
         let (source, store, policy) = (self.source, self.store, self.options.policy);
-        Planner {
+        let plan = Planner {
             source,
             store,
             snapshot,
@@ -292,7 +305,11 @@ impl<'a> Run<'a> {
             lists,
             now: self.now,
         }
-        .plan()
+        .plan()?;
+        if attempted.is_empty() {
+            self.note_damaged(inventory, &plan);
+        }
+        Ok(plan)
     }
 
     /// Lists what the refs that move lead to. Nothing is listed for a target without objects: there, everything is sent.
@@ -390,8 +407,9 @@ impl<'a> Run<'a> {
         settle: impl FnOnce() -> Result<()>,
     ) -> Result<Ending> {
         self.store.recover()?;
-        let (now, aliases) = refs::of_store(self.store)?;
-        if let Some(moved) = moved(&inventory.refs, &now) {
+        let now = refs::survey_store(self.store)?;
+        let moved = moved(&inventory.refs, &now.refs).or_else(|| moved(&inventory.damaged, &now.damaged));
+        if let Some(moved) = moved {
             return Ok(Ending::Again(Again::Moved(moved)));
         }
         let lost = Closure::relied_on(plan).look_after(self.store, || Ok(()))?;
@@ -407,7 +425,7 @@ impl<'a> Run<'a> {
             return Ok(Ending::Again(Again::Holes(holes.into_iter().collect())));
         }
         let time = (self.options.clock)();
-        let refs_after = refs::after(&now, &aliases, &plan.refs);
+        let refs_after = refs::after(&now.refs, &now.aliases, &plan.refs);
         let mut edits: Vec<Edit> = plan.detached.iter().map(detached::edit).collect();
         edits.extend(plan.healed.iter().map(|commit| Edit {
             path: partial_path(commit),
@@ -555,9 +573,10 @@ pub(crate) fn ref_edits(updates: &[RefUpdate]) -> Vec<Edit> {
                 None if makes_room(&path) => 0,
                 None => 2,
             };
-            let expect = match &update.old {
-                Some(old) => Expect::Ref(*old),
-                None => Expect::Absent,
+            let expect = match (update.old, update.damaged) {
+                (Some(old), _) => Expect::Ref(old),
+                (None, Some(damaged)) => Expect::Bytes(damaged),
+                (None, None) => Expect::Absent,
             };
             (
                 rank,

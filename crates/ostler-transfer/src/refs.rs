@@ -4,8 +4,8 @@ use crate::error::{Result, TransferError};
 use crate::plan::RefUpdate;
 use crate::store::Store;
 use ostler_format::{Checksum, CollectionId, CollectionRef, RefName};
-use ostler_repo::{RefKey, Repo};
-use std::collections::BTreeMap;
+use ostler_repo::{RefKey, Repo, Survey};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The largest ref file: 64 digits, a newline, and what other tools may have put behind them.
 const REF_LIMIT: u64 = 4096;
@@ -20,33 +20,69 @@ pub(crate) fn path(name: &CollectionRef) -> String {
 
 /// Reads the refs of a local repository that can be published: its own and those that it mirrors.
 pub(crate) fn of_repo(repo: &Repo) -> Result<BTreeMap<CollectionRef, Checksum>> {
+    Ok(survey_repo(repo)?.into_sound()?)
+}
+
+/// As [`of_repo`], and tells those that are damaged.
+pub(crate) fn survey_repo(repo: &Repo) -> Result<Survey<CollectionRef>> {
     let own = repo.config().collection_id();
-    let published = |(key, commit)| match key {
-        RefKey::Refspec(refspec) if refspec.remote.is_none() => Some((
-            CollectionRef {
-                collection: None,
-                name: refspec.name,
-            },
-            commit,
-        )),
+    let Survey { refs, damaged } = repo.survey_all_refs()?;
+    let named = |key| published(key, own);
+    Ok(Survey {
+        refs: (refs.into_iter())
+            .filter_map(|(key, commit)| Some((named(key)?, commit)))
+            .collect(),
+        damaged: (damaged.into_iter())
+            .filter_map(|(key, damaged)| Some((named(key)?, damaged)))
+            .collect(),
+    })
+}
+
+/// Returns the name by which a ref is published; `None` for those of remotes.
+fn published(key: RefKey, own: Option<&CollectionId>) -> Option<CollectionRef> {
+    match key {
+        RefKey::Refspec(refspec) if refspec.remote.is_none() => Some(CollectionRef {
+            collection: None,
+            name: refspec.name,
+        }),
         RefKey::Refspec(_) => None,
         RefKey::Collection(mut name) => {
             name.collection = name.collection.filter(|collection| Some(collection) != own);
-            Some((name, commit))
+            Some(name)
         }
-    };
-    Ok(repo.list_all_refs()?.into_iter().filter_map(published).collect())
+    }
 }
 
-/// Refs of a store with what they name, and the aliases among them.
-pub(crate) type StoreRefs = (
-    BTreeMap<CollectionRef, Checksum>,
-    BTreeMap<CollectionRef, CollectionRef>,
-);
+/// Refs of a store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct StoreRefs {
+    /// What they name, aliases resolved.
+    pub(crate) refs: BTreeMap<CollectionRef, Checksum>,
+    /// Those that are symbolic links to others.
+    pub(crate) aliases: BTreeMap<CollectionRef, CollectionRef>,
+    /// Those whose files name no commit, with the checksums of the files. Aliases of them are not among them.
+    pub(crate) damaged: BTreeMap<CollectionRef, Checksum>,
+}
 
-/// Reads all published refs of a store. Files whose names are not ref names are left alone, as libostree does.
-pub(crate) fn of_store(store: &dyn Store) -> Result<StoreRefs> {
-    let mut found = (BTreeMap::new(), BTreeMap::new());
+/// Reads all published refs of a store, for whoever goes by all of them.
+///
+/// # Errors
+/// [`TransferError::DamagedRef`]: what such a ref leads to is not known.
+pub(crate) fn of_store(store: &dyn Store) -> Result<BTreeMap<CollectionRef, Checksum>> {
+    let found = survey_store(store)?;
+    match found.damaged.into_keys().next() {
+        Some(reference) => Err(TransferError::DamagedRef {
+            target: store.describe(),
+            reference,
+        }),
+        None => Ok(found.refs),
+    }
+}
+
+/// Reads all published refs of a store, and which are damaged. Files whose names are not ref names are left alone, as
+/// libostree does.
+pub(crate) fn survey_store(store: &dyn Store) -> Result<StoreRefs> {
+    let mut found = StoreRefs::default();
     collect(store, None, "refs/heads", "", &mut found)?;
     for entry in store
         .list("refs/mirrors")?
@@ -58,6 +94,9 @@ pub(crate) fn of_store(store: &dyn Store) -> Result<StoreRefs> {
             collect(store, Some(&collection), &root, "", &mut found)?;
         }
     }
+    let StoreRefs { aliases, damaged, .. } = &mut found;
+    let names: BTreeSet<_> = damaged.keys().cloned().collect();
+    damaged.retain(|name, _| aliases.get(name).is_none_or(|target| !names.contains(target)));
     Ok(found)
 }
 
@@ -72,8 +111,7 @@ pub(crate) fn of_remotes(store: &dyn Store) -> Result<Vec<Checksum>> {
                 pending.push(path);
             } else if let Some(bytes) = store.get(&path, REF_LIMIT)? {
                 // What is no ref is in nobody's way: copying tools leave such files.
-                let text = std::str::from_utf8(&bytes).ok();
-                tips.extend(text.and_then(|text| Checksum::from_hex(text.trim_end()).ok()));
+                tips.extend(parse(&bytes));
             }
         }
     }
@@ -117,10 +155,13 @@ fn collect(
                     collection: collection.cloned(),
                     name: target,
                 };
-                found.1.insert(key.clone(), target);
+                found.aliases.insert(key.clone(), target);
             }
             if let Some(bytes) = store.get(&path(&key), REF_LIMIT)? {
-                found.0.insert(key.clone(), parse(&bytes, &key, store)?);
+                match parse(&bytes) {
+                    Some(commit) => drop(found.refs.insert(key, commit)),
+                    None => drop(found.damaged.insert(key, Checksum::of(&bytes))),
+                }
             }
         }
     }
@@ -163,13 +204,10 @@ fn alias_target(name: &str, link: &str) -> Option<RefName> {
     parts.join("/").parse().ok()
 }
 
-/// Reads the content of a ref file.
-pub(crate) fn parse(bytes: &[u8], key: &CollectionRef, store: &dyn Store) -> Result<Checksum> {
-    let text = String::from_utf8_lossy(bytes);
-    Checksum::from_hex(text.trim_end()).map_err(TransferError::format(format_args!(
-        "ref '{key}' of {}",
-        store.describe()
-    )))
+/// Returns the commit that a ref file names, if it does.
+fn parse(bytes: &[u8]) -> Option<Checksum> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    Checksum::from_hex(text.trim_end()).ok()
 }
 
 /// Returns the content of a ref file.

@@ -67,18 +67,19 @@ impl Snapshot {
     /// Resolves the selected refs. The caller holds the source's shared lock until what it will send is pinned.
     ///
     /// # Errors
-    /// [`TransferError::NoSuchRef`] if a pattern matches nothing; a repository error if a ref cannot be read.
+    /// [`TransferError::NoSuchRef`] if a pattern matches nothing; a repository error if a selected ref is damaged.
     pub fn take(source: &Repo, selection: &Selection) -> Result<Self> {
-        let all = refs::of_repo(source)?;
-        if let Some(pattern) = selection.unmatched(&all.keys().map(|key| key.name.as_str())) {
+        let mut survey = refs::survey_repo(source)?;
+        let names = survey.refs.keys().chain(survey.damaged.keys());
+        let all_names: BTreeSet<_> = names.cloned().collect();
+        if let Some(pattern) = selection.unmatched(&all_names.iter().map(|key| key.name.as_str())) {
             return Err(TransferError::NoSuchRef(pattern.to_owned()));
         }
-        let all_names = all.keys().cloned().collect();
-        let refs = all
-            .into_iter()
-            .filter(|(key, _)| selection.matches(key.name.as_str()))
-            .collect();
-        Ok(Self { refs, all_names })
+        survey.retain(|key| selection.matches(key.name.as_str()));
+        Ok(Self {
+            refs: survey.into_sound()?,
+            all_names,
+        })
     }
 }
 

@@ -65,6 +65,13 @@ fn of_transfer_error(error: &TransferError) -> Option<String> {
                 "bring the record back, or let go of the generation: 'history DEST --unpin={number}'"
             ));
         }
+        TransferError::Repo(error @ RepoError::DamagedRef { .. }) => return of_repo_error(error),
+        TransferError::DamagedRef { target, reference } => {
+            return Some(format!(
+                "publish '{}' again, or remove it: '--repo={target} refs --delete {}'",
+                reference.name, reference.name
+            ));
+        }
         TransferError::NoSpace { .. } => "make room at the target; what has arrived is used by the next run",
         _ => return None,
     };
@@ -89,6 +96,17 @@ fn of_repo_error(error: &RepoError) -> Option<String> {
         }
         RepoError::ReadOnly { reason, .. } if reason.starts_with("Read-only") => {
             "mount the file system of the repository so that it can be written"
+        }
+        RepoError::DamagedRef {
+            reference, mirrored, ..
+        } => {
+            return Some(if *mirrored {
+                format!("'refs --collections --create={reference} COMMIT --force' sets the ref anew")
+            } else {
+                format!(
+                    "'refs --delete {reference}' removes the ref, 'reset {reference} COMMIT' sets it anew"
+                )
+            });
         }
         RepoError::ReadOnly { .. } => "run as a user who may write to the repository",
         _ => return None,

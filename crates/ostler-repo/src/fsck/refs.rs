@@ -2,9 +2,9 @@
 
 use super::{Check, Commits, Damage, FsckFinding, FsckReport, check};
 use crate::bindings::{COLLECTION_BINDING, REF_BINDING, binding_problem};
-use crate::error::{RepoError, Result};
+use crate::error::Result;
 use crate::partial::Partial;
-use crate::refs::RefScope;
+use crate::refs::{DamagedRef, RefScope};
 use crate::repair::marks::leading_refs;
 use ostler_format::{Checksum, CollectionId, CollectionRef, Commit, ObjectName, ObjectType, RefName};
 use std::collections::BTreeSet;
@@ -20,8 +20,9 @@ impl Check<'_> {
     /// Checks that each ref names a commit that can be read.
     pub(super) fn check_refs(&self, report: &mut FsckReport) -> Result<Seen> {
         let mut seen = Seen::default();
-        let refs = self.readable(self.repo.list_refs(RefScope::All), report)?;
-        for (refspec, checksum) in refs {
+        let survey = self.repo.survey_refs(RefScope::All)?;
+        self.note_damaged(survey.damaged.into_values(), report);
+        for (refspec, checksum) in survey.refs {
             self.check_ref(
                 &refspec.to_string(),
                 &checksum,
@@ -37,8 +38,9 @@ impl Check<'_> {
     }
 
     pub(super) fn check_collection_refs(&self, seen: &mut Seen, report: &mut FsckReport) -> Result<()> {
-        let refs = self.readable(self.repo.list_collection_refs(), report)?;
-        for (CollectionRef { collection, name }, checksum) in refs {
+        let survey = self.repo.survey_collection_refs()?;
+        self.note_damaged(survey.damaged.into_values(), report);
+        for (CollectionRef { collection, name }, checksum) in survey.refs {
             let described = match &collection {
                 Some(collection) => format!("({collection}, {name})"),
                 None => name.to_string(),
@@ -51,21 +53,17 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Notes a ref whose file is no ref. Which other refs there are is not known then; the commits are checked
-    /// nevertheless.
-    fn readable<T: Default>(&self, refs: Result<T>, report: &mut FsckReport) -> Result<T> {
-        let (reference, detail) = match refs {
-            Err(RepoError::Corrupt { what, detail }) => {
-                let name = what.strip_prefix("ref ").unwrap_or(&what);
-                (name.to_owned(), detail)
+    /// Notes refs whose files are no refs, each once.
+    fn note_damaged(&self, damaged: impl Iterator<Item = DamagedRef>, report: &mut FsckReport) {
+        for DamagedRef {
+            reference, detail, ..
+        } in damaged
+        {
+            let finding = FsckFinding::Ref { reference, detail };
+            if !report.findings.contains(&finding) {
+                self.found(finding, report);
             }
-            other => return other,
-        };
-        let finding = FsckFinding::Ref { reference, detail };
-        if !report.findings.contains(&finding) {
-            self.found(finding, report);
         }
-        Ok(T::default())
     }
 
     fn check_ref(
@@ -147,8 +145,8 @@ impl Check<'_> {
         if !report.findings.iter().any(is_object) {
             return;
         }
-        // Refs that cannot be read were found to be damaged before.
-        let refs = self.repo.list_all_refs().unwrap_or_default();
+        // Refs that are damaged were found before.
+        let refs = self.repo.survey_all_refs().unwrap_or_default().refs;
         let refs: Vec<_> = refs.into_iter().collect();
         let leading = leading_refs(commits, &refs);
         for finding in &mut report.findings {
@@ -225,7 +223,7 @@ impl Check<'_> {
                 Err(error) => Err(error),
             };
         };
-        let refs = self.repo.list_collection_refs()?;
+        let refs = self.repo.survey_collection_refs()?.refs;
         let wanted = |reference: &CollectionRef| {
             reference.name.as_str() == name
                 && reference

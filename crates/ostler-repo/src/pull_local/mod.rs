@@ -162,11 +162,11 @@ pub fn pull_local_with(
 fn ref_edits(repo: &Repo, plan: &Plan) -> Result<Vec<RefEdit>> {
     let mut edits = Vec::new();
     for (name, commit) in &plan.refs {
-        let old = repo.read_key(name)?;
+        let old = repo.read_commit_of(name)?;
         if old.as_ref() != Some(commit) {
             edits.push(RefEdit {
                 name: name.clone(),
-                expected: old.map_or(Expected::Absent, Expected::Is),
+                expected: old.map_or(Expected::NoCommit, Expected::Is),
                 new: Some(*commit),
             });
         }

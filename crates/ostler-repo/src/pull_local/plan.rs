@@ -219,12 +219,8 @@ impl<'a> Planner<'a> {
         let mut named = HashSet::new();
         let mut next = Some(self.repo);
         while let Some(repo) = next {
-            match repo.list_all_refs() {
-                Ok(refs) => named.extend(refs.into_values()),
-                // Of a repository with damaged refs nothing is relied on.
-                Err(error) if error.is_damage() => {}
-                Err(error) => return Err(error),
-            }
+            // Those that name a commit keep it, whatever becomes of one that is damaged.
+            named.extend(repo.survey_all_refs()?.refs.into_values());
             next = repo.parent();
         }
         Ok(self.refs.get_or_init(|| named).contains(commit))
@@ -233,7 +229,7 @@ impl<'a> Planner<'a> {
     /// Returns the commit that the target has for the ref.
     fn old_tip(&self, wanted: &Wanted) -> Result<Option<Checksum>> {
         match wanted.key(self.options.remote.as_ref()) {
-            Some(key) => self.repo.read_key(&key),
+            Some(key) => self.repo.read_commit_of(&key),
             None => Ok(None),
         }
     }

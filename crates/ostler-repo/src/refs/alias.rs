@@ -3,7 +3,7 @@
 //! The link is relative and stays within `refs/heads`. An alias lists and resolves as an ordinary ref does;
 //! writing a ref under its name replaces it.
 
-use super::change::{Change, Value};
+use super::change::{Change, New};
 use super::list::names_below;
 use super::{Expected, Place, Space};
 use crate::error::{RepoError, Result};
@@ -18,18 +18,22 @@ use std::path::{Component, Path, PathBuf};
 const MAX_HOPS: usize = 40;
 
 impl Repo {
-    /// Returns the aliases with the refs that they stand for, which may not exist.
+    /// Returns the aliases with the refs that they stand for, which may not exist. A link that leads out of `refs/heads` is
+    /// none, but a [damaged ref](super::DamagedRef).
     ///
     /// # Errors
-    /// [`RepoError::Corrupt`] for a link that leads out of `refs/heads`; [`RepoError::Io`].
+    /// [`RepoError::Io`].
     pub fn list_aliases(&self) -> Result<BTreeMap<RefName, RefName>> {
         let mut aliases = BTreeMap::new();
         if let Some(dir) = self.open_space(&Space::Heads)? {
             for (name, kind) in names_below(&dir, "")? {
-                if kind == FileKind::Symlink
-                    && let Some(target) = alias_target(&dir, &name)?
-                {
-                    aliases.insert(name, target);
+                if kind != FileKind::Symlink {
+                    continue;
+                }
+                match alias_target(&dir, &name) {
+                    Ok(target) => aliases.extend(target.map(|target| (name, target))),
+                    Err(error) if error.is_damage() => {}
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -66,7 +70,7 @@ impl Repo {
                 name: alias.clone(),
             },
             expected,
-            value: Value::Alias(target.clone()),
+            value: New::Alias(target.clone()),
         };
         self.apply_changes(&[change], &[])?;
         drop(turn);
@@ -98,13 +102,14 @@ fn alias_target(heads: &Dir, name: &RefName) -> Result<Option<RefName>> {
     let target = within(name, &link).and_then(|target| RefName::new(&target).ok());
     match target {
         Some(target) => Ok(Some(target)),
-        None => Err(RepoError::corrupt(
-            format!("alias {name}"),
-            format!(
-                "'{}' is not a ref in refs/heads",
+        None => Err(RepoError::DamagedRef {
+            reference: name.to_string(),
+            mirrored: false,
+            detail: format!(
+                "an alias of '{}', which is not a ref in refs/heads",
                 link.display().to_string().escape_debug()
             ),
-        )),
+        }),
     }
 }
 

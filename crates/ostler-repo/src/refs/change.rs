@@ -32,12 +32,12 @@ const TRIES: u32 = 16;
 pub(super) struct Change {
     pub(super) place: Place,
     pub(super) expected: Expected,
-    pub(super) value: Value,
+    pub(super) value: New,
 }
 
 /// What a ref becomes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum New {
     Nothing,
     Commit(Checksum),
     Alias(RefName),
@@ -47,14 +47,14 @@ impl Change {
     /// Returns the change as a part of a flip, without its path; `None` for an alias.
     pub(super) fn as_edit(&self) -> Option<Edit> {
         let new = match &self.value {
-            Value::Nothing => None,
-            Value::Commit(checksum) => Some(content(checksum)),
-            Value::Alias(_) => return None,
+            New::Nothing => None,
+            New::Commit(checksum) => Some(content(checksum)),
+            New::Alias(_) => return None,
         };
         let expect = match self.expected {
             Expected::Is(checksum) => Expect::Ref(checksum),
             Expected::Absent => Expect::Absent,
-            Expected::Any | Expected::Exists => Expect::Any,
+            Expected::Any | Expected::Exists | Expected::NoCommit => Expect::Any,
         };
         Some(Edit {
             path: String::new(),
@@ -113,8 +113,8 @@ impl Repo {
             let files = batch
                 .iter()
                 .map(|change| match &change.value {
-                    Value::Commit(checksum) => write(checksum).map(Some),
-                    Value::Nothing | Value::Alias(_) => Ok(None),
+                    New::Commit(checksum) => write(checksum).map(Some),
+                    New::Nothing | New::Alias(_) => Ok(None),
                 })
                 .collect::<io::Result<Vec<_>>>()?;
             if fsync && batch.len() >= MANY {
@@ -134,14 +134,14 @@ impl Repo {
     ) -> Result<(), Failure> {
         let root = self.root();
         match (&change.value, temp) {
-            (Value::Alias(target), _) => {
+            (New::Alias(target), _) => {
                 let tmp = self.tmp()?;
                 let link = link_text(&change.place.name, target);
                 self.put(&change.place, path, dirty, || {
                     root.replace_symlink(&link, path, tmp)
                 })
             }
-            (Value::Commit(_), Some(mut temp)) => {
+            (New::Commit(_), Some(mut temp)) => {
                 self.put(&change.place, path, dirty, || root.try_replace(&mut temp, path))
             }
             _ => {

@@ -10,16 +10,16 @@
 //! are synced. Several refs change by a [flip](crate::flip): after a crash and the next command they are all old or
 //! all new. (Only changes of aliases, which are links, are made one by one.)
 
-use super::change::{Change, Value};
+use super::change::{Change, New};
 use super::list::names_below;
-use super::{Place, RefEdit, Space, read_value};
+use super::{Place, RefEdit, Space, Value, read_value};
 use crate::error::{RepoError, Result};
 use crate::flip::Edit;
 use crate::fs::{Dir, FileKind};
 use crate::lock::{FileLock, LockGuard, LockKind};
 use crate::repo::Repo;
 use crate::summary::update_if_configured;
-use ostler_format::{Checksum, RefName};
+use ostler_format::RefName;
 use std::collections::BTreeMap;
 
 /// The file below `tmp/` that is locked while refs change.
@@ -65,7 +65,7 @@ impl Repo {
     /// abbreviated commits; see [`RefName::is_all_hex`].
     ///
     /// # Errors
-    /// [`RepoError::Conflict`] when a ref is not as expected, [`RepoError::NameConflict`] when one name would
+    /// [`RepoError::Conflict`] when a ref is not as expected, [`RepoError::DamagedRef`] when it is damaged instead, [`RepoError::NameConflict`] when one name would
     /// be the directory of another, [`RepoError::Invalid`] for two edits of one ref: nothing is changed then.
     /// [`RepoError::Locked`], [`RepoError::ReadOnly`], [`RepoError::Io`].
     pub fn change_refs(&self, edits: &[RefEdit]) -> Result<()> {
@@ -86,7 +86,7 @@ impl Repo {
             .map(|edit| Change {
                 place: Place::of(&edit.name, self.config()),
                 expected: edit.expected,
-                value: edit.new.map_or(Value::Nothing, Value::Commit),
+                value: edit.new.map_or(New::Nothing, New::Commit),
             })
             .collect();
         let _turn = self.lock_refs()?;
@@ -174,13 +174,18 @@ impl Check<'_> {
         }
         let found = self.value(place)?;
         if !change.expected.accepts(found.as_ref()) {
+            let found = match found {
+                Some(Value::Damaged(damaged)) => return Err(damaged.into()),
+                Some(Value::Commit(commit)) => Some(commit),
+                None => None,
+            };
             return Err(RepoError::Conflict {
                 reference: place.to_string(),
                 expected: change.expected.to_string(),
                 found,
             });
         }
-        if change.value == Value::Nothing {
+        if change.value == New::Nothing {
             self.planned.insert(place.clone(), Planned::Removed);
             return Ok(());
         }
@@ -198,7 +203,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn value(&mut self, place: &Place) -> Result<Option<Checksum>> {
+    fn value(&mut self, place: &Place) -> Result<Option<Value>> {
         match self.space(&place.space)? {
             None => Ok(None),
             Some(dir) => read_value(dir, &place.space, &place.name),

@@ -4,7 +4,7 @@
 //! to nothing. Several refs that change while they are listed may be listed some before and some after the
 //! change; whoever needs them of one moment holds the lock or reads again.
 
-use super::{RefKey, Space, read_value};
+use super::{RefKey, Space, Survey, Value, read_value};
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind};
 use crate::parallel::{READERS, spread};
@@ -31,23 +31,30 @@ impl Repo {
     /// [`list_collection_refs`](Self::list_collection_refs).
     ///
     /// # Errors
-    /// [`RepoError::Corrupt`] for a file that is no ref under a name that is one; [`RepoError::Io`].
+    /// [`RepoError::DamagedRef`] for a file that is no ref under a name that is one; [`RepoError::Io`].
     pub fn list_refs(&self, scope: RefScope) -> Result<BTreeMap<Refspec, Checksum>> {
-        let mut refs = BTreeMap::new();
+        self.survey_refs(scope)?.into_sound()
+    }
+
+    /// Returns what [`list_refs`](Self::list_refs) does, with those that are damaged.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn survey_refs(&self, scope: RefScope) -> Result<Survey<Refspec>> {
+        let mut survey = Survey::default();
         if scope != RefScope::Remotes {
-            for (name, checksum) in self.list_space(&Space::Heads)? {
-                refs.insert(Refspec { remote: None, name }, checksum);
-            }
+            survey.add(self.survey_space(&Space::Heads)?, Refspec::local);
         }
         if scope != RefScope::Local {
             for remote in self.tracked_remotes()? {
-                for (name, checksum) in self.list_space(&Space::Remote(remote.clone()))? {
-                    let remote = Some(remote.clone());
-                    refs.insert(Refspec { remote, name }, checksum);
-                }
+                let refs = self.survey_space(&Space::Remote(remote.clone()))?;
+                survey.add(refs, |name| Refspec {
+                    remote: Some(remote.clone()),
+                    name,
+                });
             }
         }
-        Ok(refs)
+        Ok(survey)
     }
 
     /// Returns the refs of collections: our own, if the repository has a collection, those mirrored, and those
@@ -56,6 +63,14 @@ impl Repo {
     /// # Errors
     /// As [`list_refs`](Self::list_refs).
     pub fn list_collection_refs(&self) -> Result<BTreeMap<CollectionRef, Checksum>> {
+        self.survey_collection_refs()?.into_sound()
+    }
+
+    /// Returns what [`list_collection_refs`](Self::list_collection_refs) does, with those that are damaged.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn survey_collection_refs(&self) -> Result<Survey<CollectionRef>> {
         let mut spaces = Vec::new();
         if let Some(own) = self.config().collection_id() {
             spaces.push((own.clone(), Space::Heads));
@@ -68,23 +83,24 @@ impl Repo {
                 spaces.push((id, Space::Remote(remote)));
             }
         }
-        let mut refs = BTreeMap::new();
+        let mut survey = Survey::default();
         for (id, space) in spaces {
-            for (name, checksum) in self.list_space(&space)? {
-                let collection = Some(id.clone());
-                refs.entry(CollectionRef { collection, name }).or_insert(checksum);
-            }
+            survey.add(self.survey_space(&space)?, |name| CollectionRef {
+                collection: Some(id.clone()),
+                name,
+            });
         }
-        Ok(refs)
+        Ok(survey)
     }
 
     /// Returns the commit of a ref of a collection, of whichever kind it is here.
     ///
     /// # Errors
-    /// [`RepoError::NotFound`], in stock's words; as [`list_refs`](Self::list_refs).
+    /// [`RepoError::NotFound`], in stock's words; [`RepoError::DamagedRef`] if it is damaged; [`RepoError::Io`].
     pub fn find_collection_ref(&self, name: &CollectionRef) -> Result<Checksum> {
-        let found = self.list_collection_refs()?.remove(name);
-        found.ok_or_else(|| {
+        let mut survey = self.survey_collection_refs()?;
+        survey.retain(|found| found == name);
+        survey.into_sound()?.remove(name).ok_or_else(|| {
             let collection = name.collection.as_ref().map_or("", CollectionId::as_str);
             RepoError::not_found(format!("Collection–ref ({collection}, {})", name.name))
         })
@@ -96,18 +112,23 @@ impl Repo {
     /// # Errors
     /// As [`list_refs`](Self::list_refs).
     pub fn list_all_refs(&self) -> Result<BTreeMap<RefKey, Checksum>> {
-        let mut refs: BTreeMap<RefKey, Checksum> = self
-            .list_refs(RefScope::All)?
-            .into_iter()
-            .map(|(refspec, checksum)| (refspec.into(), checksum))
-            .collect();
+        self.survey_all_refs()?.into_sound()
+    }
+
+    /// Returns what [`list_all_refs`](Self::list_all_refs) does, with those that are damaged.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn survey_all_refs(&self) -> Result<Survey> {
+        let mut survey = Survey::default();
+        survey.add(self.survey_refs(RefScope::All)?, RefKey::from);
         for id in self.mirrored_collections()? {
-            for (name, checksum) in self.list_space(&Space::Mirror(id.clone()))? {
+            survey.add(self.survey_space(&Space::Mirror(id.clone()))?, |name| {
                 let collection = Some(id.clone());
-                refs.insert(CollectionRef { collection, name }.into(), checksum);
-            }
+                CollectionRef { collection, name }.into()
+            });
         }
-        Ok(refs)
+        Ok(survey)
     }
 
     /// Returns the remotes that refs are kept of, configured or not.
@@ -143,25 +164,32 @@ impl Repo {
 
     /// Returns the refs of the repository itself by name alone.
     pub(crate) fn list_heads(&self) -> Result<BTreeMap<RefName, Checksum>> {
-        self.list_space(&Space::Heads)
+        self.survey_space(&Space::Heads)?.into_sound()
     }
 
-    pub(super) fn list_space(&self, space: &Space) -> Result<BTreeMap<RefName, Checksum>> {
+    fn survey_space(&self, space: &Space) -> Result<Survey<RefName>> {
+        let mut survey = Survey::default();
         let Some(dir) = self.open_space(space)? else {
-            return Ok(BTreeMap::new());
+            return Ok(survey);
         };
         let read = |reader: &mut Reader, (name, _): &(RefName, FileKind)| {
             let value = match reader.read_usual(&dir, name) {
                 None => read_value(&dir, space, name)?,
-                usual => usual,
+                Some(commit) => Some(Value::Commit(commit)),
             };
-            reader.refs.extend(value.map(|checksum| (name.clone(), checksum)));
+            reader.refs.extend(value.map(|value| (name.clone(), value)));
             Ok::<_, RepoError>(())
         };
         let names = names_below(&dir, "")?;
         let never = AtomicBool::new(false);
         let readers = spread(&names, READERS, &never, Reader::default, read, |_| {})?;
-        Ok(readers.into_iter().flat_map(|reader| reader.refs).collect())
+        for (name, value) in readers.into_iter().flat_map(|reader| reader.refs) {
+            match value {
+                Value::Commit(commit) => drop(survey.refs.insert(name, commit)),
+                Value::Damaged(damaged) => drop(survey.damaged.insert(name, damaged)),
+            }
+        }
+        Ok(survey)
     }
 }
 
@@ -170,7 +198,7 @@ impl Repo {
 struct Reader {
     /// The directory of the last ref, relative to that of all.
     parent: Option<(String, Dir)>,
-    refs: Vec<(RefName, Checksum)>,
+    refs: Vec<(RefName, Value)>,
 }
 
 impl Reader {

@@ -9,6 +9,10 @@
 //! A ref is a file with 64 hexadecimal digits and a line feed. Reading looks at this repository only; names are
 //! resolved through parents by [`Repo::resolve_rev`](crate::Repo::resolve_rev). An alias is followed as long as
 //! it stays below its directory.
+//!
+//! A file that names no commit (a power cut leaves empty ones behind stock tools) is a damaged ref. Whoever asks for it, or
+//! for all refs, gets an error; [`survey`](Repo::survey_refs) tells it from the others, so that these can be used and it
+//! can be removed or written anew.
 
 mod alias;
 mod change;
@@ -16,9 +20,11 @@ mod edit;
 mod list;
 mod plant;
 mod point;
+mod survey;
 
 pub use edit::RefsTurn;
 pub use list::RefScope;
+pub use survey::{DamagedRef, Survey};
 
 use crate::config::Config;
 use crate::error::{RepoError, Result};
@@ -49,8 +55,10 @@ pub enum Expected {
     Any,
     /// There must be no such ref.
     Absent,
-    /// There must be one.
+    /// There must be one, whatever it names.
     Exists,
+    /// It must not name a commit: there is none, or it is damaged.
+    NoCommit,
     /// It must name this commit.
     Is(Checksum),
 }
@@ -114,12 +122,13 @@ impl fmt::Display for RefKey {
 }
 
 impl Expected {
-    fn accepts(self, found: Option<&Checksum>) -> bool {
+    fn accepts(self, found: Option<&Value>) -> bool {
         match self {
             Self::Any => true,
             Self::Absent => found.is_none(),
             Self::Exists => found.is_some(),
-            Self::Is(expected) => found == Some(&expected),
+            Self::NoCommit => !matches!(found, Some(Value::Commit(_))),
+            Self::Is(expected) => matches!(found, Some(Value::Commit(found)) if *found == expected),
         }
     }
 }
@@ -130,6 +139,7 @@ impl fmt::Display for Expected {
             Self::Any => f.write_str("anything"),
             Self::Absent => f.write_str("no ref"),
             Self::Exists => f.write_str("any commit"),
+            Self::NoCommit => f.write_str("no commit"),
             Self::Is(checksum) => checksum.fmt(f),
         }
     }
@@ -205,7 +215,7 @@ impl Repo {
     /// Returns the commit that a ref of this repository (not of its parents) names, if there is such a ref.
     ///
     /// # Errors
-    /// [`RepoError::Corrupt`] for a file that is no ref or an alias that leads out of its directory;
+    /// [`RepoError::DamagedRef`] for a file that is no ref or an alias that leads out of its directory;
     /// [`RepoError::Io`].
     pub fn read_ref(&self, refspec: &Refspec) -> Result<Option<Checksum>> {
         self.read_key(&refspec.clone().into())
@@ -216,7 +226,26 @@ impl Repo {
     /// # Errors
     /// As [`read_ref`](Self::read_ref).
     pub fn read_key(&self, key: &RefKey) -> Result<Option<Checksum>> {
-        let place = Place::of(key, self.config());
+        match self.read_place(&Place::of(key, self.config()))? {
+            None => Ok(None),
+            Some(Value::Commit(commit)) => Ok(Some(commit)),
+            Some(Value::Damaged(damaged)) => Err(damaged.into()),
+        }
+    }
+
+    /// As [`read_key`](Self::read_key), for whoever is about to set the ref: a damaged one names no commit. What is set then
+    /// must expect [`Expected::NoCommit`].
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn read_commit_of(&self, key: &RefKey) -> Result<Option<Checksum>> {
+        Ok(match self.read_place(&Place::of(key, self.config()))? {
+            Some(Value::Commit(commit)) => Some(commit),
+            None | Some(Value::Damaged(_)) => None,
+        })
+    }
+
+    fn read_place(&self, place: &Place) -> Result<Option<Value>> {
         match self.open_space(&place.space)? {
             None => Ok(None),
             Some(dir) => read_value(&dir, &place.space, &place.name),
@@ -231,13 +260,21 @@ impl Repo {
     }
 }
 
+/// What the file of a ref says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Value {
+    Commit(Checksum),
+    Damaged(DamagedRef),
+}
+
 /// Reads one ref of a space. What is no file, among it an alias to nothing, is no ref.
-fn read_value(dir: &Dir, space: &Space, name: &RefName) -> Result<Option<Checksum>> {
-    let corrupt = |detail: String| {
-        Err(RepoError::corrupt(
-            format!("ref {}", space.describe(name)),
+fn read_value(dir: &Dir, space: &Space, name: &RefName) -> Result<Option<Value>> {
+    let damaged = |detail: String| {
+        Ok(Some(Value::Damaged(DamagedRef {
+            reference: space.describe(name),
             detail,
-        ))
+            mirrored: matches!(space, Space::Mirror(_)),
+        })))
     };
     let bytes = match dir.read_following(name.as_str(), MAX_REF_SIZE) {
         Ok(Some(bytes)) => bytes,
@@ -246,12 +283,12 @@ fn read_value(dir: &Dir, space: &Space, name: &RefName) -> Result<Option<Checksu
             return match error.kind() {
                 io::ErrorKind::IsADirectory => Ok(None),
                 io::ErrorKind::CrossesDevices => {
-                    corrupt("an alias that leads out of its directory".to_owned())
+                    damaged("an alias that leads out of its directory".to_owned())
                 }
                 _ if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
-                    corrupt("an alias of itself".to_owned())
+                    damaged("an alias of itself".to_owned())
                 }
-                io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => corrupt(error.to_string()),
+                io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => damaged(error.to_string()),
                 _ => Err(RepoError::io("read ref", dir.path_of(name.as_str()))(error)),
             };
         }
@@ -261,8 +298,8 @@ fn read_value(dir: &Dir, space: &Space, name: &RefName) -> Result<Option<Checksu
         .ok()
         .and_then(|text| Checksum::from_hex(text).ok());
     match parsed {
-        Some(checksum) => Ok(Some(checksum)),
-        None => corrupt(format!(
+        Some(checksum) => Ok(Some(Value::Commit(checksum))),
+        None => damaged(format!(
             "expected 64 hexadecimal digits, found '{}'",
             text.get(..80).unwrap_or(text).escape_ascii()
         )),

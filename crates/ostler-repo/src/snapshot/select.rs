@@ -22,12 +22,13 @@ pub(super) struct Selected {
 impl Selected {
     /// Reads the source; the caller holds its shared lock.
     pub(super) fn choose(source: &Repo, options: &SnapshotOptions<'_>) -> Result<Self> {
-        let mut refs = source.list_all_refs()?;
+        let mut survey = source.survey_all_refs()?;
         if let Some(select) = options.select {
-            refs.retain(|key, _| select(key));
-            if refs.is_empty() {
-                return Err(RepoError::not_found("a ref of the given names"));
-            }
+            survey.retain(select);
+        }
+        let refs = survey.into_sound()?;
+        if options.select.is_some() && refs.is_empty() {
+            return Err(RepoError::not_found("a ref of the given names"));
         }
         let head = |name: &RefName| RefKey::Refspec(Refspec::local(name.clone()));
         let mut aliases = source.list_aliases()?;

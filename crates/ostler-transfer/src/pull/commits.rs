@@ -362,12 +362,8 @@ impl Crew<'_> {
         let mut named = HashSet::new();
         let mut next = Some(self.scene.repo);
         while let Some(repo) = next {
-            match repo.list_all_refs() {
-                Ok(refs) => named.extend(refs.into_values()),
-                // Of a repository with damaged refs nothing is relied on.
-                Err(error) if error.is_damage() => {}
-                Err(error) => return Err(error.into()),
-            }
+            // Those that name a commit keep it, whatever becomes of one that is damaged.
+            named.extend(repo.survey_all_refs()?.refs.into_values());
             next = repo.parent();
         }
         Ok(self.named.get_or_init(|| named).contains(commit))

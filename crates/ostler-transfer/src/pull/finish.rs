@@ -42,10 +42,10 @@ pub(super) fn refs_before(
 ) -> Result<BTreeMap<RefKey, Checksum>> {
     let mut before = BTreeMap::new();
     if mirrors && options.delete_refs {
-        before.extend(repo.list_all_refs()?);
+        before.extend(repo.survey_all_refs()?.refs);
     }
     for key in wanted.iter().filter_map(|wanted| wanted.key(options)) {
-        if let Some(commit) = repo.read_key(&key)? {
+        if let Some(commit) = repo.read_commit_of(&key)? {
             before.insert(key, commit);
         }
     }
@@ -89,7 +89,7 @@ fn move_refs(repo: &Repo, ending: &Ending<'_>, mut edits: Vec<RefEdit>) -> Resul
                 let before = edits.len();
                 let mut left = Vec::with_capacity(before);
                 for edit in edits {
-                    if repo.read_key(&edit.name)? != edit.new {
+                    if repo.read_commit_of(&edit.name)? != edit.new {
                         left.push(edit);
                     }
                 }
@@ -122,7 +122,7 @@ fn ref_edits(repo: &Repo, ending: &Ending<'_>) -> Result<Vec<RefEdit>> {
         if old != Some(commit) {
             edits.push(RefEdit::set(
                 name,
-                old.map_or(Expected::Absent, Expected::Is),
+                old.map_or(Expected::NoCommit, Expected::Is),
                 commit,
             ));
         }

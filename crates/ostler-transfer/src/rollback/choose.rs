@@ -52,6 +52,7 @@ pub(super) fn updates(
         name: name.clone(),
         old: before.refs.get(name).copied(),
         new: wanted.get(name).copied(),
+        damaged: before.damaged.get(name).copied(),
     };
     let is_alias = |name: &&&CollectionRef| before.aliases.contains_key(**name);
     let moves = |update: &RefUpdate| update.old != update.new;

@@ -111,7 +111,7 @@ impl Due {
         reporter: &dyn Reporter,
     ) -> Result<Self> {
         let list = retired(store, reporter)?;
-        let (published, _) = refs::of_store(store)?;
+        let published = refs::of_store(store)?;
         let commits = store.list_commits()?;
         Ok(Self {
             roots: rules.roots(store, &published)?,

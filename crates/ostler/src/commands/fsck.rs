@@ -131,14 +131,29 @@ fn damaged(message: String, stock: bool, report: &FsckReport) -> anyhow::Error {
     if !stock {
         let records = report.findings.iter().filter_map(damage_record);
         hints.extend(records.filter_map(|record| who_needs_it(&record)));
+        let broken = report.findings.iter().filter_map(broken_ref);
+        hints.extend(broken.map(|name| {
+            format!("'refs --delete {name}' removes the damaged ref, 'reset {name} COMMIT' sets it anew")
+        }));
         let is_binding = |finding: &FsckFinding| matches!(finding, FsckFinding::Binding { .. });
-        // A copy of a commit is bound as wrongly as the commit.
-        if report.findings.is_empty() || !report.findings.iter().all(is_binding) {
+        // A copy of a commit is bound as wrongly as the commit; what a damaged ref named no copy tells.
+        let beyond = |finding: &FsckFinding| is_binding(finding) || broken_ref(finding).is_some();
+        if report.findings.is_empty() || !report.findings.iter().all(beyond) {
             let way = "'repair --from=REPO' takes what is missing or damaged from a repository that has it";
             hints.push(way.to_owned());
         }
     }
     Damaged { message, hints }.into()
+}
+
+/// Returns the name of a ref that names no commit; of one that names a commit which is missing, nothing.
+fn broken_ref(finding: &FsckFinding) -> Option<&str> {
+    match finding {
+        FsckFinding::Ref { reference, detail } if !detail.starts_with("No such metadata object") => {
+            Some(reference)
+        }
+        _ => None,
+    }
 }
 
 /// Tells which refs need a damaged object, and where.

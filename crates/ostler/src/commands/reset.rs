@@ -3,6 +3,7 @@
 use crate::context::Context;
 use anyhow::{Context as _, bail};
 use ostler_format::Refspec;
+use ostler_repo::RepoError;
 use ostler_repo::refs::Expected;
 use serde::Serialize;
 
@@ -26,7 +27,9 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Record<'a> {
     r#ref: &'a str,
-    old: String,
+    /// Not there for a ref that was damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old: Option<String>,
     new: String,
 }
 
@@ -36,14 +39,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     repo.require_writable()?;
     let invalid = || format!("Invalid ref '{}'", args.reference.escape_debug());
     let refspec: Refspec = args.reference.parse().with_context(invalid)?;
-    let Some(old) = repo.read_ref(&refspec)? else {
-        bail!(invalid());
+    let (old, expected) = match repo.read_ref(&refspec) {
+        Ok(Some(old)) => (Some(old), Expected::Is(old)),
+        Ok(None) => bail!(invalid()),
+        // It is there, and names nothing that could be lost.
+        Err(RepoError::DamagedRef { .. }) => (None, Expected::NoCommit),
+        Err(error) => return Err(error.into()),
     };
-    let new = repo.point_ref(refspec.into(), Expected::Is(old), &args.commit)?;
+    let new = repo.point_ref(refspec.into(), expected, &args.commit)?;
     if context.ui().json() {
         context.ui().object(&Record {
             r#ref: &args.reference,
-            old: old.to_string(),
+            old: old.map(|old| old.to_string()),
             new: new.to_string(),
         })?;
     }

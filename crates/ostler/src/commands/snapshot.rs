@@ -62,7 +62,8 @@ struct Record {
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let source = context.open()?;
     let selection = Selection::new(&args.refs)?;
-    let names: Vec<_> = source.list_all_refs()?.keys().map(name).collect();
+    let refs = source.survey_all_refs()?.into_all();
+    let names: Vec<_> = refs.keys().map(name).collect();
     if let Some(pattern) = selection.unmatched(&names.iter().map(String::as_str)) {
         return Err(TransferError::NoSuchRef(pattern.to_owned()).into());
     }

@@ -5,6 +5,7 @@ mod archives;
 mod commit_faults;
 mod commit_options;
 mod commit_random;
+mod damaged_refs;
 mod demo;
 mod fixture;
 mod flatpak;

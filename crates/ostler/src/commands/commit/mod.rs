@@ -184,8 +184,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let durable = args.fsync.unwrap_or(true) && !args.disable_fsync;
     let repo = context.open_synced(durable)?;
     let branch = args.branch.as_deref().map(refspec).transpose()?;
+    let follows = args.parent.is_none() && !args.orphan;
     let head = match &branch {
-        Some(branch) => repo.read_ref(branch)?,
+        Some(branch) if follows => repo.read_ref(branch)?,
+        // Whoever follows nothing that the branch has may write over one that is damaged.
+        Some(branch) => repo.read_commit_of(&branch.clone().into())?,
         None => None,
     };
     if let Some(branch) = branch
@@ -211,7 +214,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             branch: branch.as_ref(),
             detached: detached.as_ref(),
             signers: &signers,
-            follows: args.parent.is_none() && !args.orphan,
+            follows,
         };
         let moved = tip.move_to(&mut outcome, transaction, head, &mut builder, || {
             begin(context, &repo)
@@ -292,7 +295,11 @@ impl Tip<'_> {
                 transaction.write_detached(&outcome.checksum, &detached)?;
             }
             if let Some(branch) = self.branch {
-                let expected = head.map_or(Expected::Absent, Expected::Is);
+                let expected = match head {
+                    Some(head) => Expected::Is(head),
+                    None if self.follows => Expected::Absent,
+                    None => Expected::NoCommit,
+                };
                 transaction.edit_ref(RefEdit::set(branch.clone(), expected, outcome.checksum));
             }
             head = match transaction.commit() {

@@ -130,7 +130,11 @@ fn plan(ui: &Ui, destination: &Path, plan: &Plan) -> anyhow::Result<()> {
         ui.line(format_args!(
             "  ref {}: {} -> {}",
             update.name,
-            value(update.old),
+            if update.damaged.is_some() {
+                "damaged".to_owned()
+            } else {
+                value(update.old)
+            },
             value(update.new)
         ))?;
     }

@@ -1,13 +1,13 @@
-//! `refs --delete`: removes refs; all that were asked for, or on a conflict none.
+//! `refs --delete`: removes refs; all that were asked for, or on a conflict none; damaged ones as well.
 
 use super::Args;
 use super::list::Prefix;
 use crate::exit;
 use anyhow::bail;
-use ostler_format::{CollectionId, Refspec};
+use ostler_format::{Checksum, CollectionId, RefName, Refspec};
 use ostler_repo::Repo;
-use ostler_repo::refs::{Expected, RefEdit, RefScope};
-use std::collections::BTreeSet;
+use ostler_repo::refs::{DamagedRef, Expected, RefEdit, RefKey, RefScope};
+use std::collections::BTreeMap;
 
 pub(super) fn run(repo: &Repo, args: &Args) -> anyhow::Result<()> {
     if args.prefixes.is_empty() {
@@ -28,40 +28,38 @@ fn of_collections(repo: &Repo, args: &Args) -> anyhow::Result<Vec<RefEdit>> {
         .map(|text| Ok(CollectionId::new(text)?))
         .collect::<anyhow::Result<Vec<_>>>()?;
     Ok(repo
-        .list_collection_refs()?
+        .survey_collection_refs()?
+        .into_all()
         .into_iter()
         .filter(|(name, _)| name.collection.as_ref().is_some_and(|id| wanted.contains(id)))
-        .map(|(name, commit)| RefEdit {
-            name: name.into(),
-            expected: Expected::Is(commit),
-            new: None,
-        })
+        .map(|(name, value)| removal(name, value))
         .collect())
 }
 
 fn of_refs(repo: &Repo, args: &Args) -> anyhow::Result<Vec<RefEdit>> {
-    let refs = repo.list_refs(RefScope::All)?;
-    let mut doomed = BTreeSet::new();
+    let refs = repo.survey_refs(RefScope::All)?.into_all();
+    let mut doomed = BTreeMap::new();
     for prefix in &args.prefixes {
         let prefix = Prefix::parse(prefix)?;
         doomed.extend(
             prefix
                 .matches(&refs)
-                .map(|(name, commit)| (name.clone(), *commit)),
+                .map(|(name, value)| (name.clone(), value.clone())),
         );
     }
     for (alias, target) in repo.list_aliases()? {
-        let named = |name: &Refspec| doomed.iter().any(|(doomed, _)| doomed == name);
-        if named(&target.clone().into()) && !named(&alias.clone().into()) {
+        let named = |name: &RefName| doomed.contains_key(&Refspec::local(name.clone()));
+        if named(&target) && !named(&alias) {
             bail!("Ref '{target}' has an active alias: '{alias}'");
         }
     }
     Ok(doomed
         .into_iter()
-        .map(|(name, commit)| RefEdit {
-            name: name.into(),
-            expected: Expected::Is(commit),
-            new: None,
-        })
+        .map(|(name, value)| removal(name, value))
         .collect())
+}
+
+/// Removes a ref that is as it was listed; a damaged one, unless it names a commit by now.
+fn removal(name: impl Into<RefKey>, value: Result<Checksum, DamagedRef>) -> RefEdit {
+    RefEdit::remove(name, value.map_or(Expected::NoCommit, Expected::Is))
 }

@@ -1,4 +1,4 @@
-//! `refs` without an action: listing.
+//! `refs` without an action: listing. Refs that are damaged are listed by their names, and told.
 
 use super::Args;
 use crate::context::Context;
@@ -7,9 +7,10 @@ use crate::ui::printable;
 use anyhow::{Context as _, bail};
 use ostler_format::{Checksum, CollectionId, Refspec, RemoteName};
 use ostler_repo::Repo;
-use ostler_repo::refs::RefScope;
+use ostler_repo::refs::{DamagedRef, RefScope};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -21,7 +22,13 @@ struct Line<'a> {
     alias_of: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
+    /// What is wrong with a ref that names no commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<&'a str>,
 }
+
+/// What a ref names, or what is wrong with it.
+type Value = Result<Checksum, DamagedRef>;
 
 pub(super) fn run(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<()> {
     if args.collections {
@@ -30,7 +37,7 @@ pub(super) fn run(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result
     if args.alias {
         return aliases(context, repo, args);
     }
-    let refs = repo.list_refs(RefScope::All)?;
+    let refs = repo.survey_refs(RefScope::All)?.into_all();
     if args.prefixes.is_empty() {
         // Scripts take it for a sign of a broken repository; published copies lack it.
         if context.program() == Program::Ostree && !repo.path().join("refs/remotes").exists() {
@@ -39,7 +46,7 @@ pub(super) fn run(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result
         return plain(
             context,
             args,
-            refs.iter().map(|(name, commit)| (name.to_string(), commit)),
+            refs.iter().map(|(name, value)| (name.to_string(), value)),
         );
     }
     for prefix in &args.prefixes {
@@ -49,7 +56,7 @@ pub(super) fn run(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result
             args,
             prefix
                 .matches(&refs)
-                .map(|(name, commit)| (prefix.shown(name, args.list), commit)),
+                .map(|(name, value)| (prefix.shown(name, args.list), value)),
         )?;
     }
     Ok(())
@@ -58,21 +65,41 @@ pub(super) fn run(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result
 fn plain<'a>(
     context: &Context,
     args: &Args,
-    refs: impl Iterator<Item = (String, &'a Checksum)>,
+    refs: impl Iterator<Item = (String, &'a Value)>,
 ) -> anyhow::Result<()> {
-    for (name, commit) in refs {
-        let line = Line {
-            collection: None,
-            name: &name,
-            alias_of: None,
-            commit: Some(commit.to_string()),
-        };
+    for (name, value) in refs {
         let shown = printable(&name);
-        if args.revision {
-            context.ui().either(&line, format_args!("{shown}\t{commit}"))?;
-        } else {
-            context.ui().either(&line, shown)?;
-        }
+        one(context, args, (None, &name, value), shown)?;
+    }
+    Ok(())
+}
+
+/// Prints a ref, and notes that it is damaged if it is.
+fn one(
+    context: &Context,
+    args: &Args,
+    (collection, name, value): (Option<&str>, &str, &Value),
+    shown: impl Display,
+) -> anyhow::Result<()> {
+    let ui = context.ui();
+    let damaged = value.as_ref().err();
+    let line = Line {
+        collection,
+        name,
+        alias_of: None,
+        commit: value.as_ref().ok().map(ToString::to_string),
+        damaged: damaged.map(|damaged| damaged.detail.as_str()),
+    };
+    match value {
+        Ok(commit) if args.revision => ui.either(&line, format_args!("{shown}\t{commit}"))?,
+        Err(_) if args.revision => ui.either(&line, format_args!("{shown}\tdamaged"))?,
+        _ => ui.either(&line, shown)?,
+    }
+    if let Some(DamagedRef {
+        reference, detail, ..
+    }) = damaged
+    {
+        ui.note(&format!("ref {reference} is damaged: {detail}"));
     }
     Ok(())
 }
@@ -92,6 +119,7 @@ fn aliases(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<()> {
             name: alias.as_str(),
             alias_of: Some(target.as_str()),
             commit: None,
+            damaged: None,
         };
         context.ui().either(&line, format_args!("{alias} -> {target}"))?;
     }
@@ -104,25 +132,16 @@ fn collections(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<()
         .iter()
         .map(|text| Ok(CollectionId::new(text)?))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    for (reference, commit) in repo.list_collection_refs()? {
+    for (reference, value) in repo.survey_collection_refs()?.into_all() {
         let Some(collection) = &reference.collection else {
             continue;
         };
         if !wanted.is_empty() && !wanted.contains(collection) {
             continue;
         }
-        let line = Line {
-            collection: Some(collection.as_str()),
-            name: reference.name.as_str(),
-            alias_of: None,
-            commit: Some(commit.to_string()),
-        };
-        let text = format!("({collection}, {})", reference.name);
-        if args.revision {
-            context.ui().either(&line, format_args!("{text}\t{commit}"))?;
-        } else {
-            context.ui().either(&line, text)?;
-        }
+        let shown = format!("({collection}, {})", reference.name);
+        let parts = (Some(collection.as_str()), reference.name.as_str(), &value);
+        one(context, args, parts, shown)?;
     }
     Ok(())
 }
@@ -159,8 +178,8 @@ impl Prefix {
     /// Returns those of `refs` that are equal to the prefix or below it.
     pub(super) fn matches<'a>(
         &'a self,
-        refs: &'a BTreeMap<Refspec, Checksum>,
-    ) -> impl Iterator<Item = (&'a Refspec, &'a Checksum)> {
+        refs: &'a BTreeMap<Refspec, Value>,
+    ) -> impl Iterator<Item = (&'a Refspec, &'a Value)> {
         refs.iter()
             .filter(|(name, _)| self.holds(name.remote.as_ref(), name.name.as_str()))
     }
