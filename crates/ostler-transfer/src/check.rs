@@ -11,10 +11,9 @@ use crate::history::History;
 use crate::inventory::Inventory;
 use crate::plan::Plan;
 use crate::planner::missing_dirtree;
-use crate::policy::Policy;
 use crate::snapshot::Snapshot;
 use crate::store::{Stamp, Store};
-use ostler_format::{Checksum, LIST_ENTRY, ObjectName, ObjectType, list_entry};
+use ostler_format::{Checksum, LIST_ENTRY, ObjectName, list_entry};
 use ostler_repo::parallel::{spread, spread_beside};
 use ostler_repo::{ListedObject, ObjectList, Repo};
 use std::collections::BTreeSet;
@@ -203,28 +202,18 @@ fn holes_among(store: &dyn Store, odd: Vec<Odd>) -> Result<BTreeSet<ObjectName>>
     Ok(missing.into_iter().map(|(name, _)| name).chain(damaged).collect())
 }
 
-/// Returns what the target lacks or has damaged of commits that it claims to have: of those that it marks as incomplete,
-/// and, with [`verify`](Policy::verify), of the whole history of the selected refs as far as the target has it.
-pub(crate) fn known_holes(
+/// Returns what the target lacks or has damaged of those commits of the selected refs that it marks as incomplete.
+pub(crate) fn holes_of_partial(
     source: &Repo,
     store: &dyn Store,
     snapshot: &Snapshot,
     inventory: &Inventory,
-    policy: &Policy,
 ) -> Result<BTreeSet<ObjectName>> {
-    if !policy.verify && inventory.partial.is_empty() {
+    if inventory.partial.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let named: BTreeSet<_> = inventory.refs.values().collect();
     let mut history = History::read(source, &snapshot.refs)?;
-    history.keep_only(|commit| {
-        let claimed = || -> Result<bool> {
-            // The target of a ref is claimed even if it is gone; an ancestor may have been pruned.
-            let found = store.look(&ObjectName::new(*commit, ObjectType::Commit))?;
-            Ok(named.contains(commit) || found.is_some())
-        };
-        Ok(inventory.partial.contains(commit) || (policy.verify && claimed()?))
-    })?;
+    history.keep_only(|commit| Ok(inventory.partial.contains(commit)))?;
     let tips = snapshot.refs.values().copied().collect();
     Closure::of_history(source, &history, &tips)?.verify(store)
 }

@@ -2,16 +2,17 @@
 //! commit was published.
 //!
 //! Carried for every commit of the selected history that the target has. A signature that only the target has (a server may add its
-//! own) stays: lists of signatures are united, the source's first.
+//! own) stays: lists of signatures are united, the source's first. What the target has and nobody can read is replaced.
 
-use crate::error::{Result, TransferError};
+use crate::error::{Damage, Result, TransferError};
 use crate::history::History;
 use crate::inventory::detached_path;
 use crate::plan::DetachedUpdate;
 use crate::planner::{Planner, Published};
 use crate::store::{Edit, Expect};
 use ostler_format::gvariant::{Value, VarDict};
-use ostler_format::{Checksum, ObjectName, ObjectType};
+use ostler_format::{Checksum, ObjectName, ObjectType, parse_detached};
+use ostler_repo::RepoError;
 
 /// The largest file of detached metadata, in bytes: the limit of clients.
 const LIMIT: u64 = 128 << 20;
@@ -25,26 +26,57 @@ pub(crate) fn updates(
     let mut commits: Vec<_> = history.commits().copied().collect();
     commits.sort_unstable();
     let mut updates = Vec::new();
+    let mut damaged = Vec::new();
     for commit in commits {
         let name = ObjectName::new(commit, ObjectType::CommitMeta);
         let Some(wanted) = own(planner, &name)? else {
             continue;
         };
-        let old = if planner.inventory.is_empty {
-            None
-        } else {
-            planner.store.get(&detached_path(&commit), LIMIT)?
-        };
-        let new = match &old {
-            None => wanted,
-            Some(there) if *there == wanted => continue,
-            Some(there) => united(&wanted, there).map_err(TransferError::format(name))?,
-        };
-        if old.as_ref() != Some(&new) && published.has(&commit)? {
-            updates.push(DetachedUpdate { commit, old, new });
+        match update(planner, commit, wanted) {
+            Ok(Some(update)) if published.has(&commit)? => updates.push(update),
+            Err(TransferError::CorruptSource(found)) if published.has(&commit)? => damaged.extend(found),
+            Ok(_) | Err(TransferError::CorruptSource(_)) => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(updates)
+    if damaged.is_empty() {
+        Ok(updates)
+    } else {
+        Err(TransferError::CorruptSource(damaged))
+    }
+}
+
+/// Returns how the target's detached metadata of a commit changes, if it does.
+fn update(planner: &Planner<'_>, commit: Checksum, wanted: Vec<u8>) -> Result<Option<DetachedUpdate>> {
+    let own = parse_detached(&wanted).map_err(|fault| {
+        let name = ObjectName::new(commit, ObjectType::CommitMeta);
+        Damage::wrap(name, RepoError::format("it")(fault))
+    })?;
+    let old = if planner.inventory.is_empty {
+        None
+    } else {
+        planner.store.get(&detached_path(&commit), LIMIT)?
+    };
+    let mut replaces_damaged = false;
+    let new = match &old {
+        Some(there) if *there == wanted => return Ok(None),
+        None => wanted,
+        Some(there) => {
+            if let Ok(there) = parse_detached(there) {
+                united(own, &there)
+            } else {
+                replaces_damaged = true;
+                wanted
+            }
+        }
+    };
+    let changes = old.as_ref() != Some(&new);
+    Ok(changes.then_some(DetachedUpdate {
+        commit,
+        old,
+        new,
+        replaces_damaged,
+    }))
 }
 
 /// Returns the bytes of the source's detached metadata; an empty file is as good as none.
@@ -70,11 +102,10 @@ pub(crate) fn edit(update: &DetachedUpdate) -> Edit {
 }
 
 /// Returns the source's metadata with what only the target has added behind it.
-fn united(source: &[u8], target: &[u8]) -> ostler_format::Result<Vec<u8>> {
-    let mut result = VarDict::from_bytes(source)?;
-    for (key, there) in VarDict::from_bytes(target)?.iter() {
-        let Some(own) = result.get(key) else {
-            result.insert(key, there.clone());
+fn united(mut source: VarDict, target: &VarDict) -> Vec<u8> {
+    for (key, there) in target.iter() {
+        let Some(own) = source.get(key) else {
+            source.insert(key, there.clone());
             continue;
         };
         if let (Value::Array(kind, own), Value::Array(other_kind, there)) = (own, there)
@@ -82,10 +113,10 @@ fn united(source: &[u8], target: &[u8]) -> ostler_format::Result<Vec<u8>> {
         {
             let extra = there.iter().filter(|item| !own.contains(item));
             let all = own.iter().chain(extra).cloned().collect();
-            result.insert(key, Value::Array(kind.clone(), all));
+            source.insert(key, Value::Array(kind.clone(), all));
         }
     }
-    Ok(result.to_bytes())
+    source.to_bytes()
 }
 
 #[cfg(test)]
@@ -100,13 +131,17 @@ mod tests {
         dict.to_bytes()
     }
 
+    fn united_bytes(source: &[u8], target: &[u8]) -> Vec<u8> {
+        let dict = |bytes| VarDict::from_bytes(bytes).unwrap();
+        united(dict(source), &dict(target))
+    }
+
     #[test]
     fn signatures_of_both_sides_are_kept_once_and_the_sources_come_first() {
-        let united = united(
+        let united = united_bytes(
             &signatures(&[b"new", b"both"]),
             &signatures(&[b"both", b"server"]),
-        )
-        .unwrap();
+        );
         assert_eq!(united, signatures(&[b"new", b"both", b"server"]));
     }
 
@@ -114,7 +149,7 @@ mod tests {
     fn a_note_that_only_the_target_has_stays() {
         let mut target = VarDict::new();
         target.insert("server.note", Value::Str("seen".into()));
-        let united = united(&signatures(&[b"new"]), &target.to_bytes()).unwrap();
+        let united = united_bytes(&signatures(&[b"new"]), &target.to_bytes());
         let united = VarDict::from_bytes(&united).unwrap();
         assert_eq!(united.get("server.note"), Some(&Value::Str("seen".into())));
         assert!(united.get("ostree.gpgsigs").is_some());

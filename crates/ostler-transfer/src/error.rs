@@ -41,6 +41,14 @@ pub enum TransferError {
         /// The ref.
         reference: CollectionRef,
     },
+    /// What should be a pattern of refs is none.
+    #[error("'{pattern}' is not a pattern of refs: {reason}")]
+    BadPattern {
+        /// What was given.
+        pattern: String,
+        /// The rule that is broken.
+        reason: String,
+    },
     /// The target is not a repository that can be published to.
     #[error("cannot publish to {target}: {reason}")]
     UnfitTarget {

@@ -6,6 +6,7 @@
 mod added;
 mod carry;
 mod check;
+mod claims;
 mod counterpart;
 mod deltas;
 mod detached;
@@ -36,6 +37,7 @@ mod summaries;
 mod summary;
 mod sweep;
 
+pub use claims::Lost;
 pub use counterpart::{Counterpart, DroppedRef};
 pub use deltas::{DeltaOrigins, DeltaRule};
 pub use error::{Damage, Refusal, Result, TransferError};

@@ -36,10 +36,12 @@ impl<'a> Lists<'a> {
         self.find(commit).map_err(missing_dirtree)
     }
 
-    /// Returns the list of a commit that the target has; `None` if a dirtree of it is missing here.
+    /// Returns the list of a commit that the target has; `None` if a dirtree of it is missing or damaged here.
     pub(crate) fn of_base(&self, commit: &Checksum) -> Result<Option<Arc<ObjectList>>> {
         match self.find(commit) {
-            Err(RepoError::Incomplete { .. }) => Ok(None),
+            Err(RepoError::Incomplete { .. } | RepoError::Corrupt { .. } | RepoError::Format { .. }) => {
+                Ok(None)
+            }
             found => Ok(Some(found?)),
         }
     }

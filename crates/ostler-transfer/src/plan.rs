@@ -46,6 +46,8 @@ pub struct DetachedUpdate {
     pub old: Option<Vec<u8>>,
     /// The bytes that it shall have.
     pub new: Vec<u8>,
+    /// Whether nobody can read what the target has.
+    pub replaces_damaged: bool,
 }
 
 /// A file of the source beside its objects that is carried as it is: a part of a static delta, a delta index,

@@ -50,12 +50,8 @@ enum Wanted {
 impl Planner<'_> {
     /// Computes the plan.
     pub(crate) fn plan(&self) -> Result<Plan> {
-        match self.compute() {
-            Err(TransferError::CorruptSource(found)) => {
-                Err(TransferError::CorruptSource(self.with_causes(found)))
-            }
-            outcome => outcome,
-        }
+        self.compute()
+            .map_err(|error| with_causes(self.source, self.snapshot, error))
     }
 
     fn compute(&self) -> Result<Plan> {
@@ -119,37 +115,6 @@ impl Planner<'_> {
     fn healed(&self, history: &History) -> Vec<Checksum> {
         let partial = |commit: &&Checksum| self.inventory.partial.contains(commit);
         history.commits().filter(partial).copied().collect()
-    }
-
-    /// Returns what is wrong with metadata objects of the source, which are not hashed before they are sent, and then
-    /// what was found: an object that is missing may have been named by a damaged one.
-    fn with_causes(&self, found: Vec<Damage>) -> Vec<Damage> {
-        let mut closure = Closure::new(self.source);
-        closure.tolerate_holes(true);
-        let commits = match History::read(self.source, &self.snapshot.refs) {
-            Ok(history) => history.commits().copied().collect(),
-            Err(_) => self.snapshot.refs.values().copied().collect::<Vec<_>>(),
-        };
-        // Whatever cannot be walked is among what was found.
-        for commit in &commits {
-            drop(closure.add_commit(commit));
-        }
-        let metadata = closure
-            .finish()
-            .into_iter()
-            .filter(|name| name.kind.is_metadata());
-        let mut all: Vec<_> = metadata.filter_map(|name| self.damage_of(name)).collect();
-        all.extend(found);
-        let mut named = HashSet::new();
-        all.retain(|damage| named.insert(damage.object));
-        all
-    }
-
-    fn damage_of(&self, name: ObjectName) -> Option<Damage> {
-        match Damage::wrap(name, self.source.verify_object(&name).err()?) {
-            TransferError::CorruptSource(found) => found.into_iter().next(),
-            _ => None,
-        }
     }
 
     /// Returns the refs that move, after the policy has agreed to each.
@@ -383,5 +348,45 @@ pub(crate) fn missing_dirtree(error: RepoError) -> TransferError {
             TransferError::CorruptSource(vec![Damage { object, reason }])
         }
         other => other.into(),
+    }
+}
+
+/// Names what is wrong with metadata objects of the source, which are not hashed before they are sent, ahead of what a walk through
+/// the source found: an object that is missing may have been named by a damaged one. An error that is not about damage stays.
+pub(crate) fn with_causes(source: &Repo, snapshot: &Snapshot, error: TransferError) -> TransferError {
+    let found = match &error {
+        TransferError::CorruptSource(found) => found.clone(),
+        TransferError::Repo(RepoError::Corrupt { .. } | RepoError::Format { .. }) => Vec::new(),
+        _ => return error,
+    };
+    let mut closure = Closure::new(source);
+    closure.tolerate_holes(true);
+    let commits = match History::read(source, &snapshot.refs) {
+        Ok(history) => history.commits().copied().collect(),
+        Err(_) => snapshot.refs.values().copied().collect::<Vec<_>>(),
+    };
+    // Whatever cannot be walked is among what was found.
+    for commit in &commits {
+        drop(closure.add_commit(commit));
+    }
+    let metadata = closure
+        .finish()
+        .into_iter()
+        .filter(|name| name.kind.is_metadata());
+    let mut all: Vec<_> = metadata.filter_map(|name| damage_of(source, name)).collect();
+    all.extend(found);
+    let mut named = HashSet::new();
+    all.retain(|damage| named.insert(damage.object));
+    if all.is_empty() {
+        error
+    } else {
+        TransferError::CorruptSource(all)
+    }
+}
+
+fn damage_of(source: &Repo, name: ObjectName) -> Option<Damage> {
+    match Damage::wrap(name, source.verify_object(&name).err()?) {
+        TransferError::CorruptSource(found) => found.into_iter().next(),
+        _ => None,
     }
 }

@@ -16,7 +16,8 @@
 //! behind it leaves nothing to tidy up.
 
 use crate::added;
-use crate::check::{Ahead, Closure, Tips, known_holes};
+use crate::check::{Ahead, Closure, Tips, holes_of_partial};
+use crate::claims::{Claims, Lost};
 use crate::deltas;
 use crate::detached;
 use crate::error::{Result, TransferError};
@@ -27,7 +28,7 @@ use crate::kept;
 use crate::lists::Lists;
 use crate::pin::Pin;
 use crate::plan::{Plan, RefUpdate};
-use crate::planner::Planner;
+use crate::planner::{Planner, with_causes};
 use crate::policy::Policy;
 use crate::refs;
 use crate::report::{Again, Reporter};
@@ -83,6 +84,8 @@ pub struct Outcome {
     pub generation: Option<u64>,
     /// How often the plan was computed.
     pub attempts: u32,
+    /// With [`verify`](Policy::verify), what the target claims to have and nobody could heal.
+    pub lost: Vec<Lost>,
     /// What was removed, if the grace of anything was over.
     pub swept: Option<Swept>,
     /// Why not all of it was removed; the next run does the rest.
@@ -169,6 +172,7 @@ impl<'a> Run<'a> {
         let guard = self.source.lock(LockKind::Shared)?;
         let mut snapshot = self.snapshot()?;
         let mut holes = BTreeSet::new();
+        let mut claims = Claims::default();
         let lists = Lists::new(self.source);
         let mut attempted = BTreeSet::new();
         let mut guard = Some(guard);
@@ -183,15 +187,12 @@ impl<'a> Run<'a> {
             }
             let inventory = Inventory::read(self.store)?;
             if holes.is_empty() {
-                holes = known_holes(
-                    self.source,
-                    self.store,
-                    &snapshot,
-                    &inventory,
-                    self.options.policy,
-                )?;
+                let found = self.unsound(&snapshot, &inventory);
+                (holes, claims) = found.map_err(|error| with_causes(self.source, &snapshot, error))?;
             }
-            let moved = self.list_moved(&snapshot, &inventory, &lists)?;
+            let moved = self.list_moved(&snapshot, &inventory, &lists);
+            let moved = moved.map_err(|error| with_causes(self.source, &snapshot, error))?;
+            holes.extend(claims.relied_on(&moved));
             let mut plan = None;
             let ahead = Ahead::look(self.source, self.store, &moved, || {
                 plan = Some(self.plan(&snapshot, &inventory, (&holes, &attempted), &lists)?);
@@ -207,6 +208,7 @@ impl<'a> Run<'a> {
                 // What an earlier attempt put has been brought by somebody else.
                 self.store.forget()?;
                 return Ok(Outcome {
+                    lost: claims.lost_after(&plan),
                     plan,
                     generation: None,
                     attempts,
@@ -214,17 +216,14 @@ impl<'a> Run<'a> {
                     sweep_error: None,
                 });
             }
-            self.options.reporter.planned(&plan);
-            if let Some(damage) = &plan.retirement.damage {
-                let text = format!("{damage}; what was on it stays until it is dropped anew, or pruned");
-                self.options.reporter.note(&text);
-            }
+            self.announce(&plan);
             self.check_space(&plan)?;
             lists.record(snapshot.refs.len());
             attempted.extend(plan.commits());
             match self.carry_out(&plan, &tips, &inventory, guard)? {
                 Ending::Done(number) => {
                     return Ok(Outcome {
+                        lost: claims.lost_after(&plan),
                         plan,
                         generation: Some(number),
                         attempts,
@@ -257,6 +256,31 @@ impl<'a> Run<'a> {
             );
             self.options.reporter.note(&text);
         }
+    }
+
+    /// Tells what a plan is, and what was found damaged at the target.
+    fn announce(&self, plan: &Plan) {
+        self.options.reporter.planned(plan);
+        if let Some(damage) = &plan.retirement.damage {
+            let text = format!("{damage}; what was on it stays until it is dropped anew, or pruned");
+            self.options.reporter.note(&text);
+        }
+        for update in plan.detached.iter().filter(|update| update.replaces_damaged) {
+            let name = ObjectName::new(update.commit, ObjectType::CommitMeta);
+            let text = format!("{name} of the target is damaged, and replaced by that of the source");
+            self.options.reporter.note(&text);
+        }
+    }
+
+    /// Returns what the target claims to have, and does not have sound, as far as anything is read before the plan is made.
+    fn unsound(&self, snapshot: &Snapshot, inventory: &Inventory) -> Result<(BTreeSet<ObjectName>, Claims)> {
+        let mut holes = holes_of_partial(self.source, self.store, snapshot, inventory)?;
+        let mut claims = Claims::default();
+        if self.options.policy.verify {
+            claims = Claims::check(self.source, self.store, inventory)?;
+            holes.extend(&claims.holes);
+        }
+        Ok((holes, claims))
     }
 
     /// Resolves the refs that are published. The source is locked.

@@ -22,16 +22,16 @@ impl Selection {
     /// there is none.
     ///
     /// # Errors
-    /// [`TransferError::NoSuchRef`] for what is not a pattern.
+    /// [`TransferError::BadPattern`] for what is not a pattern.
     pub fn new(patterns: &[String]) -> Result<Self> {
         let mut globs = GlobSetBuilder::new();
         for pattern in patterns {
             let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-            globs.add(glob.map_err(|fault| TransferError::NoSuchRef(format!("{pattern}: {fault}")))?);
+            globs.add(glob.map_err(|fault| bad_pattern(pattern, &fault))?);
         }
         let globs = globs
             .build()
-            .map_err(|fault| TransferError::NoSuchRef(fault.to_string()))?;
+            .map_err(|fault| bad_pattern(fault.glob().unwrap_or("*"), &fault))?;
         Ok(Self {
             patterns: patterns.to_vec(),
             globs,
@@ -51,6 +51,13 @@ impl Selection {
                 .any(|name| self.globs.matches(name).contains(&index));
             (!matched).then_some(pattern.as_str())
         })
+    }
+}
+
+fn bad_pattern(pattern: &str, fault: &globset::Error) -> TransferError {
+    TransferError::BadPattern {
+        pattern: pattern.to_owned(),
+        reason: fault.kind().to_string(),
     }
 }
 

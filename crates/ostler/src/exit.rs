@@ -13,6 +13,7 @@
 use crate::hints;
 use crate::program::Program;
 use crate::ui::{ClosedOutput, Ui};
+use ostler_transfer::TransferError;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::ExitCode;
@@ -66,6 +67,11 @@ impl Unstarted {
     }
 }
 
+/// Returns whether an argument that should be a pattern of refs is none.
+fn is_bad_pattern(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(TransferError::BadPattern { .. }))
+}
+
 /// Returns a usage error with `text`.
 pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
     UsageError(text.into()).into()
@@ -78,7 +84,7 @@ impl Status {
             Self::ClosedOutput
         } else if error.is::<Interrupted>() {
             Self::Interrupted
-        } else if error.is::<UsageError>() {
+        } else if error.is::<UsageError>() || is_bad_pattern(error) {
             Self::Usage
         } else if let Some(unstarted) = error.downcast_ref::<Unstarted>() {
             match unstarted.source.kind() {

@@ -3,6 +3,7 @@
 use crate::commands::{Damaged, Occupied};
 use crate::context::NoRepository;
 use crate::program::Program;
+use ostler_format::ObjectType;
 use ostler_repo::RepoError;
 use ostler_transfer::TransferError;
 
@@ -41,6 +42,14 @@ fn of_transfer_error(error: &TransferError) -> Option<String> {
     let hint = match error {
         TransferError::Refused(refusals) if refusals.iter().any(|refusal| refusal.yields_to_force) => {
             "to move the ref all the same, add --force; to publish others without it, name them"
+        }
+        TransferError::CorruptSource(found)
+            if found
+                .iter()
+                .all(|damage| damage.object.kind == ObjectType::CommitMeta) =>
+        {
+            "detached metadata holds signatures: remove its file from the objects of the source, and pull the commit again from a \
+             repository that has it, or sign it again"
         }
         TransferError::CorruptSource(_) => {
             "'repair --from=REPO' at the source takes what is damaged from a repository that has it; or 'fsck --delete' removes \

@@ -125,6 +125,13 @@ pub(crate) struct Damaged {
     pub(crate) hints: Vec<String>,
 }
 
+impl Damaged {
+    /// Returns the error that there is damage, with what is worth knowing about it.
+    pub(crate) const fn new(message: String, hints: Vec<String>) -> Self {
+        Self { message, hints }
+    }
+}
+
 /// Returns the error of a check that found damage. Scripts written for stock hear no more than its words.
 fn damaged(message: String, stock: bool, report: &FsckReport) -> anyhow::Error {
     let mut hints = Vec::new();

@@ -1,7 +1,9 @@
 //! `publish`: brings commits of a repository to where clients pull them.
 
 mod deltas;
+mod destination;
 mod events;
+mod lost;
 mod report;
 mod retention;
 
@@ -11,18 +13,13 @@ use crate::exit;
 use crate::interrupt::Interrupt;
 use crate::spans::Span;
 use crate::summary_choice::SummaryChoice;
-use anyhow::Context as _;
 use deltas::DeltaArg;
+use destination::Destination;
 pub(super) use events::Events;
-use ostler_format::RepoMode;
-use ostler_repo::Repo;
-use ostler_repo::fs::Dir;
-use ostler_transfer::{
-    DirStore, MemoryStore, Policy, PublishOptions, Selection, Store, TransferError, publish,
-};
+use ostler_transfer::{Policy, PublishOptions, Selection, TransferError, publish};
 use retention::RetentionArgs;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The arguments of `publish`.
 #[derive(Debug, clap::Args)]
@@ -81,7 +78,7 @@ pub(crate) struct Args {
     /// Accept updates that are not fast-forwards, or that go back in time
     #[arg(long)]
     force: bool,
-    /// Read and hash everything that DEST claims to have, and replace what is missing or damaged
+    /// Read and hash everything that DEST claims to have, replace what is missing or damaged, and name what the source has not
     #[arg(long)]
     verify: bool,
     /// Make static deltas to new commits of refs that match, from what they named in the last N generations of DEST [N: 1]
@@ -129,8 +126,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         verify: args.verify,
         deltas: deltas::rules(&args.deltas, &args.empty_deltas)?,
     };
-    let store = open_target(context, args)?;
-    args.retention.add_rules(&mut policy.retention, &*store)?;
+    let destination = Destination::open(context, args, &source, &policy.selection)?;
+    args.retention
+        .add_rules(&mut policy.retention, destination.store())?;
     retention::note_rules(context, &source, &policy);
     let events = Events::new(context.ui());
     let options = PublishOptions {
@@ -147,7 +145,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         interrupted: interrupt.flag(),
         reporter: &events,
     };
-    let outcome = publish(&source, &*store, &options);
+    let outcome = publish(&source, destination.store(), &options);
     events.finish();
     match outcome {
         Ok(outcome) => report::outcome(context.ui(), &args.destination, &outcome, args.dry_run),
@@ -158,56 +156,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             Err(exit::Interrupted.into())
         }
         Err(error) if error.is_partly_done() => Err(error.into()),
-        Err(error) => Err(anyhow::Error::new(error)
-            .context(format!("nothing was published to {}", args.destination.display()))),
-    }
-}
-
-/// Opens the target, or makes it where there is nothing yet, or only what a making that was cut short left. A dry run
-/// makes nothing and compares with an empty target.
-fn open_target(context: &Context, args: &Args) -> anyhow::Result<Box<dyn Store>> {
-    let path = &args.destination;
-    if is_unmade(path)? {
-        if args.dry_run {
-            return Ok(Box::new(MemoryStore::default()));
+        Err(error) => {
+            destination.undo(&error);
+            Err(anyhow::Error::new(error).context(nothing_published(args)))
         }
-        make_target(path)?;
     }
-    Ok(Box::new(
-        DirStore::new(context.open_at(path)?).sharing_files(!args.copy),
-    ))
 }
 
-fn make_target(path: &Path) -> anyhow::Result<()> {
-    let made = Repo::create(path, RepoMode::Archive, None);
-    made.with_context(|| format!("cannot make a repository at {}", path.display()))?;
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    // The new name has to last as well.
-    let synced = Dir::open(parent).and_then(|parent| parent.fsync());
-    synced.with_context(|| {
-        format!(
-            "cannot sync {}, the directory of {}",
-            parent.display(),
-            path.display()
-        )
-    })
-}
-
-/// What making a repository makes before `objects`, which makes it one.
-const HALF_MADE: [&str; 5] = ["config", "tmp", "extensions", "state", "refs"];
-
-/// Returns whether there is no repository at `path` and one may be made there.
-fn is_unmade(path: &Path) -> anyhow::Result<bool> {
-    let names = match std::fs::read_dir(path) {
-        Ok(entries) => entries
-            .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<Result<Vec<_>, _>>(),
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(true),
-        Err(fault) => Err(fault),
-    };
-    let names = names.with_context(|| format!("cannot look into {}", path.display()))?;
-    Ok(names.iter().all(|name| HALF_MADE.iter().any(|half| name == half)))
+fn nothing_published(args: &Args) -> String {
+    format!("nothing was published to {}", args.destination.display())
 }

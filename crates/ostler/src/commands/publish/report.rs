@@ -31,17 +31,31 @@ struct Record<'a> {
     /// Why what was due was not swept, or not all of it.
     sweep_error: Option<&'a str>,
     attempts: u32,
+    /// With --verify: what is missing or damaged, and was not to be had.
+    damage: Vec<super::lost::Record>,
 }
 
 /// Prints the outcome of a run.
 pub(crate) fn outcome(ui: &Ui, destination: &Path, outcome: &Outcome, dry_run: bool) -> anyhow::Result<()> {
     if ui.json() {
-        return ui.object(&record(destination, outcome, dry_run));
+        ui.object(&record(destination, outcome, dry_run))?;
+    } else {
+        words(ui, destination, outcome, dry_run)?;
     }
+    super::lost::conclude(destination, &outcome.lost)
+}
+
+fn words(ui: &Ui, destination: &Path, outcome: &Outcome, dry_run: bool) -> anyhow::Result<()> {
+    let is_damaged = !outcome.lost.is_empty();
     if dry_run {
+        if is_damaged && outcome.plan.is_empty() {
+            return Ok(());
+        }
         return plan(ui, destination, &outcome.plan);
     }
-    ui.line(done(destination, outcome))?;
+    if outcome.generation.is_some() || !is_damaged {
+        ui.line(done(destination, outcome))?;
+    }
     match &outcome.swept {
         Some(swept) => ui.line(sweep::sentence(swept, false)),
         None => Ok(()),
@@ -76,6 +90,7 @@ fn record<'a>(destination: &Path, outcome: &'a Outcome, dry_run: bool) -> Record
         swept: outcome.swept.as_ref().map(sweep::Record::of),
         sweep_error: outcome.sweep_error.as_deref(),
         attempts: outcome.attempts,
+        damage: super::lost::records(&outcome.lost),
     }
 }
 
