@@ -16,6 +16,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("gpg", "gnupg"),
     ("setfattr", "attr"),
     ("rsync", "rsync"),
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
     ("bsdtar", "libarchive-tools"),
     ("bzip2", "bzip2"),
     ("cpio", "cpio"),

@@ -28,6 +28,7 @@ mod sizes;
 mod summary;
 pub mod tar;
 mod varint;
+pub mod wire;
 mod xattrs;
 
 pub use checksum::{Checksum, Hasher, HexChecksum};

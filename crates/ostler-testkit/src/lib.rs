@@ -3,6 +3,7 @@
 //! - [`command`]: programs in an environment of our own making.
 //! - [`stock`], [`nginx`], [`client`]: stock ostree makes, serves (by nginx) and pulls repositories.
 //! - [`faulty_server`], [`proxy`], [`socks`], [`certificates`]: a web server that goes wrong as it is told, proxies, and TLS.
+//! - [`sshd`]: an ssh server for one key and one command.
 //! - [`tree`], [`random`]: file trees, odd ones and large ones, the same on every run.
 //! - [`listing`], [`oracle`]: what a tree holds; whether a repository is whole and clean.
 //! - [`strace`]: a program killed or refused at its n-th system call, for every n.
@@ -32,6 +33,7 @@ pub mod oracle;
 pub mod proxy;
 pub mod random;
 pub mod socks;
+pub mod sshd;
 pub mod stock;
 pub mod strace;
 pub mod tree;

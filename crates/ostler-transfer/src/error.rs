@@ -229,6 +229,18 @@ pub enum TransferError {
     /// What the configuration says of a remote cannot be.
     #[error("{0}")]
     Remote(String),
+    /// The other end of a push says why it gives up.
+    #[error("the other end gave up: {0}")]
+    Peer(String),
+    /// The other end of a push is not there any more, or does not answer.
+    #[error("the connection to the other end broke")]
+    Cut(#[source] std::io::Error),
+    /// What the other end of a push sends is not what it may send.
+    #[error("the other end does not keep to the protocol: {0}")]
+    Protocol(String),
+    /// What a pusher asks for is not allowed, or not to be had here.
+    #[error("{0}")]
+    Denied(String),
     /// Stopped by a test at a chosen step.
     #[error("stopped at step {0}")]
     Stopped(u64),

@@ -5,6 +5,7 @@
 
 mod added;
 mod carry;
+mod channel;
 mod check;
 mod claims;
 mod counterpart;
@@ -26,6 +27,8 @@ mod planner;
 mod policy;
 mod publish;
 pub mod pull;
+pub mod push;
+pub mod receive;
 mod refs;
 mod report;
 mod retention;
@@ -45,7 +48,7 @@ pub use generation::Generation;
 pub use inventory::Inventory;
 pub use past::{Past, RefDifference, present_refs, ref_differences, set_pinned};
 pub use plan::{Addition, CarriedFile, DetachedUpdate, Plan, RefUpdate, SummaryPlan, Tally};
-pub use policy::{Policy, Signing, SummaryPolicy};
+pub use policy::{Policy, RefMove, Signing, SummaryPolicy};
 pub use publish::{Outcome, PublishOptions, publish};
 pub use report::{Again, Reporter, Silent};
 pub use retention::{Keep, ReadList, Retention, Rule, parse_span};

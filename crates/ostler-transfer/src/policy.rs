@@ -36,6 +36,19 @@ pub struct Policy {
     pub verify: bool,
     /// Static deltas that are made for what is published, beside those that rules of [`retention`](Self::retention) name.
     pub deltas: Vec<DeltaRule>,
+    /// What refs move from and to, where somebody has said so before: others do not move, and these from there or not at all.
+    pub moves: Option<BTreeMap<CollectionRef, RefMove>>,
+}
+
+/// What somebody wants to become of one ref.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefMove {
+    /// What it names before; `None` if it is not there.
+    pub old: Option<Checksum>,
+    /// What it names afterwards; `None` if it goes.
+    pub new: Option<Checksum>,
+    /// Whether it need not be a fast-forward, or newer.
+    pub force: bool,
 }
 
 /// Who signs the target's summary, and how signatures follow one another.
@@ -81,6 +94,11 @@ impl Policy {
         let selected = self.selection.matches(name.name.as_str());
         self.retention.is_over(name.name.as_str(), now)
             || (self.delete_refs && selected && !snapshot.all_names.contains(name))
+            || self.move_of(name).is_some_and(|wanted| wanted.new.is_none())
+    }
+
+    fn move_of(&self, name: &CollectionRef) -> Option<RefMove> {
+        self.moves.as_ref()?.get(name).copied()
     }
 
     /// Checks the updates; those that follow from an alias of the target are dropped from the list.
@@ -91,9 +109,11 @@ impl Policy {
         history: &History,
     ) -> Result<()> {
         let mut refusals = Vec::new();
+        refusals.extend(updates.iter().filter_map(|update| self.overtaken(update)));
         follow_aliases(planner, updates, &mut refusals);
         for update in updates.iter() {
-            if let (Some(old), Some(new), false) = (update.old, update.new, self.force)
+            let force = self.force || self.move_of(&update.name).is_some_and(|wanted| wanted.force);
+            if let (Some(old), Some(new), false) = (update.old, update.new, force)
                 && let Some(reason) = step_back(planner, history, old, new)?
             {
                 refusals.push(Refusal {
@@ -127,6 +147,27 @@ impl Policy {
         } else {
             Err(TransferError::Refused(refusals))
         }
+    }
+}
+
+impl Policy {
+    /// Refuses an update that would overwrite what nobody has seen who asked for it.
+    fn overtaken(&self, update: &RefUpdate) -> Option<Refusal> {
+        let wanted = self.move_of(&update.name)?;
+        if wanted.old == update.old {
+            return None;
+        }
+        let there =
+            |commit: Option<Checksum>| commit.map_or("not there".to_owned(), |commit| format!("at {commit}"));
+        Some(Refusal {
+            reference: update.name.to_string(),
+            reason: format!(
+                "was moved meanwhile: it is {}, and was {}",
+                there(update.old),
+                there(wanted.old)
+            ),
+            yields_to_force: false,
+        })
     }
 }
 

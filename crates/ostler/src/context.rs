@@ -157,6 +157,11 @@ impl Context {
         self.named().ok_or_else(|| exit::usage(NoRepository.to_string()))
     }
 
+    /// Returns the repository that the command line names.
+    pub(crate) fn named_repository(&self) -> Option<PathBuf> {
+        self.global.repo.clone()
+    }
+
     /// Returns whether the command line names a repository.
     pub(crate) const fn names_repository(&self) -> bool {
         self.global.repo.is_some()

@@ -29,6 +29,10 @@ pub(crate) struct Environment {
     pub(crate) no_color: bool,
     /// `USER`, else `LOGNAME`.
     pub(crate) user: Option<String>,
+    /// `XDG_CONFIG_HOME`, else `.config` in `HOME`: where a user's settings lie.
+    configurations: Option<PathBuf>,
+    /// `SSH_CONNECTION`: addresses and ports of the client and the server.
+    ssh_connection: Option<String>,
     /// `OSTREE_EDITOR`, `VISUAL` and `EDITOR`: what edits messages.
     editors: [Option<String>; 3],
     /// `TERM`, unless it is `dumb`.
@@ -63,6 +67,10 @@ impl Environment {
             user: set("USER")
                 .or_else(|| set("LOGNAME"))
                 .and_then(|user| user.into_string().ok()),
+            configurations: set("XDG_CONFIG_HOME")
+                .map(PathBuf::from)
+                .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".config"))),
+            ssh_connection: text("SSH_CONNECTION"),
             editors: ["OSTREE_EDITOR", "VISUAL", "EDITOR"].map(text),
             terminal: set("TERM").filter(|terminal| terminal != "dumb"),
             temporary: set("TMPDIR").map(PathBuf::from),
@@ -93,12 +101,26 @@ impl Environment {
         self.temporary.clone().unwrap_or_else(|| PathBuf::from("/tmp"))
     }
 
+    /// Returns the user who runs the process: the number where there is no name.
+    pub(crate) fn user_name(&self) -> String {
+        let number = || rustix::process::getuid().as_raw().to_string();
+        self.user.clone().unwrap_or_else(number)
+    }
+
+    /// Returns the address from which somebody has logged in by ssh.
+    pub(crate) fn ssh_client(&self) -> Option<&str> {
+        self.ssh_connection.as_deref()?.split(' ').next()
+    }
+
+    /// Returns where a file of the user's settings for us would lie.
+    pub(crate) fn configuration(&self, name: &str) -> Option<PathBuf> {
+        let place = self.configurations.as_ref()?;
+        Some(place.join("ostler").join(name))
+    }
+
     /// Returns who runs the process, and where, for records: `user@host`, with the number where there is no name.
     pub(crate) fn who(&self) -> String {
-        let user = self
-            .user
-            .clone()
-            .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+        let user = self.user_name();
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         format!("{user}@{host}")
     }

@@ -19,6 +19,7 @@ mod interrupt;
 mod key_value;
 mod mounts;
 mod network;
+mod patience;
 mod program;
 mod short_options;
 mod sizes;

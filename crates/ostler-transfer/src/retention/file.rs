@@ -228,7 +228,7 @@ impl Reader<'_> {
 }
 
 /// Returns the number of the line that a byte lies in, counted from 1.
-fn line_at(bytes: &[u8], offset: usize) -> usize {
+pub(crate) fn line_at(bytes: &[u8], offset: usize) -> usize {
     let before = bytes.get(..offset).unwrap_or(bytes);
     before.split(|byte| *byte == b'\n').count()
 }

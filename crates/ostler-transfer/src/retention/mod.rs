@@ -7,6 +7,7 @@ mod file;
 mod span;
 
 pub use file::ReadList;
+pub(crate) use file::line_at;
 pub use span::parse_span;
 
 use crate::deltas::DeltaOrigins;

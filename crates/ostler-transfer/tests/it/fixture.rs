@@ -41,6 +41,12 @@ impl Source {
         self.stock.commit(branch, &self.tree())
     }
 
+    /// Commits the tree with a file of its own to no ref that is published, and returns the commit.
+    pub(crate) fn commit_of(&self, name: &str) -> String {
+        tree::Tree::at(&self.tree()).file(name, name, 0o644);
+        self.commit(name)
+    }
+
     /// Adds a file to the tree and commits to both refs.
     pub(crate) fn advance(&self, name: &str) {
         tree::Tree::at(&self.tree()).file(name, name, 0o644);

@@ -17,6 +17,8 @@ mod links;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod push;
+#[cfg(test)]
 mod retire;
 #[cfg(test)]
 mod rollback;

@@ -25,6 +25,8 @@ mod prune;
 mod publish;
 mod pull;
 mod pull_local;
+mod push;
+mod receive;
 mod refs;
 mod remote;
 mod repair;
@@ -84,6 +86,10 @@ pub(crate) enum Command {
     Reset(reset::Args),
     /// Bring commits to where clients pull them
     Publish(publish::Args),
+    /// Push commits into a repository that another ostler guards
+    Push(Box<push::Args>),
+    /// Take a push in: what 'push' starts at the far end
+    Receive(receive::Args),
     /// List what was published to a target, and pin generations
     History(history::Args),
     /// Show which refs differ between two generations of a target
@@ -135,7 +141,7 @@ pub(crate) enum Command {
 type Define = fn(clap::Command) -> clap::Command;
 
 /// What is called often, by name.
-const OFTEN: [(&str, Define); 20] = [
+const OFTEN: [(&str, Define); 22] = [
     ("init", init::Args::augment_args),
     ("commit", commit::Args::augment_args),
     ("checkout", checkout::Args::augment_args),
@@ -150,6 +156,8 @@ const OFTEN: [(&str, Define); 20] = [
     ("remote", remote::Args::augment_args),
     ("reset", reset::Args::augment_args),
     ("publish", publish::Args::augment_args),
+    ("push", push::Args::augment_args),
+    ("receive", receive::Args::augment_args),
     ("config", config::Args::augment_args),
     ("lock", lock::Args::augment_args),
     ("prune", prune::Args::augment_args),
@@ -183,6 +191,8 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Remote(args) => remote::run(context, &args),
         Command::Reset(args) => reset::run(context, &args),
         Command::Publish(args) => publish::run(context, &args),
+        Command::Push(args) => push::run(context, &args),
+        Command::Receive(args) => receive::run(context, &args),
         Command::History(args) => history::run(context, &args),
         Command::DiffGenerations(args) => diff_generations::run(context, &args),
         Command::Rollback(args) => rollback::run(context, &args),

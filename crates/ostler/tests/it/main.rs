@@ -31,6 +31,7 @@ mod publish_scene;
 mod publish_verify;
 mod pull;
 mod pull_local;
+mod push;
 mod reading;
 mod readme;
 mod refs_faults;

@@ -125,6 +125,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         retention: args.retention.read(context)?,
         verify: args.verify,
         deltas: deltas::rules(&args.deltas, &args.empty_deltas)?,
+        moves: None,
     };
     let destination = Destination::open(context, args, &source, &policy.selection)?;
     args.retention

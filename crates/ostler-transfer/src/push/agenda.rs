@@ -1,0 +1,131 @@
+//! What a push is about: told from the refs of the far end, before anything is offered.
+
+use super::{Fate, PushOptions, Pushed, PushedRef};
+use crate::error::{Result, TransferError};
+use crate::history::History;
+use ostler_format::wire::{Finished, Update};
+use ostler_format::{Checksum, CollectionRef, RefName};
+use ostler_repo::Repo;
+use std::collections::{BTreeMap, HashSet};
+
+/// The updates of a push.
+#[derive(Debug)]
+pub(super) struct Agenda {
+    /// Every ref that was named, with what becomes of it as far as known.
+    refs: BTreeMap<RefName, PushedRef>,
+    /// What is offered.
+    pub(super) updates: Vec<Update>,
+    /// For each tip that is offered: the commit and its ancestors, newest first, up to what the far end has or another chain
+    /// names.
+    pub(super) chains: Vec<Vec<Checksum>>,
+    /// The commits that refs of the far end name and we have: what they consist of need not be sent.
+    pub(super) history: History,
+}
+
+impl Agenda {
+    /// Compares what is wanted with what the far end has. The source is locked.
+    pub(super) fn of(
+        source: &Repo,
+        advertised: &BTreeMap<RefName, Checksum>,
+        options: &PushOptions<'_>,
+    ) -> Result<Self> {
+        let plain = |name: &RefName| CollectionRef {
+            collection: None,
+            name: name.clone(),
+        };
+        let moved = options.updates.iter().filter_map(|(name, new)| {
+            let new = (*new)?;
+            (advertised.get(name) != Some(&new)).then(|| (plain(name), new))
+        });
+        let history = History::read(source, &moved.collect())?;
+        let mut agenda = Self {
+            refs: BTreeMap::new(),
+            updates: Vec::new(),
+            chains: Vec::new(),
+            history,
+        };
+        for (name, new) in options.updates {
+            let old = advertised.get(name).copied();
+            agenda.add(name, old, *new, options.force);
+        }
+        agenda.follow(advertised);
+        Ok(agenda)
+    }
+
+    fn add(&mut self, name: &RefName, old: Option<Checksum>, new: Option<Checksum>, force: bool) {
+        let steps_back =
+            !force && matches!((old, new), (Some(old), Some(new)) if !self.history.contains(new, old));
+        let fate = match (old, new) {
+            _ if old == new => Fate::UpToDate,
+            (Some(old), Some(new)) if steps_back => Fate::Refused(format!(
+                "would not be a fast-forward: {new} does not descend from {old}, which the far end has"
+            )),
+            _ => Fate::NotTried,
+        };
+        if fate == Fate::NotTried {
+            self.updates.push(Update {
+                name: name.clone(),
+                old,
+                new,
+                force,
+            });
+        }
+        let name = name.clone();
+        let pushed = PushedRef {
+            name: name.clone(),
+            old,
+            new,
+            fate,
+        };
+        self.refs.insert(name, pushed);
+    }
+
+    fn follow(&mut self, advertised: &BTreeMap<RefName, Checksum>) {
+        let theirs: HashSet<_> = advertised.values().copied().collect();
+        let mut named = HashSet::new();
+        for tip in self.updates.iter().filter_map(|update| update.new) {
+            let chain: Vec<_> = (0..)
+                .zip(self.history.from(tip))
+                .take_while(|(place, commit)| {
+                    // The far end wants to hear of the tip itself in any case.
+                    named.insert(*commit) && (*place == 0 || !theirs.contains(commit))
+                })
+                .map(|(_, commit)| commit)
+                .collect();
+            if !chain.is_empty() {
+                self.chains.push(chain);
+            }
+        }
+    }
+
+    /// Returns whether a ref may not move, so that none is offered.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refs
+            .values()
+            .any(|pushed| matches!(pushed.fate, Fate::Refused(_)))
+    }
+
+    /// Notes what became of a ref that was offered.
+    pub(super) fn note(&mut self, name: &RefName, fate: Fate) -> Result<()> {
+        let offered = self.updates.iter().any(|update| update.name == *name);
+        match self.refs.get_mut(name).filter(|_| offered) {
+            Some(pushed) => {
+                pushed.fate = fate;
+                Ok(())
+            }
+            None => Err(TransferError::Protocol(format!(
+                "it tells of '{name}', which was not offered"
+            ))),
+        }
+    }
+
+    /// Returns what became of it all. What was sent is counted in objects and bytes.
+    pub(super) fn into_pushed(self, finished: Finished, (objects, bytes): (u64, u64)) -> Pushed {
+        Pushed {
+            refs: self.refs.into_values().collect(),
+            generation: finished.generation,
+            objects,
+            bytes,
+        }
+    }
+}

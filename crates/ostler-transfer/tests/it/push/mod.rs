@@ -1,0 +1,7 @@
+//! Pushes between two ends in one process, over a pair of sockets that may be cut at any byte.
+
+mod basics;
+mod cuts;
+mod hostile;
+mod many;
+mod scene;

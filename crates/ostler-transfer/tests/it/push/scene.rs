@@ -1,0 +1,289 @@
+//! A source, a repository that is pushed to, and a push between them.
+
+use crate::fixture::{NOW, Source};
+use ostler_format::{Checksum, RefName};
+use ostler_repo::{OpenOptions, Repo};
+use ostler_testkit::oracle::strays;
+use ostler_testkit::stock::StockRepo;
+use ostler_transfer::push::{PushOptions, Pushed, push};
+use ostler_transfer::receive::{ReceiveOptions, ReceiveRules, Received, Rights, receive};
+use ostler_transfer::{Result, Silent, TransferError};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::num::NonZero;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use tempfile::TempDir;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// What a push brings: refs of the far end with commits, or nothing.
+pub(crate) type Updates = BTreeMap<RefName, Option<Checksum>>;
+
+/// A source and a repository that is pushed to.
+pub(crate) struct Scene {
+    pub(crate) source: Source,
+    dir: TempDir,
+    pub(crate) target: StockRepo,
+}
+
+/// How a push went at either end.
+pub(crate) struct Ended {
+    pub(crate) pushed: Result<Pushed>,
+    pub(crate) received: Result<Received>,
+    /// How many bytes the far end has taken.
+    pub(crate) bytes: u64,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::new().expect("a directory");
+        let target = StockRepo::init(&dir.path().join("target"), "archive");
+        // Nothing here need outlive a power cut.
+        target.run(&["config", "set", "core.fsync", "false"]);
+        Self {
+            source: Source::new(),
+            dir,
+            target,
+        }
+    }
+
+    pub(crate) fn target(&self) -> PathBuf {
+        self.dir.path().join("target")
+    }
+
+    /// Returns the refs of the source with their commits.
+    pub(crate) fn all(&self) -> Updates {
+        let refs = self.source.refs().into_iter();
+        refs.map(|(name, commit)| (name.parse().unwrap(), Some(commit.parse().unwrap())))
+            .collect()
+    }
+
+    /// Pushes with all rights.
+    pub(crate) fn push(&self, updates: &Updates) -> Ended {
+        self.push_by(&everything(), "tester", updates, |options| options)
+    }
+
+    /// Pushes everything, and asserts that it went well.
+    #[track_caller]
+    pub(crate) fn push_all(&self) -> Pushed {
+        let ended = self.push(&self.all());
+        ended.received.expect("received");
+        ended.pushed.expect("pushed")
+    }
+
+    /// Pushes as somebody, by rules.
+    pub(crate) fn push_by(
+        &self,
+        rules: &ReceiveRules,
+        pusher: &str,
+        updates: &Updates,
+        change: impl FnOnce(PushOptions<'_>) -> PushOptions<'_>,
+    ) -> Ended {
+        self.push_cut(rules, pusher, updates, change, (u64::MAX, u64::MAX))
+    }
+
+    /// Pushes, and lets each end read so many bytes of what the other sends before the connection breaks.
+    pub(crate) fn push_cut(
+        &self,
+        rules: &ReceiveRules,
+        pusher: &str,
+        updates: &Updates,
+        change: impl FnOnce(PushOptions<'_>) -> PushOptions<'_>,
+        (to_target, to_source): (u64, u64),
+    ) -> Ended {
+        let source = self.source.open();
+        self.push_line(&source, (rules, pusher), updates, change, (to_target, to_source))
+    }
+
+    /// Pushes from another source.
+    pub(crate) fn push_from(&self, source: &Repo, updates: &Updates) -> Ended {
+        let limits = (u64::MAX, u64::MAX);
+        self.push_line(
+            source,
+            (&everything(), "tester"),
+            updates,
+            |options| options,
+            limits,
+        )
+    }
+
+    /// Pushes to somebody who says something else, and returns why that is no push.
+    pub(crate) fn push_to(&self, said: &[u8]) -> TransferError {
+        let (near, mut far) = UnixStream::pair().expect("sockets");
+        far.write_all(said).unwrap();
+        drop(far.shutdown(Shutdown::Write));
+        let updates = self.all();
+        let options = options(&updates, &|| ());
+        push(&self.source.open(), near.try_clone().unwrap(), near, &options).unwrap_err()
+    }
+
+    fn push_line(
+        &self,
+        source: &Repo,
+        (rules, pusher): (&ReceiveRules, &str),
+        updates: &Updates,
+        change: impl FnOnce(PushOptions<'_>) -> PushOptions<'_>,
+        (to_target, to_source): (u64, u64),
+    ) -> Ended {
+        let (near, far) = UnixStream::pair().expect("sockets");
+        let taken = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&taken);
+        let target = self.target();
+        thread::scope(|scope| {
+            let receiver = scope.spawn(move || receive_at(&target, rules, pusher, far, to_target, &counted));
+            let line = near.try_clone().unwrap();
+            let hang_up = move || drop(line.shutdown(Shutdown::Both));
+            let options = change(options(updates, &hang_up));
+            let input = Cut::new(near.try_clone().unwrap(), to_source, Arc::default());
+            let pushed = push(source, input, Line(near), &options);
+            Ended {
+                pushed,
+                received: receiver.join().expect("no panic"),
+                bytes: taken.load(Ordering::Relaxed),
+            }
+        })
+    }
+
+    /// Asserts that the target is whole, that its refs are these, and that no file is left over.
+    #[track_caller]
+    pub(crate) fn assert_has(&self, refs: &Updates) {
+        let there: Updates = self
+            .target
+            .refs()
+            .into_iter()
+            .map(|name| {
+                let commit = self.target.rev_parse(&name).parse().unwrap();
+                (name.parse().unwrap(), Some(commit))
+            })
+            .collect();
+        assert_eq!(&there, refs);
+        self.target.fsck();
+        assert_eq!(strays(&self.target()), Vec::<String>::new());
+    }
+
+    /// Returns what lies in quarantine.
+    pub(crate) fn quarantined(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.target().join("extensions/ostler/incoming")) else {
+            return Vec::new();
+        };
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+}
+
+fn options<'a>(updates: &'a Updates, hang_up: &'a (dyn Fn() + Sync)) -> PushOptions<'a> {
+    PushOptions {
+        path: "",
+        agent: "test",
+        updates,
+        force: false,
+        dry_run: false,
+        interrupted: &NEVER,
+        hang_up,
+        reporter: &Silent,
+    }
+}
+
+fn receive_at(
+    target: &Path,
+    rules: &ReceiveRules,
+    pusher: &str,
+    line: UnixStream,
+    limit: u64,
+    taken: &Arc<AtomicU64>,
+) -> Result<Received> {
+    let input = Cut::new(line.try_clone().unwrap(), limit, Arc::clone(taken));
+    receive(
+        input,
+        Line(line),
+        &ReceiveOptions {
+            rules,
+            repository: Some(target),
+            pusher,
+            who: pusher,
+            agent: "test",
+            open: &OpenOptions::default(),
+            clock: &|| NOW,
+            jobs: NonZero::new(2).unwrap(),
+            interrupted: &NEVER,
+        },
+    )
+}
+
+/// Receives over a line whose other end is no pusher of ours.
+pub(crate) fn receive_from(target: &Path, line: UnixStream) -> Result<Received> {
+    receive_at(target, &everything(), "tester", line, u64::MAX, &Arc::default())
+}
+
+/// Rules that allow everything.
+pub(crate) fn everything() -> ReceiveRules {
+    ReceiveRules::everywhere(Rights {
+        create: true,
+        fast_forward: true,
+        force: true,
+        delete: true,
+    })
+}
+
+/// Opens a repository.
+pub(crate) fn opened(path: &Path) -> Repo {
+    Repo::open(path).expect("a repository")
+}
+
+/// An end that writes; when it is dropped the other end sees the end of the stream.
+struct Line(UnixStream);
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        drop(self.0.shutdown(Shutdown::Write));
+    }
+}
+
+/// An end that reads, and breaks the connection after so many bytes.
+struct Cut {
+    line: UnixStream,
+    left: u64,
+    taken: Arc<AtomicU64>,
+}
+
+impl Cut {
+    fn new(line: UnixStream, left: u64, taken: Arc<AtomicU64>) -> Self {
+        Self { line, left, taken }
+    }
+}
+
+impl Read for Cut {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            drop(self.line.shutdown(Shutdown::Both));
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = self.line.read(&mut buffer[..most])?;
+        self.left -= count as u64;
+        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        // Whoever goes takes both directions along.
+        drop(self.line.shutdown(Shutdown::Read));
+    }
+}

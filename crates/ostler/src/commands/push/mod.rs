@@ -1,0 +1,216 @@
+//! `push`: brings commits into a repository that another ostler guards.
+
+mod destination;
+mod line;
+mod report;
+
+use crate::context::Context;
+use crate::exit;
+use crate::interrupt::Interrupt;
+use crate::program::Program;
+use crate::sizes::format_size;
+use crate::ui::Ui;
+use anyhow::Context as _;
+use destination::Destination;
+use line::Line;
+use ostler_format::{Checksum, RefName};
+use ostler_repo::{RefScope, Repo};
+use ostler_transfer::TransferError;
+use ostler_transfer::push::{PushOptions, PushReporter, Pushed, push};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The arguments of `push`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ostler --repo=/srv/build push build@repo.example.org:/srv/repo os/x86_64/stable
+  ostler --repo=/srv/build push ssh://build@repo.example.org:2222/os testing:stable
+  ostler --repo=/srv/build push repo:os --delete=os/x86_64/old
+  ostler --repo=/srv/build push /srv/repo --dry-run
+
+DEST is HOST:PATH or ssh://HOST[:PORT]/PATH, where an ostler is installed and a receive.toml says what may be \
+done ('ostler receive --help'), a directory, or the name of a remote whose url is one of these. The far \
+end asks for the objects that it lacks, hashes what comes, and moves all refs in one step, or none: each only from what \
+it named when the push began.
+
+A push that is cut short changes nothing, and the next one goes on from there. Exit status 0 means that the refs have moved and that \
+this survives a power cut.")]
+pub(crate) struct Args {
+    /// Where to push to
+    #[arg(value_name = "DEST")]
+    destination: String,
+    /// Refs or commits of this repository, with the refs of DEST that shall name them [default: all refs, by their names]
+    #[arg(value_name = "REF[:DESTREF]")]
+    refs: Vec<String>,
+    /// Remove a ref of DEST
+    #[arg(long, value_name = "REF")]
+    delete: Vec<RefName>,
+    /// Move refs even where that is no fast-forward, if DEST allows it
+    #[arg(long)]
+    force: bool,
+    /// Ask DEST what would become of the refs, and do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// An option for ssh, as in its configuration
+    #[arg(short = 'o', long, value_name = "OPTION")]
+    ssh_option: Vec<OsString>,
+    /// The port of the ssh server
+    #[arg(short, long)]
+    port: Option<u16>,
+    /// The file with the key that ssh uses
+    #[arg(short, long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// The ostler of the far end [default: the one that is found there; of a directory, this one]
+    #[arg(long, value_name = "PATH")]
+    command: Option<OsString>,
+    /// Give up when nothing has moved for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "300")]
+    idle_timeout: NonZero<u64>,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let source = context.open()?;
+    let destination = Destination::parse(&args.destination, &source)?;
+    let updates = updates(&source, args)?;
+    let interrupt = Interrupt::watch()?;
+    let (line, input, output) = Line::open(context, &destination, args)?;
+    let heard = Heard::new(context.ui());
+    let path = match &destination {
+        Destination::Ssh { path, .. } => path.as_str(),
+        Destination::Directory(_) => "",
+    };
+    let options = PushOptions {
+        path,
+        agent: &Program::Ostler.user_agent(),
+        updates: &updates,
+        force: args.force,
+        dry_run: args.dry_run,
+        interrupted: interrupt.flag(),
+        hang_up: &|| line.hang_up(),
+        reporter: &heard,
+    };
+    let pushed = context
+        .ui()
+        .while_counting(|| heard.shown(), || push(&source, input, output, &options));
+    let pushed = match pushed {
+        // A signal reaches ssh as well, which may be gone before we look.
+        Err(_) if interrupt.is_set() => return Err(exit::Interrupted.into()),
+        pushed => pushed.map_err(|error| explained(error, &line, args))?,
+    };
+    line.close()?;
+    report::outcome(context.ui(), &args.destination, &pushed, args.dry_run)?;
+    refuse(&pushed, args)
+}
+
+/// Returns what is wanted of the refs of the far end.
+fn updates(source: &Repo, args: &Args) -> anyhow::Result<BTreeMap<RefName, Option<Checksum>>> {
+    let mut updates = BTreeMap::new();
+    if args.refs.is_empty() && args.delete.is_empty() {
+        for (refspec, commit) in source.list_refs(RefScope::Local)? {
+            updates.insert(refspec.name, Some(commit));
+        }
+    }
+    let mut add = |name: RefName, commit: Option<Checksum>| {
+        let before = updates.insert(name.clone(), commit);
+        before.map_or(Ok(()), |_| {
+            Err(exit::usage(format!("two things are wanted of '{name}'")))
+        })
+    };
+    for wanted in &args.refs {
+        let (rev, name) = wanted.split_once(':').unwrap_or((wanted, wanted));
+        let name: RefName = name
+            .parse()
+            .map_err(|fault: ostler_format::FormatError| exit::usage(fault.to_string()))?;
+        let commit = source.resolve_rev(rev)?;
+        // That there is such a commit is not said by a checksum.
+        source
+            .load_commit(&commit)
+            .with_context(|| format!("cannot push '{rev}'"))?;
+        add(name, Some(commit))?;
+    }
+    for name in &args.delete {
+        add(name.clone(), None)?;
+    }
+    if updates.is_empty() {
+        anyhow::bail!("the repository has no refs to push");
+    }
+    Ok(updates)
+}
+
+/// Says how the way to the far end ended, where that is what went wrong.
+fn explained(error: TransferError, line: &Line, args: &Args) -> anyhow::Error {
+    let is_cut = matches!(&error, TransferError::Cut(fault) if fault.kind() != std::io::ErrorKind::TimedOut);
+    let status = if is_cut { line.close().ok() } else { None };
+    let context = format!("nothing was pushed to {}", args.destination);
+    let error = anyhow::Error::new(error);
+    match status.filter(|status| !status.success()) {
+        Some(status) => error
+            .context(format!("{} ended with {status}", line.program()))
+            .context(context),
+        None => error.context(context),
+    }
+}
+
+/// Fails if a ref was refused: then none has moved.
+fn refuse(pushed: &Pushed, args: &Args) -> anyhow::Result<()> {
+    if pushed.is_refused() {
+        let what = if args.dry_run { "would be" } else { "was" };
+        anyhow::bail!("nothing {what} pushed to {}", args.destination);
+    }
+    Ok(())
+}
+
+/// What a user hears meanwhile: counters on a terminal, notes.
+#[derive(Debug)]
+struct Heard<'a> {
+    ui: &'a Ui,
+    wanted: AtomicU64,
+    sent: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl<'a> Heard<'a> {
+    fn new(ui: &'a Ui) -> Self {
+        Self {
+            ui,
+            wanted: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    fn shown(&self) -> String {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (sent, wanted) = (read(&self.sent), read(&self.wanted));
+        format!(
+            "sent {sent} of {wanted} objects, {}",
+            format_size(read(&self.bytes))
+        )
+    }
+}
+
+impl PushReporter for Heard<'_> {
+    fn wanted(&self, objects: u64) {
+        self.wanted.fetch_add(objects, Ordering::Relaxed);
+    }
+
+    fn sent(&self, bytes: u64) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn note(&self, text: &str) {
+        if self.ui.json() {
+            // The run matters more, and its last line will tell.
+            let told = self.ui.object(&json!({ "event": "note", "text": text }));
+            drop(told.and_then(|()| self.ui.flush()));
+        }
+        self.ui.note(&format!("far end: {text}"));
+    }
+}

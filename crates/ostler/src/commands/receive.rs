@@ -1,0 +1,161 @@
+//! `receive`: the far end of a push, started by ssh.
+
+use crate::context::Context;
+use crate::counted::counted;
+use crate::exit;
+use crate::interrupt::Interrupt;
+use crate::patience::{PatientRead, PatientWrite};
+use crate::program::Program;
+use anyhow::Context as _;
+use ostler_transfer::TransferError;
+use ostler_transfer::receive::{ReceiveOptions, ReceiveRules, Rights, receive};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The arguments of `receive`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+'ostler push' starts this at the far end and speaks with it over standard input and output. For a key that may do nothing else, \
+~/.ssh/authorized_keys says:
+  restrict,command=\"ostler receive --as=ci-x86\" ssh-ed25519 AAAA...
+
+What may be done is said by receive.toml; without it, or where no rule of it applies, nothing may:
+  root = \"/srv/repos\"                # repositories lie below it, and no path leads out
+  summary = \"auto\"                   # or \"generate\", or \"none\": what becomes of summaries
+  [[allow]]
+  who = [\"ci-x86\", \"release\"]        # names that --as gives, or of users; without: everybody
+  refs = \"os/x86_64/**\"              # '*' within a part of a name, '**' across parts
+  may = [\"create\", \"fast-forward\"]   # also \"force\" and \"delete\"
+
+With --repo pushes go to that repository and no other, whatever path they name.
+
+Examples:
+  ostler receive --check-config
+  ostler receive --as=ci-x86 --config=/etc/ostler/ci.toml
+  ostler receive --repo=/srv/repo --allow=create,fast-forward")]
+pub(crate) struct Args {
+    /// Who pushes, by a name that the rules know [default: the user who runs this]
+    #[arg(long = "as", value_name = "NAME")]
+    pusher: Option<String>,
+    /// The file that says what may be done [default: ~/.config/ostler/receive.toml, else /etc/ostler/receive.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Allow this for all refs of the repository that --repo names, in place of a file: create, fast-forward, force, delete
+    #[arg(
+        long,
+        value_name = "WORD,...",
+        value_delimiter = ',',
+        conflicts_with = "config"
+    )]
+    allow: Vec<String>,
+    /// Read the file, say what is wrong with it, and do nothing
+    #[arg(long, conflicts_with = "allow")]
+    check_config: bool,
+    /// Give up when nothing has moved for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "300")]
+    idle_timeout: NonZero<u64>,
+}
+
+/// Where the rules of all users lie.
+const SYSTEM: &str = "/etc/ostler/receive.toml";
+
+/// Runs it.
+pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    if args.check_config {
+        return check(context, args);
+    }
+    if io::stdin().is_terminal() {
+        return Err(exit::usage(
+            "this is the far end of a push: 'ostler push' starts it by ssh",
+        ));
+    }
+    let rules = rules(context, args)?;
+    let repository = context.named_repository();
+    let interrupt = Interrupt::watch()?;
+    let environment = context.environment();
+    let pusher = args.pusher.clone().unwrap_or_else(|| environment.user_name());
+    let who = match environment.ssh_client() {
+        Some(client) => format!("{pusher} (from {client})"),
+        None => format!("{pusher} ({})", environment.who()),
+    };
+    let limit = Duration::from_secs(args.idle_timeout.get());
+    let received = receive(
+        PatientRead::new(io::stdin(), limit),
+        PatientWrite::new(io::stdout(), limit),
+        &ReceiveOptions {
+            rules: &rules,
+            repository: repository.as_deref(),
+            pusher: &pusher,
+            who: &who,
+            agent: &Program::Ostler.user_agent(),
+            open: &context.open_options(true),
+            clock: &|| environment.now(),
+            jobs: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+            interrupted: interrupt.flag(),
+        },
+    );
+    match received {
+        Ok(_told) => Ok(()),
+        Err(TransferError::Interrupted) => Err(exit::Interrupted.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn check(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let path = place(context, args)
+        .with_context(|| format!("there is no {SYSTEM}, and no receive.toml of the user"))?;
+    let rules = read(&path)?;
+    let root = match rules.root() {
+        Some(root) => format!("repositories lie below {}", root.display()),
+        None => "without a root: pushes go to what --repo names".to_owned(),
+    };
+    context.ui().line(format!(
+        "{}: {}, {root}",
+        path.display(),
+        counted(rules.len(), "rule")
+    ))
+}
+
+fn rules(context: &Context, args: &Args) -> anyhow::Result<ReceiveRules> {
+    if !args.allow.is_empty() {
+        if context.named_repository().is_none() {
+            return Err(exit::usage("--allow is about the repository that --repo names"));
+        }
+        let rights = args
+            .allow
+            .iter()
+            .try_fold(Rights::default(), |rights, word| rights.with(word));
+        let rights = rights
+            .ok_or_else(|| exit::usage("create, fast-forward, force and delete are what may be allowed"))?;
+        return Ok(ReceiveRules::everywhere(rights));
+    }
+    match place(context, args) {
+        Some(path) => read(&path),
+        // Who pushes is told that nothing is allowed.
+        None => Ok(ReceiveRules::default()),
+    }
+}
+
+/// Returns the file that is to be read: the one that is named, else the first that is there.
+fn place(context: &Context, args: &Args) -> Option<PathBuf> {
+    let own = context.environment().configuration("receive.toml");
+    let usual = || {
+        own.into_iter()
+            .chain([PathBuf::from(SYSTEM)])
+            .find(|path| path.exists())
+    };
+    args.config.clone().or_else(usual)
+}
+
+fn read(path: &Path) -> anyhow::Result<ReceiveRules> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(ReceiveRules::LIMIT + 1).read_to_end(&mut bytes));
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() as u64 > ReceiveRules::LIMIT {
+        anyhow::bail!("{} is larger than any file of rules", path.display());
+    }
+    Ok(ReceiveRules::parse(&bytes, &path.display().to_string())?)
+}
