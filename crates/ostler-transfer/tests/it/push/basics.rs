@@ -184,7 +184,7 @@ fn damaged_object_of_the_source_is_refused_and_leaves_the_target_as_it_was() {
     let scene = Scene::new();
     let commit = scene.source.stock.rev_parse("os/a");
     let objects = ostler_testkit::oracle::objects_of(scene.source.stock.path(), &commit);
-    let path = objects.iter().find(|path| path.ends_with(".filez")).unwrap();
+    let path = objects.iter().find(|path| path.contains(".filez")).unwrap();
     let path = scene.source.stock.path().join("objects").join(path);
     let mut bytes = fs::read(&path).unwrap();
     let last = bytes.len() - 1;

@@ -4,7 +4,7 @@ use super::scene::{Scene, Updates, receive_from};
 use ostler_format::wire::{Batch, Encoding, Hello, Message, Offer, Update};
 use ostler_format::{Checksum, ObjectName, ObjectType};
 use ostler_transfer::TransferError;
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::thread;
