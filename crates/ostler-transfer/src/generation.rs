@@ -4,7 +4,7 @@
 //! extensions/ostler/generations/latest           the number of the last one, decimal
 //! extensions/ostler/generations/00000042.json    the record
 //! extensions/ostler/generations/00000042.objects the objects that it added, see [`crate::added`]
-//! extensions/ostler/generations/00000042.pin     empty: what its refs lead to is never swept
+//! extensions/ostler/generations/00000042.pin     empty: what its refs lead to, and all the history of that, is never swept
 //! ```
 //! A number is never given twice, as long as anything of its generation is there.
 //! All are edits of the flip that they record. Nothing but history and speed is lost when they are deleted.
@@ -120,10 +120,10 @@ impl Generation {
     }
 }
 
-/// Returns what the refs of pinned generations name, but for one that is not to count. A generation is pinned by a file
-/// beside its record.
-pub(crate) fn pinned_refs(store: &dyn Store, except: Option<u64>) -> Result<Vec<(String, Checksum)>> {
-    let mut refs = Vec::new();
+/// Returns the commits that the refs of pinned generations name, but for one that is not to count. A generation is pinned by
+/// a file beside its record.
+pub(crate) fn pinned_commits(store: &dyn Store, except: Option<u64>) -> Result<BTreeSet<Checksum>> {
+    let mut commits = BTreeSet::new();
     for number in Listing::read(store)?.pinned {
         if except == Some(number) {
             continue;
@@ -132,9 +132,13 @@ pub(crate) fn pinned_refs(store: &dyn Store, except: Option<u64>) -> Result<Vec<
             continue;
         };
         let named = refs_of_record(&bytes);
-        refs.extend(named.map_err(|source| TransferError::PinnedRecord { number, source })?);
+        commits.extend(
+            named
+                .map_err(|source| TransferError::PinnedRecord { number, source })?
+                .into_values(),
+        );
     }
-    Ok(refs)
+    Ok(commits)
 }
 
 /// Returns the number of the last generation.

@@ -20,6 +20,7 @@ mod inventory;
 mod kept;
 mod lists;
 mod live;
+mod overtaken;
 mod past;
 mod pin;
 mod plan;

@@ -1,4 +1,5 @@
-//! What of a target is live: the commits that a ref, or a pinned generation, leads to within what is kept of its history.
+//! What of a target is live: the commits that a ref leads to within what is kept of its history, and those that a pinned
+//! generation led to, with all of their history.
 //!
 //! Only commits that the target has, or is just being sent, count: history ends where one is missing. It also ends where
 //! an earlier run cut it ([`Retired::is_end`]), unless what is kept now says how far it goes.
@@ -19,6 +20,18 @@ pub(crate) struct Root {
     pub(crate) tip: Checksum,
     /// `None`: as far as there are commits, and up to where history was cut.
     pub(crate) keep: Option<Keep>,
+}
+
+impl Root {
+    /// A commit of a pinned generation: no rule limits what is kept of its history, and what was cut off and is still
+    /// there belongs to it again, since nobody knows how much of it there was at that generation.
+    pub(crate) fn pinned(tip: Checksum) -> Self {
+        let keep = Some(Keep {
+            forever: true,
+            ..Keep::default()
+        });
+        Self { tip, keep }
+    }
 }
 
 /// What a run publishes, and to where.
@@ -77,11 +90,8 @@ impl Rules<'_> {
             .collect();
         let tracked = refs::of_remotes(store)?;
         roots.extend(tracked.into_iter().map(|tip| Root { tip, keep: None }));
-        for (name, tip) in generation::pinned_refs(store, unpinned)? {
-            // Without a name of a ref, what is there stays.
-            let name = name.parse::<CollectionRef>().ok();
-            roots.push(name.map_or(Root { tip, keep: None }, |name| self.root(&name, tip)));
-        }
+        let pinned = generation::pinned_commits(store, unpinned)?;
+        roots.extend(pinned.into_iter().map(Root::pinned));
         roots.extend(self.listed_roots());
         Ok(roots)
     }

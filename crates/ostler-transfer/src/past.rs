@@ -128,10 +128,7 @@ pub fn set_pinned(
     let mut dropped = Vec::new();
     if pinned {
         require_commits(store, number, &tips)?;
-        roots.extend(tips.values().map(|tip| Root {
-            tip: *tip,
-            keep: None,
-        }));
+        roots.extend(tips.values().copied().map(Root::pinned));
     } else {
         dropped.extend(tips.values().copied());
     }

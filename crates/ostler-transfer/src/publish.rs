@@ -9,7 +9,8 @@
 //!    closure of each ref that moves is looked at, after what older commits that are sent need and the target had.
 //!    If refs or list are not what the plan was computed against, or an object is not there, the lease is let go and
 //!    the run computes again, with what was put already and the same snapshot, or a new one where the source has pruned
-//!    a commit of it since. Otherwise the flip is made.
+//!    a commit of it since; refs that somebody else has moved [beyond it](crate::overtaken) are done. Otherwise the flip
+//!    is made.
 //!
 //! Stopped anywhere, it leaves the target as it was or the flip's intent record, which the next run completes; what was
 //! put stays and is used by the next run. Pins and what was put are gone before the flip, so that a run that is stopped
@@ -26,6 +27,7 @@ use crate::generation::{self, Generation, Listing};
 use crate::inventory::{Inventory, partial_path};
 use crate::kept;
 use crate::lists::Lists;
+use crate::overtaken;
 use crate::pin::Pin;
 use crate::plan::{Plan, RefUpdate};
 use crate::planner::{Planner, with_causes};
@@ -169,23 +171,16 @@ impl<'a> Run<'a> {
         if !self.options.dry_run {
             self.prepare()?;
         }
-        let guard = self.source.lock(LockKind::Shared)?;
+        let mut guard = self.source.lock(LockKind::Shared)?;
+        // Before the snapshot: whatever others bring from the same source meanwhile is in that, or newer.
+        let mut inventory = Inventory::read(self.store)?;
+        let began = inventory.refs.clone();
         let mut snapshot = self.snapshot()?;
         let mut holes = BTreeSet::new();
         let mut claims = Claims::default();
         let lists = Lists::new(self.source);
         let mut attempted = BTreeSet::new();
-        let mut guard = Some(guard);
         for attempts in 1..=ATTEMPTS {
-            let guard = match guard.take() {
-                Some(guard) => guard,
-                None => self.source.lock(LockKind::Shared)?,
-            };
-            if attempts > 1 && self.is_pruned(&snapshot)? {
-                snapshot = self.snapshot()?;
-                holes.clear();
-            }
-            let inventory = Inventory::read(self.store)?;
             if holes.is_empty() {
                 let found = self.unsound(&snapshot, &inventory);
                 (holes, claims) = found.map_err(|error| with_causes(self.source, &snapshot, error))?;
@@ -238,6 +233,9 @@ impl<'a> Run<'a> {
                     }
                 }
             }
+            guard = self.source.lock(LockKind::Shared)?;
+            inventory = Inventory::read(self.store)?;
+            self.renew(&mut snapshot, &mut holes, &began, &inventory.refs)?;
         }
         Err(TransferError::Contended {
             target: self.store.describe(),
@@ -289,6 +287,28 @@ impl<'a> Run<'a> {
         let retention = &self.options.policy.retention;
         (snapshot.refs).retain(|name, _| !retention.is_over(name.name.as_str(), self.now));
         Ok(snapshot)
+    }
+
+    /// Makes a snapshot fit for another attempt, when the target has these refs `now` and had others when the run `began`.
+    /// The source is locked.
+    fn renew(
+        &self,
+        snapshot: &mut Snapshot,
+        holes: &mut BTreeSet<ObjectName>,
+        began: &BTreeMap<CollectionRef, Checksum>,
+        now: &BTreeMap<CollectionRef, Checksum>,
+    ) -> Result<()> {
+        if self.is_pruned(snapshot)? {
+            *snapshot = self.snapshot()?;
+            holes.clear();
+        }
+        snapshot.add_names(self.source)?;
+        for (name, theirs) in overtaken::take((self.source, self.store), snapshot, began, now)? {
+            self.options.reporter.note(&format!(
+                "'{name}' was moved meanwhile to {theirs}, which descends from what was to be published: it stays there"
+            ));
+        }
+        Ok(())
     }
 
     /// Returns whether the source has lost a commit of the snapshot, while it was not locked and nothing was pinned any more.

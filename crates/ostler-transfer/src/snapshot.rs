@@ -66,7 +66,8 @@ fn bad_pattern(pattern: &str, fault: &globset::Error) -> TransferError {
 pub struct Snapshot {
     /// The selected refs.
     pub refs: BTreeMap<CollectionRef, Checksum>,
-    /// The names of all refs of the source, so that a ref that is merely not selected is not taken for dropped.
+    /// The names of all refs of the source, so that a ref that is merely not selected is not taken for dropped, nor one
+    /// that came while the run was under way.
     pub all_names: BTreeSet<CollectionRef>,
 }
 
@@ -87,6 +88,15 @@ impl Snapshot {
             refs: survey.into_sound()?,
             all_names,
         })
+    }
+
+    /// Adds the names of refs that the source has by now: none of them is taken for dropped.
+    ///
+    /// # Errors
+    /// A repository error if a ref cannot be read.
+    pub(crate) fn add_names(&mut self, source: &Repo) -> Result<()> {
+        self.all_names.extend(refs::of_repo(source)?.into_keys());
+        Ok(())
     }
 }
 

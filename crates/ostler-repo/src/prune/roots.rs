@@ -1,7 +1,7 @@
 //! Which commits are to stay.
 //!
 //! Every ref counts: the repository's own, aliases among them, those of remotes, those of mirrored collections, and those that
-//! pinned generations had. Commits that a list names stay as well, without their histories. Where
+//! pinned generations had, these with all of their history. Commits that a list names stay as well, without their histories. Where
 //! several refs lead to one commit, what keeps most of its history wins. History ends silently where a commit is not
 //! there, as in repositories that were pulled in part; a ref may name a commit that is not there.
 //!
@@ -37,6 +37,9 @@ enum Reach {
     /// Up to where it was cut before.
     Ends,
 }
+
+/// All that is there of the history of a pinned generation stays, whatever is said of refs.
+const PINNED: Reach = Reach::Depth(Depth::All);
 
 /// What was read of commits. A commit never changes, so that this holds for as long as it is there.
 pub(super) type Facts = HashMap<Checksum, Fact>;
@@ -106,13 +109,20 @@ pub(super) fn collect(
         }
         Retention::Refs(retention) => {
             for tip in tips_of(repo)? {
-                collector.follow(tip.commit, Reach::of(retention, tip.name.as_deref()))?;
+                let reach = if tip.pinned {
+                    PINNED
+                } else {
+                    Reach::of(retention, tip.name.as_deref())
+                };
+                collector.follow(tip.commit, reach)?;
             }
         }
         Retention::Matching(matching) => {
             let without: BTreeSet<_> = matching.without.iter().map(describe).collect();
             for tip in tips_of(repo)? {
-                if !without.contains(&tip.described) {
+                if tip.pinned {
+                    collector.follow(tip.commit, PINNED)?;
+                } else if !without.contains(&tip.described) {
                     collector.follow_matching(tip.commit, &matching.held)?;
                 }
             }

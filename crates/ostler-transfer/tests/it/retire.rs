@@ -7,7 +7,8 @@ use crate::fixture::{
 use ostler_format::Checksum;
 use ostler_repo::Retired;
 use ostler_transfer::{
-    Keep, MemoryStore, Outcome, Policy, PublishOptions, Retention, Rule, Selection, Store as _,
+    Keep, MemoryStore, Outcome, Policy, PublishOptions, Retention, Rule, Selection, Silent, Store as _,
+    set_pinned,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -347,20 +348,35 @@ fn refs_that_track_remotes_keep_what_they_lead_to() {
 }
 
 #[test]
-fn pinned_generation_keeps_what_its_refs_led_to() {
-    let (source, commits) = versions(2);
+fn pinned_generation_keeps_what_its_refs_led_to_and_its_history() {
+    let (source, _) = versions(3);
     let store = MemoryStore::default();
     publish(&source, &store, &Policy::default(), NOW);
     store.tamper("extensions/ostler/generations/00000001.pin", Some(Vec::new()));
-    commit_version(&source, 2);
-    let newer = commit_version(&source, 3);
+    // Also while a ref leads to the same commit, which keeps less of it.
     publish(&source, &store, &keep_last(1), NOW + 1);
-    assert_eq!(
-        retired(&store),
-        at(&commits[..1], NOW + 1),
-        "kept as far as the rules go"
-    );
+    assert!(retired(&store).is_empty());
+    commit_version(&source, 3);
+    let newer = commit_version(&source, 4);
+    publish(&source, &store, &keep_last(1), NOW + 2);
+    assert!(retired(&store).is_empty());
     assert_eq!(refs_of(&store)["os/a"], newer);
+}
+
+#[test]
+fn pinning_takes_back_what_was_cut_off_and_unpinning_lets_the_rules_cut_again() {
+    let (source, commits) = versions(3);
+    let store = MemoryStore::default();
+    publish(&source, &store, &Policy::default(), NOW);
+    publish(&source, &store, &keep_last(1), NOW + 1);
+    assert_eq!(retired(&store), at(&commits[..2], NOW + 1));
+    assert!(set_pinned(&store, 1, true, &|| NOW + 2, &Silent).unwrap());
+    assert!(retired(&store).is_empty());
+    publish(&source, &store, &keep_last(1), NOW + 3);
+    assert!(retired(&store).is_empty());
+    assert!(set_pinned(&store, 1, false, &|| NOW + 4, &Silent).unwrap());
+    publish(&source, &store, &keep_last(1), NOW + 5);
+    assert_eq!(retired(&store), at(&commits[..2], NOW + 5));
 }
 
 #[test]

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Every publish to DEST, and every rollback, makes a generation: a record of all refs and of the summary. Records \
-of the last hundred are kept, and those of pinned generations. What a pinned generation needs is not swept or \
-pruned, so that 'rollback' can always go back to it. Records may be deleted; only history is lost.
+of the last hundred are kept, and those of pinned generations. What a pinned generation names, and the history of \
+that as far as it is still there, is not swept or pruned, so that 'rollback' can always go back to it. Records may be deleted; only history is lost.
 
 Examples:
   ostler history /srv/public

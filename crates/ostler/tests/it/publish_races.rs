@@ -189,6 +189,23 @@ fn second_change_within_a_second_arrives() {
     }
 }
 
+#[test]
+fn a_repository_is_no_target_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &[]);
+    std::os::unix::fs::symlink("source", directory.path().join("link")).unwrap();
+    let before = State::of(&scene.source());
+    for target in ["source", "link", "./source/../source"] {
+        let mut publish = ostler(scene.path());
+        publish.args(["--repo=source", "publish", target, "--depth=0", "--grace=0"]);
+        let output = publish.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("{target} is source, ")), "{said}");
+    }
+    assert_eq!(State::of(&scene.source()), before);
+}
+
 /// A second source, a copy of the first, with `count` commits more on a ref.
 fn another_source(scene: &Scene, reference: &str, count: u32) -> (TempDir, StockRepo) {
     let directory = tempfile::tempdir().unwrap();
@@ -297,11 +314,44 @@ fn of_two_publishers_of_one_ref_the_later_commit_stays() {
     let last = other.rev_parse("os/a");
     for _ in 0..3 {
         scene.reset();
-        let [first, second] = race(&scene, &other);
-        succeeded(&second);
-        let said = String::from_utf8_lossy(&first.stderr);
-        assert!(first.status.success() || said.contains("fast-forward"), "{said}");
+        for ended in race(&scene, &other) {
+            succeeded(&ended);
+        }
         assert_eq!(State::of(&scene.target()).refs["os/a"], last);
+        assert_sound(&scene.target());
+    }
+}
+
+#[test]
+fn of_two_publishes_from_one_source_the_slower_one_undoes_nothing() {
+    for options in [&["--copy"][..], &["--copy", "--force"]] {
+        let directory = tempfile::tempdir().unwrap();
+        let scene = Scene::second(directory.path(), options);
+        scene.reset();
+        let slower = pause_after(&scene.publish(), "copy_file_range", 1);
+        let source = StockRepo::open(&scene.source());
+        let tree = Tree::at(&directory.path().join("tree"));
+        for version in ["newer", "newest"] {
+            tree.file("first", version, 0o644);
+            source.commit("os/a", tree.path());
+        }
+        source.run(&["refs", "--create=os/new", "os/a"]);
+        // The commit that the slower one brings is not even there.
+        let mut faster = scene.publish();
+        let _printed = run(faster.arg("--depth=0"));
+        let refs = State::of(scene.source().as_path()).refs;
+        let ended = slower.resume();
+        succeeded(&ended);
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(said.contains("'os/a' was moved meanwhile"), "{options:?}: {said}");
+        let state = State::of(&scene.target());
+        assert_eq!((&state.refs, &state.summary), (&refs, &refs), "{options:?}");
+        assert_sound(&scene.target());
+        assert_eq!(strays(&scene.target()), Vec::<String>::new(), "{options:?}");
+        // A step back against what was there from the start is another matter.
+        source.run(&["refs", "--create=os/a", "--force", "os/a^"]);
+        let back = scene.publish().output().unwrap();
+        assert_eq!(back.status.success(), options.contains(&"--force"), "{options:?}");
         assert_sound(&scene.target());
     }
 }

@@ -243,6 +243,25 @@ fn what_a_pinned_generation_needs_stays() {
 }
 
 #[test]
+fn a_pinned_generation_keeps_the_history_that_later_publishes_cut() {
+    let scene = Scene::new();
+    let commits = || {
+        scene
+            .run(&["--repo=target", "log", "os/a"])
+            .matches("commit ")
+            .count()
+    };
+    let all = commits();
+    assert!(all > 1);
+    scene.run(&["history", "target", "--pin=2"]);
+    publish(scene.directory.path(), &["--depth=0", "--grace=0"]);
+    assert_eq!(commits(), all);
+    scene.run(&["history", "target", "--unpin=2"]);
+    publish(scene.directory.path(), &["--depth=0", "--grace=0"]);
+    assert_eq!(commits(), 1);
+}
+
+#[test]
 fn pins_whose_records_are_gone_or_damaged_can_be_let_go_of() {
     let scene = Scene::new();
     let record = |number: u64| {

@@ -141,17 +141,23 @@ impl Crowd<'_, '_> {
         }
     }
 
-    /// Those who prune the private repository, write summaries of both, and publish.
+    /// Those who write summaries of both repositories, and publish.
     fn keepers(&mut self, publishers: [&'static str; 2]) {
         for program in ["ostree", OSTLER] {
-            self.busy(program, "--repo=private prune --refs-only --depth=1");
             self.busy(program, "--repo=private summary -u");
             self.busy(program, "--repo=public summary -u");
         }
-        self.busy(OSTLER, "--repo=private prune --refs-only --depth=1 --grace=1h");
         for words in publishers {
             self.busy(OSTLER, words);
         }
+    }
+
+    /// Those who prune the private repository, and cut what its refs lead to short.
+    fn pruners(&mut self) {
+        for program in ["ostree", OSTLER] {
+            self.busy(program, "--repo=private prune --refs-only --depth=1");
+        }
+        self.busy(OSTLER, "--repo=private prune --refs-only --depth=1 --grace=1h");
     }
 
     /// Lets stock clients pull all that the summary lists, and one ref, by HTTP.
@@ -239,6 +245,7 @@ fn clients_and_everybody_else_at_work_at_once_take_no_harm() {
             "--repo=private publish public ours/* --depth=1 --force --grace=1h",
         ],
         |crowd| {
+            crowd.pruners();
             crowd.clients();
             crowd.busy(OSTLER, "sweep public --grace=1h");
             crowd.busy(OSTLER, "--repo=public prune --refs-only --depth=1 --grace=1h");
@@ -256,10 +263,28 @@ fn everybody_at_work_at_once_without_grace_takes_no_harm() {
             "--repo=private publish public ours/* --depth=1 --force --grace=0",
         ],
         |crowd| {
+            crowd.pruners();
             crowd.busy(OSTLER, "sweep public --grace=0");
             for program in ["ostree", OSTLER] {
                 crowd.busy(program, "--repo=public prune --refs-only --depth=1");
             }
+        },
+    );
+}
+
+#[test]
+fn publishers_of_the_same_refs_need_no_force() {
+    // Where the private history is cut short, its refs do not descend from what is public.
+    work(
+        [
+            "--repo=private publish public --depth=1 --grace=0",
+            "--repo=private publish public stock/* ours/one --depth=0 --grace=1h",
+        ],
+        |crowd| {
+            for program in ["ostree", OSTLER] {
+                crowd.busy(program, "--repo=private prune --refs-only");
+            }
+            crowd.busy(OSTLER, "sweep public --grace=0");
         },
     );
 }

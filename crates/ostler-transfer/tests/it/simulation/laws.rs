@@ -6,8 +6,8 @@
 //! - I3: a publish brings the refs that its source had when it looked.
 //! - I4: a ref moves from the value that was expected, and a publish that ends well has moved its refs from the values
 //!   that its plan says.
-//! - I5: what is removed was not needed for the grace period: not by a ref, the summary, or a pinned generation, within
-//!   the depth of history that is kept.
+//! - I5: what is removed was not needed for the grace period: not by a ref or the summary, within the depth of history
+//!   that is kept, nor by a pinned generation, with all of its history that is there.
 //! - I7, I9: an object has the bytes that its name says, from its first moment to its last.
 //! - I12: the refs of a flip that was cut short are all old or all new when the next flip begins.
 //!
@@ -238,9 +238,10 @@ impl Laws {
 
     fn find_needed(&mut self, now: u64) {
         let mut needed = BTreeSet::new();
-        let pinned = self.pinned.values().flatten();
-        for tip in self.tips().map(|(_, tip)| tip).chain(pinned) {
-            for commit in self.history(tip, self.depth) {
+        let tips = self.tips().map(|(_, tip)| (tip, self.depth));
+        let pinned = self.pinned.values().flatten().map(|tip| (tip, None));
+        for (tip, depth) in tips.chain(pinned) {
+            for commit in self.history(tip, depth) {
                 needed.extend(self.world.closure(&commit).iter().cloned());
             }
         }

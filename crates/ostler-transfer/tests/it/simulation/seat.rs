@@ -110,12 +110,12 @@ impl<'a> Seat<'a> {
         Ok(())
     }
 
-    /// The configuration is the first thing that is read when the snapshot was taken.
+    /// The marks of partial commits are the last thing that is read before the snapshot is taken.
     fn meddle(&self, path: &str) {
         let mut place = self.meddler.lock().unwrap();
         let Some(meddler) = &mut *place else { return };
-        meddler.is_armed |= path == "config";
         if !meddler.is_armed {
+            meddler.is_armed = path == "state/";
             return;
         }
         if meddler.delay > 0 {

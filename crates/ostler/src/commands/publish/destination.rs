@@ -6,6 +6,7 @@
 
 use super::{Args, nothing_published};
 use crate::context::Context;
+use crate::exit;
 use anyhow::Context as _;
 use ostler_format::RepoMode;
 use ostler_repo::Repo;
@@ -30,7 +31,8 @@ struct Made {
 
 impl Destination {
     /// Opens the target, or makes it where there is nothing yet, or only what a making that was cut short left. A dry run
-    /// makes nothing and compares with an empty target.
+    /// makes nothing and compares with an empty target. The source is no target of its own: what is not published would be
+    /// retired and swept there, from the only place where it is.
     pub(super) fn open(
         context: &Context,
         args: &Args,
@@ -50,13 +52,20 @@ impl Destination {
             let had_directory = path.exists();
             let was_empty =
                 !had_directory || fs::read_dir(path).is_ok_and(|mut found| found.next().is_none());
-            make_target(path)?;
+            make_target(path, source)?;
             made = was_empty.then(|| Made {
                 path: path.clone(),
                 had_directory,
             });
         }
-        let store = DirStore::new(context.open_at(path)?).sharing_files(!args.copy);
+        let target = context.open_at(path)?;
+        if source.root().is_same(target.root())? {
+            let (target, source) = (path.display(), source.root().path().display());
+            return Err(exit::usage(format!(
+                "{target} is {source}, the repository that is published itself"
+            )));
+        }
+        let store = DirStore::new(target).sharing_files(!args.copy);
         Ok(Self {
             store: Box::new(store),
             made,
@@ -144,8 +153,9 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-fn make_target(path: &Path) -> anyhow::Result<()> {
-    let made = Repo::create(path, RepoMode::Archive, None);
+/// Makes a repository of the source's collection, so that summaries list its refs as those of the source do.
+fn make_target(path: &Path, source: &Repo) -> anyhow::Result<()> {
+    let made = Repo::create(path, RepoMode::Archive, source.config().collection_id());
     made.with_context(|| format!("cannot make a repository at {}", path.display()))?;
     let parent = path
         .parent()

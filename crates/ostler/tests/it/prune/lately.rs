@@ -294,6 +294,30 @@ fn what_a_pinned_generation_names_stays() {
 }
 
 #[test]
+fn what_a_pinned_generation_led_to_keeps_its_history() {
+    let scene = scene();
+    let generations = scene.repo.path().join("extensions/ostler/generations");
+    fs::create_dir_all(&generations).unwrap();
+    let record = format!(
+        r#"{{"number":7,"time":1,"who":"","refs":{{"main":"{}"}},"summary":null,"added_objects":0,"added_bytes":0}}"#,
+        scene.commits[2]
+    );
+    fs::write(generations.join("00000007.json"), &record).unwrap();
+    scene.repo.run(&["refs", "--delete", "old"]);
+    fs::write(generations.join("00000007.pin"), "").unwrap();
+    for options in [&[][..], &["--grace=0"]] {
+        scene.prune(options);
+        assert!(
+            scene.commits[..3].iter().all(|commit| scene.has(commit)),
+            "{options:?}"
+        );
+    }
+    fs::remove_file(generations.join("00000007.pin")).unwrap();
+    scene.prune(&[]);
+    assert!(scene.has(&scene.commits[2]) && !scene.has(&scene.commits[1]));
+}
+
+#[test]
 fn what_a_list_of_the_policy_names_stays() {
     let scene = scene();
     let prune = |arguments: &[&str]| {
