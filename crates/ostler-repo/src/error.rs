@@ -209,6 +209,9 @@ pub enum RepoError {
         /// What went wrong.
         detail: String,
     },
+    /// The end was asked for while something waited.
+    #[error("interrupted")]
+    Interrupted,
     /// A key or a command did not sign. Never tells of a secret.
     #[error("cannot sign with {with}: {detail}")]
     Signing {

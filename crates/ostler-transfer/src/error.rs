@@ -15,7 +15,7 @@ pub type Result<T, E = TransferError> = std::result::Result<T, E>;
 pub enum TransferError {
     /// A repository on this machine failed.
     #[error(transparent)]
-    Repo(#[from] RepoError),
+    Repo(RepoError),
     /// Objects of the source are missing or are not what their names say.
     #[error("the source has {} that cannot be published: {}", counted(.0.len(), "object"), list(.0))]
     CorruptSource(Vec<Damage>),
@@ -244,6 +244,15 @@ pub enum TransferError {
     /// Stopped by a test at a chosen step.
     #[error("stopped at step {0}")]
     Stopped(u64),
+}
+
+impl From<RepoError> for TransferError {
+    fn from(error: RepoError) -> Self {
+        match error {
+            RepoError::Interrupted => Self::Interrupted,
+            error => Self::Repo(error),
+        }
+    }
 }
 
 /// An object of the source that cannot be used, and why.

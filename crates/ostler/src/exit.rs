@@ -13,6 +13,7 @@
 use crate::hints;
 use crate::program::Program;
 use crate::ui::{ClosedOutput, Ui};
+use ostler_repo::RepoError;
 use ostler_transfer::TransferError;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -82,7 +83,7 @@ impl Status {
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         if error.is::<ClosedOutput>() {
             Self::ClosedOutput
-        } else if error.is::<Interrupted>() {
+        } else if is_interruption(error) {
             Self::Interrupted
         } else if error.is::<UsageError>() || is_bad_pattern(error) {
             Self::Usage
@@ -103,6 +104,13 @@ impl Status {
             _ => ExitCode::from(self as u8),
         }
     }
+}
+
+/// Returns whether somebody asked for the end, by the word of whichever part noticed.
+fn is_interruption(error: &anyhow::Error) -> bool {
+    error.is::<Interrupted>()
+        || matches!(error.downcast_ref(), Some(RepoError::Interrupted))
+        || matches!(error.downcast_ref(), Some(TransferError::Interrupted))
 }
 
 /// Prints the error of `result`, if it is one, with its causes and hints, and returns the status.

@@ -2,9 +2,13 @@
 //!
 //! Until a command asks for the flag, both signals end the process at once, which every write path survives. From then
 //! on the first sets the flag, and the second ends the process with status 130.
+//!
+//! A command that asks for nothing but lets programs sign has to see to it that these end with it: while one runs a signal is a flag,
+//! else it ends the process at once.
 
 use crate::exit::{Interrupted, Status};
 use anyhow::Context as _;
+use ostler_repo::sign::Interruption;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +31,25 @@ impl Interrupt {
                 .context("cannot watch for signals")?;
         }
         Ok(Self(flag))
+    }
+
+    /// Returns what ends programs that sign once a signal has come.
+    pub(crate) fn of_signers(&self) -> Interruption {
+        Interruption::by(Arc::clone(&self.0))
+    }
+
+    /// Takes the two signals over for as long as programs sign, and no longer.
+    ///
+    /// # Errors
+    /// The system refuses the handlers.
+    pub(crate) fn while_signing() -> anyhow::Result<Interruption> {
+        let interruption = Interruption::default();
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register_conditional_default(signal, interruption.idle())
+                .and_then(|_| signal_hook::flag::register(signal, interruption.asked()))
+                .context("cannot watch for signals")?;
+        }
+        Ok(interruption)
     }
 
     /// Returns the flag itself, for libraries that look at it.

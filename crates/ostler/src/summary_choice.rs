@@ -3,6 +3,7 @@
 use crate::commands::{Settle, Signing as Keys};
 use crate::context::Context;
 use crate::exit;
+use crate::interrupt::Interrupt;
 use ostler_transfer::{Signing, SummaryPolicy};
 
 /// What becomes of the summary.
@@ -21,7 +22,7 @@ pub(crate) enum SummaryChoice {
 }
 
 impl SummaryChoice {
-    /// Puts together who signs the summary that is chosen.
+    /// Puts together who signs the summary that is chosen; a command that watches for signals says by what.
     ///
     /// # Errors
     /// For keys where nothing new is made; what is wrong with a key.
@@ -30,8 +31,9 @@ impl SummaryChoice {
         context: &Context,
         signing: &Keys,
         settle: &Settle,
+        interrupt: Option<&Interrupt>,
     ) -> anyhow::Result<Signing> {
-        let signers = signing.signers(context)?;
+        let signers = signing.signers(context, interrupt)?;
         if !signers.is_empty() && matches!(self, Self::Copy | Self::None) {
             return Err(exit::usage(
                 "a key signs the summary of --summary=auto or generate; copy and none leave it as it is",

@@ -1,8 +1,9 @@
 //! Running a program that signs or checks: bytes go in, bytes come out, in bounded time and memory.
 //!
-//! The child gets a process group of its own; when its time is over the whole group is killed, and the child is always
-//! waited for. Its pipes are served by threads, so that neither side waits for the other.
+//! The child gets a process group of its own; when its time is over, or somebody asks for its end, the whole group is killed, and the
+//! child is waited for. Its pipes are served by threads, so that neither side waits for the other.
 
+use super::interruption::Interruption;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -15,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// The most bytes that a child may say on either stream.
 pub(super) const MAX_OUTPUT: u64 = 16 << 20;
+
+/// How often we look whether the child is to end.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How a child ended, and what it said.
 #[derive(Debug)]
@@ -33,37 +37,74 @@ impl Done {
     }
 }
 
+/// Until when a child may run.
+struct Until<'a> {
+    deadline: Instant,
+    interruption: &'a Interruption,
+}
+
+impl Until<'_> {
+    /// Returns how long to wait before the next look.
+    fn next(&self) -> io::Result<Duration> {
+        if self.interruption.is_asked() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        match self.deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+            left => Ok(left.min(LOOK)),
+        }
+    }
+}
+
 /// Runs a program with bytes to read, within a time limit.
 ///
 /// # Errors
-/// What the system answers to the start; [`io::ErrorKind::TimedOut`] when the time is over, and
+/// What the system answers to the start; [`io::ErrorKind::TimedOut`] when the time is over,
+/// [`io::ErrorKind::Interrupted`] when its end was asked for, also if it came by itself, and
 /// [`io::ErrorKind::FileTooLarge`] for more than [`MAX_OUTPUT`] bytes.
-pub(super) fn run(command: &mut Command, input: &[u8], limit: Duration) -> io::Result<Done> {
-    let deadline = Instant::now() + limit;
+pub(super) fn run(
+    command: &mut Command,
+    input: &[u8],
+    limit: Duration,
+    interruption: &Interruption,
+) -> io::Result<Done> {
+    let until = Until {
+        deadline: Instant::now() + limit,
+        interruption,
+    };
+    let done = interruption.attend(|| start(command, input, &until));
+    if interruption.is_asked() {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    done
+}
+
+fn start(command: &mut Command, input: &[u8], until: &Until<'_>) -> io::Result<Done> {
+    until.next()?;
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()?;
-    let done = attend(&mut child, input, deadline);
-    if done.is_err() {
-        kill(&mut child);
+    let done = attend(&mut child, input, until);
+    if done.is_err() && kill(&mut child) {
         // Killed, it cannot keep us waiting.
         child.wait()?;
     }
     done
 }
 
-/// Kills the child with everything that it has started, except what went into a group of its own.
-fn kill(child: &mut Child) {
+/// Kills the child with everything that it has started, except what went into a group of its own. Returns whether we may: a child can
+/// have become somebody else.
+fn kill(child: &mut Child) -> bool {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _gone = kill_process_group(group, Signal::KILL);
     }
-    let _gone = child.kill();
+    child.kill().is_ok()
 }
 
-fn attend(child: &mut Child, input: &[u8], deadline: Instant) -> io::Result<Done> {
+fn attend(child: &mut Child, input: &[u8], until: &Until<'_>) -> io::Result<Done> {
     if let Some(mut stdin) = child.stdin.take() {
         let input = input.to_vec();
         // A program that does not read to the end says why when it ends.
@@ -71,9 +112,9 @@ fn attend(child: &mut Child, input: &[u8], deadline: Instant) -> io::Result<Done
     }
     let output = child.stdout.take().map(gather);
     let messages = child.stderr.take().map(gather);
-    let output = received(output, deadline)?;
-    let messages = received(messages, deadline)?;
-    let status = ended(child, deadline)?;
+    let output = received(output, until)?;
+    let messages = received(messages, until)?;
+    let status = ended(child, until)?;
     Ok(Done {
         status,
         output,
@@ -82,19 +123,18 @@ fn attend(child: &mut Child, input: &[u8], deadline: Instant) -> io::Result<Done
 }
 
 /// Waits for the end of a child that has closed its streams, which need not be at once.
-fn ended(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
+fn ended(child: &mut Child, until: &Until<'_>) -> io::Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = until.next()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
         let handle = pidfd_open(pid, PidfdFlags::empty())?;
-        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        let timeout = Timespec::try_from(wait).map_err(io::Error::other)?;
         // Readable is one that has ended.
         match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&timeout)) {
-            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -119,20 +159,27 @@ fn gather(stream: impl Read + Send + 'static) -> Receiver<io::Result<Vec<u8>>> {
     receiver
 }
 
-fn received(stream: Option<Receiver<io::Result<Vec<u8>>>>, deadline: Instant) -> io::Result<Vec<u8>> {
+fn received(stream: Option<Receiver<io::Result<Vec<u8>>>>, until: &Until<'_>) -> io::Result<Vec<u8>> {
     let Some(stream) = stream else {
         return Ok(Vec::new());
     };
-    match stream.recv_deadline(deadline) {
-        Ok(result) => result,
-        Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
-        Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::BrokenPipe.into()),
+    loop {
+        match stream.recv_timeout(until.next()?) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering;
+
+    fn run(command: &mut Command, input: &[u8], limit: Duration) -> io::Result<Done> {
+        super::run(command, input, limit, &Interruption::default())
+    }
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -159,6 +206,32 @@ mod tests {
         .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_child_whose_end_is_asked_for_is_killed_with_what_it_started() {
+        for script in [
+            "echo $$; sleep 600 & sleep 600",
+            "echo $$; exec <&- >&- 2>&-; sleep 600",
+        ] {
+            let interruption = Interruption::default();
+            let (asked, idle) = (interruption.asked(), interruption.idle());
+            let asks = thread::spawn(move || {
+                while idle.load(Ordering::SeqCst) {
+                    thread::yield_now();
+                }
+                asked.store(true, Ordering::SeqCst);
+            });
+            let limit = Duration::from_secs(600);
+            let began = Instant::now();
+            let error = super::run(&mut shell(script), b"", limit, &interruption).unwrap_err();
+            asks.join().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+            assert!(began.elapsed() < Duration::from_secs(60));
+            assert!(interruption.idle().load(Ordering::SeqCst));
+            let again = super::run(&mut shell("true"), b"", limit, &interruption).unwrap_err();
+            assert_eq!(again.kind(), io::ErrorKind::Interrupted);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod child;
 mod commit;
 pub mod gpg;
+mod interruption;
 mod key_files;
 mod public_keys;
 mod signer;
@@ -17,6 +18,8 @@ mod spki;
 mod trust;
 
 pub use commit::DetachedChange;
+pub use interruption::Interruption;
+
 pub use key_files::{read_public_keys, read_secret_keys};
 pub use ostler_format::signatures::Engine;
 pub use public_keys::{PublicKeys, Valid};

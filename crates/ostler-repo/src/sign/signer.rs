@@ -2,6 +2,7 @@
 
 use super::child;
 use super::gpg;
+use super::interruption::Interruption;
 use super::spki::KeyPair;
 use crate::error::{RepoError, Result};
 use ostler_format::FormatError;
@@ -11,6 +12,7 @@ use ostler_format::signatures::{
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use std::ffi::OsString;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub enum Signer {
         key_id: String,
         /// The directory with the keys; by default the one that `gpg` itself takes.
         homedir: Option<PathBuf>,
+        /// What ends it early.
+        interruption: Interruption,
     },
     /// A key of Ed25519.
     Ed25519(Ed25519SecretKey),
@@ -48,6 +52,8 @@ pub enum Signer {
         engine: Engine,
         /// The program and its arguments.
         command: Vec<OsString>,
+        /// What ends it early.
+        interruption: Interruption,
     },
 }
 
@@ -89,14 +95,22 @@ impl Signer {
     /// Signs bytes. Where the public key is known, the signature is checked with it; of others the form is.
     ///
     /// # Errors
-    /// [`RepoError::Signing`] when the key or command cannot, and for what is no such signature.
+    /// [`RepoError::Signing`] when the key or command cannot, and for what is no such signature; [`RepoError::Interrupted`].
     pub fn sign(&self, data: &[u8]) -> Result<Vec<u8>> {
         let signature = match self {
-            Self::Gpg { key_id, homedir } => gpg::sign(key_id, homedir.as_deref(), data)?,
+            Self::Gpg {
+                key_id,
+                homedir,
+                interruption,
+            } => gpg::sign(key_id, homedir.as_deref(), data, interruption)?,
             Self::Ed25519(key) => ed25519(key, data)?,
             Self::Spki(key) => key.pair.sign(data)?,
             Self::Dummy(key) => key.as_bytes().to_vec(),
-            Self::External { engine, command } => external(*engine, command, data)?,
+            Self::External {
+                engine,
+                command,
+                interruption,
+            } => external(*engine, command, data, interruption)?,
         };
         let engine = self.engine();
         match malformed(engine, &signature) {
@@ -181,7 +195,12 @@ impl fmt::Debug for SpkiSecretKey {
 }
 
 /// Lets a command sign.
-fn external(engine: Engine, command: &[OsString], data: &[u8]) -> Result<Vec<u8>> {
+fn external(
+    engine: Engine,
+    command: &[OsString],
+    data: &[u8],
+    interruption: &Interruption,
+) -> Result<Vec<u8>> {
     let failed = |detail: String| RepoError::Signing {
         with: format!("the command for {engine}"),
         detail,
@@ -189,11 +208,12 @@ fn external(engine: Engine, command: &[OsString], data: &[u8]) -> Result<Vec<u8>
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| failed("no command is given".to_owned()))?;
-    let done = child::run(Command::new(program).args(arguments), data, EXTERNAL_LIMIT).map_err(|error| {
-        failed(match error.kind() {
-            std::io::ErrorKind::TimedOut => format!("no answer within {} s", EXTERNAL_LIMIT.as_secs()),
-            _ => error.to_string(),
-        })
+    let mut program = Command::new(program);
+    let done = child::run(program.args(arguments), data, EXTERNAL_LIMIT, interruption);
+    let done = done.map_err(|error| match error.kind() {
+        ErrorKind::Interrupted => RepoError::Interrupted,
+        ErrorKind::TimedOut => failed(format!("no answer within {} s", EXTERNAL_LIMIT.as_secs())),
+        _ => failed(error.to_string()),
     })?;
     if !done.status.success() {
         return Err(failed(done.complaint()));
@@ -294,6 +314,7 @@ mod tests {
         let signer = |engine, script| Signer::External {
             engine,
             command: command(script),
+            interruption: Interruption::default(),
         };
         let signed = signer(Engine::Spki, "tr a b").sign(&[b'a'; 64]);
         assert!(signed.unwrap_err().to_string().contains("text"));
@@ -311,6 +332,7 @@ mod tests {
         let missing = Signer::External {
             engine: Engine::Spki,
             command: vec!["/nonexistent/signer".into()],
+            interruption: Interruption::default(),
         };
         assert!(
             missing

@@ -5,7 +5,7 @@ use ostler_format::delta::ByteOrder;
 use ostler_format::{Checksum, DeltaList, DeltaName, ObjectName, ObjectType, delta_index_path};
 use ostler_repo::Repo;
 use ostler_repo::deltas::{DeltaOptions, DeltaStats, StoredDelta};
-use ostler_repo::sign::{Engine, Signer};
+use ostler_repo::sign::{Engine, Interruption, Signer};
 use ostler_testkit::disk::is_root;
 use ostler_testkit::nginx::Nginx;
 use ostler_testkit::random::Random;
@@ -438,6 +438,7 @@ fn nobody_waits_for_who_signs_a_delta_and_none_leads_to_what_went_meanwhile() {
         signers: vec![Signer::External {
             engine: Engine::Ed25519,
             command: ["sh", "-ec", &script].map(Into::into).to_vec(),
+            interruption: Interruption::default(),
         }],
         ..in_parts()
     };

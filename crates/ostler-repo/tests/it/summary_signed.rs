@@ -2,7 +2,7 @@
 
 use ostler_format::signatures::encode_base64;
 use ostler_format::{Checksum, parse_detached, signatures};
-use ostler_repo::sign::{Engine, PublicKeys, Signer};
+use ostler_repo::sign::{Engine, Interruption, PublicKeys, Signer};
 use ostler_repo::{Repo, SummaryOptions, commit_metadata, update_summary};
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::tree::Tree;
@@ -116,6 +116,7 @@ fn what_a_signer_refuses_changes_nothing() {
     let broken = Signer::External {
         engine: Engine::Ed25519,
         command: vec!["false".into()],
+        interruption: Interruption::default(),
     };
     let error = update_summary(&repo, &options(2, vec![ed25519(), broken])).unwrap_err();
     assert!(error.to_string().contains("cannot sign"), "{error}");
@@ -139,6 +140,7 @@ fn a_ref_that_moves_while_a_key_is_asked_for_is_in_the_summary_and_signed() {
         command: ["sh", "-c", &script.replace(" -q ", " ")]
             .map(Into::into)
             .to_vec(),
+        interruption: Interruption::default(),
     };
     update_summary(&repo, &options(1, vec![asks])).unwrap();
     let summary = std::fs::read(stock.path().join("summary")).unwrap();

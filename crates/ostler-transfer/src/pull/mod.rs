@@ -103,6 +103,7 @@ pub fn pull(
             remote,
             client,
             upstream: &upstream,
+            reporter,
         };
         carrier.carry(&wanted)?;
     }

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::exit;
+use crate::interrupt::Interrupt;
 use crate::trust;
 use anyhow::bail;
 use ostler_format::{Checksum, GPG_SIGNATURES};
@@ -53,6 +54,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if args.delete {
         return delete(context, args, &repo, &commit);
     }
+    let interruption = Interrupt::while_signing()?;
     let mut signers = Vec::with_capacity(args.keys.len());
     for key_id in &args.keys {
         if !made_by(context, args, &repo, &commit, key_id)?.is_empty() {
@@ -61,6 +63,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         signers.push(Signer::Gpg {
             key_id: key_id.clone(),
             homedir: args.gpg_homedir.clone(),
+            interruption: interruption.clone(),
         });
     }
     Ok(repo.sign_commit(&commit, &signers)?)

@@ -65,7 +65,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         generation: args.generation,
         force: args.force,
         summary: args.summary.into(),
-        signing: &args.summary.signing(context, &args.signing, &args.settle)?,
+        signing: &args.summary.signing(context, &args.signing, &args.settle, None)?,
         dry_run: args.dry_run,
         clock: &|| context.environment().now(),
         who: &context.environment().who(),

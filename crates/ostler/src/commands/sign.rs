@@ -81,7 +81,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
 }
 
 fn signers(context: &Context, args: &Args) -> anyhow::Result<Vec<Signer>> {
-    let mut signers = args.command.signers(context)?;
+    let mut signers = args.command.signers(context, None)?;
     if !args.keys.is_empty() || args.keys_file.is_some() {
         let engine = signing::engine(context, args.sign_type.as_deref())?;
         for Secret(key) in &args.keys {

@@ -5,9 +5,10 @@
 
 use crate::context::Context;
 use crate::exit;
+use crate::interrupt::Interrupt;
 use crate::ui::printable;
 use anyhow::{Context as _, bail};
-use ostler_repo::sign::{Engine, Signer, read_secret_keys};
+use ostler_repo::sign::{Engine, Interruption, Signer, read_secret_keys};
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt;
@@ -68,8 +69,16 @@ pub(crate) struct SignCommand {
 }
 
 impl SignCommand {
-    /// Returns the signers.
-    pub(crate) fn signers(&self, context: &Context) -> anyhow::Result<Vec<Signer>> {
+    /// Returns the signers, that end with what the command watches, or else with us.
+    pub(crate) fn signers(
+        &self,
+        context: &Context,
+        interrupt: Option<&Interrupt>,
+    ) -> anyhow::Result<Vec<Signer>> {
+        if self.sign_command.is_empty() {
+            return Ok(Vec::new());
+        }
+        let interruption = interruption(interrupt)?;
         let one = |option: &String| {
             let (name, command) = option
                 .split_once('=')
@@ -81,6 +90,7 @@ impl SignCommand {
             Ok(Signer::External {
                 engine,
                 command: ["sh", "-c", command].map(OsString::from).to_vec(),
+                interruption: interruption.clone(),
             })
         };
         self.sign_command.iter().map(one).collect()
@@ -88,19 +98,24 @@ impl SignCommand {
 }
 
 impl Signing {
-    /// Returns the signers that were asked for, those of GPG first.
+    /// Returns the signers that were asked for, those of GPG first. Programs end with what the command watches, or else with us.
     ///
     /// # Errors
     /// What is wrong with keys and files; never shows a secret.
-    pub(crate) fn signers(&self, context: &Context) -> anyhow::Result<Vec<Signer>> {
-        let mut signers: Vec<Signer> = self
-            .gpg_sign
-            .iter()
-            .map(|key_id| Signer::Gpg {
+    pub(crate) fn signers(
+        &self,
+        context: &Context,
+        interrupt: Option<&Interrupt>,
+    ) -> anyhow::Result<Vec<Signer>> {
+        let mut signers = Vec::new();
+        if !self.gpg_sign.is_empty() {
+            let interruption = interruption(interrupt)?;
+            signers.extend(self.gpg_sign.iter().map(|key_id| Signer::Gpg {
                 key_id: key_id.clone(),
                 homedir: self.gpg_homedir.clone(),
-            })
-            .collect();
+                interruption: interruption.clone(),
+            }));
+        }
         if !self.sign.is_empty() || !self.sign_from_file.is_empty() {
             let engine = engine(context, self.sign_type.as_deref())?;
             for Secret(key) in &self.sign {
@@ -110,9 +125,14 @@ impl Signing {
                 signers.extend(from_file(engine, path)?);
             }
         }
-        signers.extend(self.command.signers(context)?);
+        signers.extend(self.command.signers(context, interrupt)?);
         Ok(signers)
     }
+}
+
+/// Returns what ends programs that sign.
+fn interruption(interrupt: Option<&Interrupt>) -> anyhow::Result<Interruption> {
+    interrupt.map_or_else(Interrupt::while_signing, |interrupt| Ok(interrupt.of_signers()))
 }
 
 /// Reads the name of an engine of the sign interface.

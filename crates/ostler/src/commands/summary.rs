@@ -97,7 +97,7 @@ fn update(context: &Context, args: &Args, repo: &Repo) -> anyhow::Result<()> {
         now: context.environment().now(),
         metadata,
         keep_unknown: !args.reset,
-        signers: args.signing.signers(context)?,
+        signers: args.signing.signers(context, None)?,
         settle: args.settle.time(),
     };
     let root = repo.root();

@@ -22,6 +22,7 @@ pub use signature::GpgSignature;
 pub use wkd::wkd_urls;
 
 use super::child::{self, Done};
+use super::interruption::Interruption;
 use crate::error::{RepoError, Result};
 use std::io;
 use std::process::Command;
@@ -44,12 +45,21 @@ fn program() -> Command {
 
 /// Runs `gpg`.
 fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<Done> {
-    child::run(command, input, limit).map_err(|error| {
-        failed(match error.kind() {
-            io::ErrorKind::NotFound => "the program gpg is not installed".to_owned(),
-            io::ErrorKind::TimedOut => format!("no answer within {} s", limit.as_secs()),
-            _ => error.to_string(),
-        })
+    run_unless(&Interruption::default(), command, input, limit)
+}
+
+/// Runs `gpg` as long as nobody asks for its end.
+fn run_unless(
+    interruption: &Interruption,
+    command: &mut Command,
+    input: &[u8],
+    limit: Duration,
+) -> Result<Done> {
+    child::run(command, input, limit, interruption).map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => RepoError::Interrupted,
+        io::ErrorKind::NotFound => failed("the program gpg is not installed"),
+        io::ErrorKind::TimedOut => failed(format!("no answer within {} s", limit.as_secs())),
+        _ => failed(error.to_string()),
     })
 }
 

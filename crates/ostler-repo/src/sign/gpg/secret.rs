@@ -3,14 +3,20 @@
 //! The bytes go in on standard input, the signature comes out on standard output; on the command line there are the names of the
 //! home and of the key alone. A passphrase is between the agent and the user.
 
-use super::{LIMIT, SIGN_LIMIT, failed, program, run};
+use super::{LIMIT, SIGN_LIMIT, failed, program, run, run_unless};
 use crate::error::{RepoError, Result};
+use crate::sign::interruption::Interruption;
 use ostler_format::signatures::parse_gpg_listing;
 use std::path::Path;
 use std::process::Command;
 
 /// Signs bytes.
-pub(in crate::sign) fn sign(key_id: &str, homedir: Option<&Path>, data: &[u8]) -> Result<Vec<u8>> {
+pub(in crate::sign) fn sign(
+    key_id: &str,
+    homedir: Option<&Path>,
+    data: &[u8],
+    interruption: &Interruption,
+) -> Result<Vec<u8>> {
     let failed = |detail: String| RepoError::Signing {
         with: "gpg".to_owned(),
         detail,
@@ -22,7 +28,7 @@ pub(in crate::sign) fn sign(key_id: &str, homedir: Option<&Path>, data: &[u8]) -
     let mut command = in_home(homedir);
     command.args(["--status-fd=2", "--local-user", key_id]);
     command.args(["--no-armor", "--output", "-", "--detach-sign"]);
-    let done = run(&mut command, data, SIGN_LIMIT)?;
+    let done = run_unless(interruption, &mut command, data, SIGN_LIMIT)?;
     if done.status.success() && !done.output.is_empty() {
         return Ok(done.output);
     }

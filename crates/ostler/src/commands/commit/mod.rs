@@ -180,7 +180,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if args.generate_composefs_metadata {
         bail!("--generate-composefs-metadata: digests of composefs images are not supported");
     }
-    let signers = args.signing.signers(context)?;
+    let signers = args.signing.signers(context, None)?;
     let durable = args.fsync.unwrap_or(true) && !args.disable_fsync;
     let repo = context.open_synced(durable)?;
     let branch = args.branch.as_deref().map(refspec).transpose()?;

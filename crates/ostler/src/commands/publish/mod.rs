@@ -121,7 +121,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         delete_refs: args.delete_refs,
         allow_empty: args.allow_empty,
         summary: args.summary.into(),
-        signing: args.summary.signing(context, &args.signing, &args.settle)?,
+        signing: args
+            .summary
+            .signing(context, &args.signing, &args.settle, Some(&interrupt))?,
         retention: args.retention.read(context)?,
         verify: args.verify,
         deltas: deltas::rules(&args.deltas, &args.empty_deltas)?,

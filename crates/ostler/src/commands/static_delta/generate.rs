@@ -1,7 +1,7 @@
 //! `static-delta generate`.
 
 use super::{keys, threads, usage};
-use crate::commands::signing::Secret;
+use crate::commands::signing::{Secret, SignCommand};
 use crate::context::Context;
 use crate::dates;
 use crate::sizes::format_size;
@@ -10,6 +10,7 @@ use ostler_format::delta::ByteOrder;
 use ostler_format::{Checksum, DeltaName};
 use ostler_repo::Repo;
 use ostler_repo::deltas::{DeltaOptions, DeltaReporter, DeltaStats, MEGABYTE, PartSummary};
+use ostler_repo::sign::Engine;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,9 +24,11 @@ Examples:
   ostler --repo=/srv/repo static-delta generate --from=os/old --to=os/new
   ostler --repo=/srv/repo static-delta generate --empty --inline \\
     --min-fallback-size=0 --filename=./install.delta os/stable
+  ostler --repo=/srv/repo static-delta generate --filename=./os.delta --inline \\
+    --sign-command=ed25519='ssh signer sign-os' os/stable
 
 A delta that is there already is replaced in one step; clients see the old one
-or the new one. A signed one (--sign) is for apply-offline: clients that pull
+or the new one. A signed one is for apply-offline: clients that pull
 cannot read it.")]
 pub(crate) struct Args {
     /// Lead from this revision [default: the parent of the other]
@@ -73,6 +76,8 @@ pub(crate) struct Args {
     /// Kind of the signatures: ed25519, spki or dummy [default: ed25519]
     #[arg(long, value_name = "TYPE")]
     sign_type: Option<String>,
+    #[command(flatten)]
+    command: SignCommand,
     /// Lead to this revision
     #[arg(value_name = "TO")]
     to: Option<String>,
@@ -138,12 +143,16 @@ fn options(context: &Context, args: &Args) -> anyhow::Result<DeltaOptions> {
             "Cannot specify both --set-endianness and --swap-endianness",
         ));
     }
-    let signers = keys::signers(
+    let mut signers = keys::signers(
         context,
         args.sign_type.as_deref(),
         &args.sign,
         args.keys_file.as_deref(),
     )?;
+    signers.extend(args.command.signers(context, None)?);
+    if signers.iter().any(|signer| signer.engine() == Engine::Gpg) {
+        return Err(usage("a static delta carries no signatures of GPG"));
+    }
     Ok(DeltaOptions {
         min_fallback_bytes: bytes(args.min_fallback_size),
         max_bsdiff_bytes: bytes(args.max_bsdiff_size),

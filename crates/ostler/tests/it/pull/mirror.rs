@@ -1,10 +1,15 @@
 //! Mirrors: refs as at the remote, the summary with its signatures, nothing visible before all of it is there.
 
 use super::scene::{Scene, tree};
+use crate::programs::ostler;
+use ostler_format::DeltaName;
+use ostler_testkit::command::{attempt, describe, run};
 use ostler_testkit::faulty_server::{FaultyServer, Reaction};
+use ostler_testkit::nginx::Nginx;
 use ostler_testkit::oracle::assert_sound;
 use ostler_testkit::stock::StockRepo;
 use std::fs;
+use std::path::PathBuf;
 
 fn mirror(scene: &Scene, url: &str) -> StockRepo {
     let mirror = StockRepo::init(&scene.path("mirror"), "archive");
@@ -182,4 +187,104 @@ fn deltas_are_carried_when_asked_and_only_once() {
         !requests.iter().any(|request| request.contains("superblock")),
         "{requests:?}"
     );
+}
+
+/// Mirrors with deltas, and returns the notes.
+#[track_caller]
+fn notes(scene: &Scene) -> String {
+    let mut ours = ostler(scene.directory.path());
+    ours.args(["--repo=mirror", "pull", "--mirror", "--deltas", "origin"]);
+    let output = attempt(&mut ours);
+    assert!(output.status.success(), "{}", describe(&ours, &output));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Pulls all from the mirror with stock, which must be able to.
+#[track_caller]
+fn assert_served(scene: &Scene, client: &str) {
+    let nginx = Nginx::serve(&scene.path("mirror"));
+    let client = StockRepo::init(&scene.path(client), "bare-user");
+    client.run(&["remote", "add", "--no-gpg-verify", "origin", &nginx.url()]);
+    client.run(&["pull", "origin", "os/stable", "app"]);
+    client.fsck();
+}
+
+/// Returns where a repository has a delta from nothing.
+fn delta_of(scene: &Scene, repo: &str, reference: &str) -> PathBuf {
+    let to = scene.served().rev_parse(reference).parse().expect("a checksum");
+    scene.path(repo).join(DeltaName { from: None, to }.path())
+}
+
+#[test]
+fn a_signed_delta_is_left_out_so_that_clients_of_the_mirror_can_pull() {
+    let scene = Scene::new();
+    let served = scene.served();
+    served.run(&["static-delta", "generate", "--empty", "app"]);
+    run(ostler(scene.directory.path()).args([
+        "--repo=served",
+        "static-delta",
+        "generate",
+        "--empty",
+        "--sign-command=ed25519=head -c 64 /dev/zero",
+        "os/stable",
+    ]));
+    served.run(&["summary", "--update"]);
+    mirror(&scene, &scene.nginx.url());
+
+    let notes = notes(&scene);
+
+    assert!(
+        notes.contains("is not mirrored") && notes.contains("a signed static delta"),
+        "{notes}"
+    );
+    assert_eq!(
+        fs::read(scene.path("mirror/summary")).unwrap(),
+        fs::read(scene.path("served/summary")).unwrap()
+    );
+    assert!(delta_of(&scene, "mirror", "app").exists());
+    assert!(!delta_of(&scene, "mirror", "os/stable").exists());
+    assert_served(&scene, "client");
+}
+
+#[test]
+fn a_bad_delta_stops_no_mirror_and_leaves_no_old_one_in_its_place() {
+    let scene = Scene::new();
+    let served = scene.served();
+    let generate = |options: &[&str]| {
+        for reference in ["app", "os/stable"] {
+            let fixed = ["static-delta", "generate", "--empty", reference];
+            served.run(&[&fixed[..], options].concat());
+        }
+        served.run(&["summary", "--update"]);
+    };
+    generate(&["--inline"]);
+    mirror(&scene, &scene.nginx.url());
+    assert!(!notes(&scene).contains("not mirrored"));
+    assert!(delta_of(&scene, "mirror", "app").exists());
+    generate(&["--max-chunk-size=1"]);
+    let part = delta_of(&scene, "served", "os/stable").join("0");
+    let whole = fs::read(&part).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    fs::write(&part, damaged).unwrap();
+    let gone = delta_of(&scene, "served", "app").join("0");
+    let bytes = fs::read(&gone).unwrap();
+    fs::remove_file(&gone).unwrap();
+
+    let said = notes(&scene);
+
+    assert_eq!(said.matches("is not mirrored").count(), 2, "{said}");
+    assert!(said.contains("404") && said.contains("its checksum is"), "{said}");
+    for reference in ["app", "os/stable"] {
+        assert!(!delta_of(&scene, "mirror", reference).exists(), "{reference}");
+    }
+    assert_served(&scene, "client");
+    fs::write(&part, whole).unwrap();
+    fs::write(&gone, bytes).unwrap();
+    assert!(!notes(&scene).contains("not mirrored"));
+    for reference in ["app", "os/stable"] {
+        assert!(delta_of(&scene, "mirror", reference).exists(), "{reference}");
+    }
+    assert_served(&scene, "again");
+    assert_sound(&scene.path("mirror"));
 }

@@ -2,6 +2,7 @@
 
 mod engines;
 mod gpg;
+mod interrupted;
 mod keyrings;
 mod races;
 mod secrets;

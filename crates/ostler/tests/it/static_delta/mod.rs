@@ -5,6 +5,8 @@ mod interop;
 
 use crate::programs::{link, ostler};
 use crate::publish_scene::{advance, make_source};
+use crate::signatures::make_key;
+use ostler_format::signatures::encode_base64;
 use ostler_testkit::command::{attempt, command, fail, run};
 use ostler_testkit::nginx::Nginx;
 use ostler_testkit::random::Random;
@@ -174,6 +176,43 @@ fn a_signed_delta_is_checked_before_it_is_applied() {
             .contains("(No static deltas)"),
         "{name}"
     );
+}
+
+#[test]
+fn a_command_signs_a_delta_whose_key_lives_elsewhere() {
+    let root = TempDir::new().unwrap();
+    two_versions(root.path());
+    let ours = |arguments: &[&str]| {
+        let mut command = ostler(root.path());
+        command.args(["--repo=repo", "static-delta"]).args(arguments);
+        command
+    };
+    let (secret, _) = make_key(root.path(), "key", &["ed25519"]);
+    // openssl reads what it signs from a file that it can see the size of.
+    let sign = format!(
+        "--sign-command=ed25519=cat >bytes; openssl pkeyutl -sign -rawin -inkey {} -in bytes",
+        secret.display()
+    );
+    run(&mut ours(&[
+        "generate",
+        "--inline",
+        "--filename=signed.delta",
+        &sign,
+        "main",
+    ]));
+    let der = root.path().join("public.der");
+    run(command("openssl")
+        .args(["pkey", "-pubout", "-outform", "DER", "-in"])
+        .arg(&secret)
+        .arg("-out")
+        .arg(&der));
+    // The last 32 bytes of the 44 are the key.
+    let public = encode_base64(&fs::read(der).unwrap()[12..]);
+    let printed = run(&mut ours(&["verify", "./signed.delta", &public]));
+    assert_eq!(printed, "Verification OK\n");
+
+    let refused = attempt(&mut ours(&["generate", "--sign-command=gpg=true", "main"]));
+    assert_eq!(refused.status.code(), Some(2));
 }
 
 #[test]
