@@ -238,7 +238,9 @@ mod tests {
     fn a_child_that_closes_its_streams_is_waited_for() {
         let closed = "exec <&- >&- 2>&-; ";
         let done = run(
-            &mut shell(&format!("{closed}sleep 0.1; exit 3")),
+            &mut shell(&format!(
+                "{closed}n=0; while [ $n -lt 30000 ]; do n=$((n + 1)); done; exit 3"
+            )),
             b"",
             Duration::from_secs(30),
         )

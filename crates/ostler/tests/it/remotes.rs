@@ -84,7 +84,7 @@ fn remotes_are_added_with_the_bytes_of_stock() {
         "add all --custom-backend=cb --collection-id=org.example.One --sign-verify=dummy=inline:a \
          --no-gpg-verify --set=k=v --set=k=w --contenturl=c http://u b1 b2",
         "add over --set=custom-backend=q --custom-backend=cb --set=sign-verify=q --set=branches=q \
-         --sign-verify=dummy=file:a --set=collection-id=q --collection-id=x --set=gpg-verify=yes \
+         --sign-verify=dummy=file:a --set=collection-id=q --collection-id=org.example.Two --set=gpg-verify=yes \
          --no-gpg-verify --set=contenturl=q --contenturl=c http://u b1 b2",
         "add spaces --set=sp=~~lead;x --set=a~b=\tv\\ http://u~~x\\",
         "add no-gpg --no-gpg-verify u",
@@ -94,7 +94,6 @@ fn remotes_are_added_with_the_bytes_of_stock() {
         "add keys --sign-verify=dummy=inline:a --sign-verify=dummy=inline:b --sign-verify=dummy=file:c u",
         "add keys-empty --sign-verify=dummy=inline: u",
         "add keys-odd --sign-verify=dummy=file:=a:b u",
-        "add bad-collection --collection-id=example-id u",
         "add --set=k= 9._a-b u",
         "add é u",
         "add --custom-backend=cb backed",
@@ -457,4 +456,9 @@ fn a_collection_that_is_none_is_refused_when_the_remote_is_added() {
     let arguments = "--repo=repo remote add --collection-id=bad/id new http://new";
     assert!(message(Path::new(OSTLER), directory.path(), arguments).contains("bad/id"));
     assert_eq!(config(directory.path()), before);
+
+    // Stock takes it.
+    let linked = ended(link(directory.path()), directory.path(), arguments);
+    assert_eq!(linked.code, Some(0));
+    assert!(config(directory.path()).contains("collection-id=bad/id"));
 }

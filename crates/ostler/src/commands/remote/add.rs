@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::exit;
+use crate::program::Program;
 use crate::ui::printable;
 use anyhow::{Context as _, bail};
 use ostler_format::CollectionId;
@@ -82,6 +83,9 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         .as_ref()
         .map(|path| super::gpg::keys_in(std::slice::from_ref(path)))
         .transpose()?;
+    if let (Program::Ostler, Some(id)) = (context.program(), &args.collection_id) {
+        CollectionId::new(id).with_context(|| format!("Invalid collection ID {}", id.escape_debug()))?;
+    }
     let keys = keys(&args.sign_verify)?;
     let settings = settings(args, &keys)?;
     let name = super::named(&args.name)?;
@@ -145,7 +149,6 @@ fn settings<'a>(args: &'a Args, keys: &'a Keys<'a>) -> anyhow::Result<Vec<(&'a s
         add("sign-verify", &keys.types);
     }
     if let Some(id) = &args.collection_id {
-        CollectionId::new(id).with_context(|| format!("Invalid collection ID {}", id.escape_debug()))?;
         add("collection-id", id);
     }
     Ok(settings)

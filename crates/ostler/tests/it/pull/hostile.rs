@@ -125,6 +125,6 @@ fn a_summary_does_not_raise_the_limit_of_a_commit() {
 
     let error = scene.fail("client", &["origin", "os/stable"]);
 
-    let limit = format!("more than {} bytes", ostler_format::MAX_METADATA_SIZE);
+    let limit = format!("maximum size of {} bytes", ostler_format::MAX_METADATA_SIZE);
     assert!(error.contains(&limit), "{error}");
 }
