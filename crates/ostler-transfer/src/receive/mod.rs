@@ -5,7 +5,7 @@
 //!    pusher may do something with;
 //! 2. each update that is offered is judged by the rules: if one may not be, none is, and nothing is sent;
 //! 3. *nothing locked*: all that the commits need is walked here, what is missing is asked for, hashed as it comes, and kept in
-//!    [quarantine](quarantine), out of everybody's sight. A connection that breaks leaves it, and the next push of the same
+//!    quarantine (`receive/quarantine.rs`), out of everybody's sight. A connection that breaks leaves it, and the next push of the same
 //!    pusher goes on with it;
 //! 4. *one pusher after the other*: what is in quarantine is [published](crate::publish()) into the repository: objects are
 //!    hashed where they are linked from, the closure is looked at, and refs, summary and record change in one flip, each ref
