@@ -91,7 +91,7 @@ impl Policy {
 
     /// Returns whether a ref of the target is to be removed: its time is over, or the source dropped it.
     pub(crate) fn drops(&self, name: &CollectionRef, snapshot: &Snapshot, now: u64) -> bool {
-        let selected = self.selection.matches(name.name.as_str());
+        let selected = self.selection.takes(&name.name);
         self.retention.is_over(name.name.as_str(), now)
             || (self.delete_refs && selected && !snapshot.all_names.contains(name))
             || self.move_of(name).is_some_and(|wanted| wanted.new.is_none())

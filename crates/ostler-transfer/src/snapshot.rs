@@ -6,7 +6,7 @@
 use crate::error::{Result, TransferError};
 use crate::refs;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use ostler_format::{Checksum, CollectionRef};
+use ostler_format::{Checksum, CollectionRef, RefName};
 use ostler_repo::Repo;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +41,13 @@ impl Selection {
     /// Returns whether the ref is selected.
     pub fn matches(&self, name: &str) -> bool {
         self.patterns.is_empty() || self.globs.is_match(name)
+    }
+
+    /// Returns whether the ref is selected from those of a repository in which others may be at work: one that may be what a stock
+    /// tool is about to rename has to be named itself.
+    pub fn takes(&self, name: &RefName) -> bool {
+        let is_named = || self.patterns.iter().any(|pattern| pattern == name.as_str());
+        self.matches(name.as_str()) && (!name.may_be_temporary() || is_named())
     }
 
     /// Names a pattern that none of the refs matches: most likely a typing error.
@@ -83,7 +90,7 @@ impl Snapshot {
         if let Some(pattern) = selection.unmatched(&all_names.iter().map(|key| key.name.as_str())) {
             return Err(TransferError::NoSuchRef(pattern.to_owned()));
         }
-        survey.retain(|key| selection.matches(key.name.as_str()));
+        survey.retain(|key| selection.takes(&key.name));
         Ok(Self {
             refs: survey.into_sound()?,
             all_names,
@@ -115,6 +122,16 @@ mod tests {
         assert!(!os.matches("os/x86_64/old/stable"));
         assert!(selection(&["os/**"]).matches("os/x86_64/old/stable"));
         assert!(selection(&[]).matches("anything"));
+    }
+
+    #[test]
+    fn what_may_be_in_the_middle_of_a_write_has_to_be_named() {
+        let name = RefName::new("os/tmp.SPU0vJ").unwrap();
+        for patterns in [&[][..], &["os/*"], &["**"]] {
+            assert!(!selection(patterns).takes(&name), "{patterns:?}");
+        }
+        assert!(selection(&["os/*", "os/tmp.SPU0vJ"]).takes(&name));
+        assert!(selection(&["os/*"]).takes(&RefName::new("os/tmp").unwrap()));
     }
 
     #[test]

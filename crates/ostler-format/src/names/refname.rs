@@ -41,6 +41,14 @@ impl RefName {
     pub fn is_all_hex(&self) -> bool {
         self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     }
+
+    /// Returns whether the last part is `tmp.` and six letters or digits: for an instant, stock tools have a ref that they
+    /// write under such a name beside its own. It may also be a ref like any other.
+    pub fn may_be_temporary(&self) -> bool {
+        let last = self.0.rsplit('/').next().unwrap_or_default();
+        let random = last.strip_prefix("tmp.").map(str::as_bytes);
+        random.is_some_and(|random| random.len() == 6 && random.iter().all(u8::is_ascii_alphanumeric))
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +130,25 @@ mod tests {
             ("g", false),
         ] {
             assert_eq!(RefName::new(name).unwrap().is_all_hex(), hex, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_stock_tools_write_under_are_known() {
+        for (name, temporary) in [
+            ("tmp.SPU0vJ", true),
+            ("os/tmp.a1b2c3", true),
+            ("tmp.SPU0vJ/os", false),
+            ("os/tmp.SPU0v", false),
+            ("os/tmp.SPU0vJK", false),
+            ("os/tmp.SPU_vJ", false),
+            ("os/tmp", false),
+        ] {
+            assert_eq!(
+                RefName::new(name).unwrap().may_be_temporary(),
+                temporary,
+                "{name}"
+            );
         }
     }
 }

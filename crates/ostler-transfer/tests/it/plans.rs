@@ -46,6 +46,30 @@ fn selected_refs_are_published_and_others_left_alone() {
 }
 
 #[test]
+fn a_ref_that_a_stock_tool_is_writing_is_no_ref_unless_it_is_named() {
+    let source = Source::new();
+    let store = MemoryStore::default();
+    // libostree gives the new file such a name beside that of the ref, and renames it.
+    let written = source.stock.path().join("refs/heads/os/tmp.SPU0vJ");
+    std::fs::copy(source.stock.path().join("refs/heads/os/a"), &written).unwrap();
+    run(&source, &store, &Policy::default()).unwrap();
+    assert_eq!(refs_of(&store).into_keys().collect::<Vec<_>>(), ["os/a", "os/b"]);
+    let named = Policy {
+        selection: Selection::new(&["os/tmp.SPU0vJ".to_owned()]).unwrap(),
+        ..Policy::default()
+    };
+    run(&source, &store, &named).unwrap();
+    assert!(refs_of(&store).contains_key("os/tmp.SPU0vJ"));
+    std::fs::remove_file(&written).unwrap();
+    let policy = Policy {
+        delete_refs: true,
+        ..Policy::default()
+    };
+    run(&source, &store, &policy).unwrap();
+    assert!(refs_of(&store).contains_key("os/tmp.SPU0vJ"));
+}
+
+#[test]
 fn refs_that_the_source_dropped_go_only_when_asked_and_never_all_of_them() {
     let source = Source::new();
     let store = MemoryStore::default();

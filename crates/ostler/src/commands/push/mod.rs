@@ -113,7 +113,9 @@ fn updates(source: &Repo, args: &Args) -> anyhow::Result<BTreeMap<RefName, Optio
     let mut updates = BTreeMap::new();
     if args.refs.is_empty() && args.delete.is_empty() {
         for (refspec, commit) in source.list_refs(RefScope::Local)? {
-            updates.insert(refspec.name, Some(commit));
+            if !refspec.name.may_be_temporary() {
+                updates.insert(refspec.name, Some(commit));
+            }
         }
     }
     let mut add = |name: RefName, commit: Option<Checksum>| {
