@@ -21,6 +21,7 @@ mod lock;
 mod log;
 mod ls;
 mod man;
+mod promote;
 mod prune;
 mod publish;
 mod pull;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     Remote(remote::Args),
     /// Point a ref at another commit
     Reset(reset::Args),
+    /// Make the tree of one ref the next commit of another
+    Promote(Box<promote::Args>),
     /// Bring commits to where clients pull them
     Publish(publish::Args),
     /// Push commits into a repository that another ostler guards
@@ -190,6 +193,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Refs(args) => refs::run(context, &args),
         Command::Remote(args) => remote::run(context, &args),
         Command::Reset(args) => reset::run(context, &args),
+        Command::Promote(args) => promote::run(context, &args),
         Command::Publish(args) => publish::run(context, &args),
         Command::Push(args) => push::run(context, &args),
         Command::Receive(args) => receive::run(context, &args),

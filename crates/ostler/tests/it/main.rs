@@ -19,6 +19,7 @@ mod os_tree;
 mod output;
 mod power;
 mod programs;
+mod promote;
 mod prune;
 mod publish_carry;
 mod publish_damage;
