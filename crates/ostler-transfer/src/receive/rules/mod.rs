@@ -1,0 +1,154 @@
+//! Who may do what to which refs, as the owner of the repositories writes it (`receive.toml`).
+//!
+//! ```toml
+//! root = "/srv/repos"                # repositories lie below it, and no path leads out
+//! summary = "auto"                   # or "generate", or "none": what becomes of summaries
+//!
+//! [[allow]]
+//! who = ["ci-x86", "release"]        # or one name; without: everybody
+//! refs = "os/x86_64/**"              # or several patterns
+//! may = ["create", "fast-forward"]   # also "force" and "delete"
+//! ```
+//! What no rule allows is refused; what one rule allows no other takes away. Unknown keys, patterns that are none and words that
+//! are none are errors with the number of their line.
+
+mod file;
+
+use crate::error::Result;
+use crate::policy::SummaryPolicy;
+use crate::snapshot::Selection;
+use file::Source;
+use std::path::{Path, PathBuf};
+
+/// What may be done to a ref; nothing by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
+pub struct Rights {
+    /// Make it.
+    pub create: bool,
+    /// Move it to a descendant of what it names.
+    pub fast_forward: bool,
+    /// Move it anywhere.
+    pub force: bool,
+    /// Remove it.
+    pub delete: bool,
+}
+
+/// Rules of a receiver.
+#[derive(Debug, Clone, Default)]
+pub struct ReceiveRules {
+    root: Option<PathBuf>,
+    summary: SummaryPolicy,
+    allow: Vec<Allow>,
+}
+
+#[derive(Debug, Clone)]
+struct Allow {
+    /// `None` is everybody.
+    who: Option<Vec<String>>,
+    refs: Selection,
+    rights: Rights,
+}
+
+impl Rights {
+    /// Adds a right by the word for it; `None` for a word that is none.
+    pub fn with(mut self, word: &str) -> Option<Self> {
+        match word {
+            "create" => self.create = true,
+            "fast-forward" => self.fast_forward = true,
+            "force" => self.force = true,
+            "delete" => self.delete = true,
+            _ => return None,
+        }
+        Some(self)
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self {
+            create: self.create || other.create,
+            fast_forward: self.fast_forward || other.fast_forward,
+            force: self.force || other.force,
+            delete: self.delete || other.delete,
+        }
+    }
+}
+
+impl ReceiveRules {
+    /// The largest file of rules, in bytes.
+    pub const LIMIT: u64 = 1 << 20;
+
+    /// Returns rules that give everybody the same rights to all refs.
+    pub fn everywhere(rights: Rights) -> Self {
+        let allow = Allow {
+            who: None,
+            refs: Selection::default(),
+            rights,
+        };
+        Self {
+            allow: vec![allow],
+            ..Self::default()
+        }
+    }
+
+    /// Reads the bytes of a file of rules, which messages call `file`.
+    ///
+    /// # Errors
+    /// [`TransferError::Policy`] with the line of what is wrong.
+    pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
+        let source = Source { bytes, file };
+        let parsed = source.read()?;
+        let root = parsed.root.as_ref().map(|root| source.absolute(root));
+        let summary = match parsed
+            .summary
+            .as_ref()
+            .map(|word| (word, word.get_ref().as_str()))
+        {
+            None | Some((_, "auto")) => SummaryPolicy::Auto,
+            Some((_, "generate")) => SummaryPolicy::Generate,
+            Some((_, "none")) => SummaryPolicy::None,
+            Some((word, _)) => {
+                let expected = "\"auto\", \"generate\" or \"none\" is expected";
+                return Err(source.wrong(word.span(), expected));
+            }
+        };
+        let allow = parsed.allow.iter().map(|entry| entry.read(&source));
+        Ok(Self {
+            root: root.transpose()?,
+            summary,
+            allow: allow.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Returns the directory below which repositories lie.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// Returns what becomes of summaries.
+    pub const fn summary(&self) -> SummaryPolicy {
+        self.summary
+    }
+
+    /// Returns the number of rules.
+    pub fn len(&self) -> usize {
+        self.allow.len()
+    }
+
+    /// Returns whether there is none, so that nobody may do anything.
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty()
+    }
+
+    /// Returns what somebody may do to a ref.
+    pub fn rights(&self, pusher: &str, name: &str) -> Rights {
+        let applies = |allow: &&Allow| {
+            let is_meant = |names: &Vec<String>| names.iter().any(|meant| meant == pusher);
+            allow.who.as_ref().is_none_or(is_meant) && allow.refs.matches(name)
+        };
+        let rights = self.allow.iter().filter(applies).map(|allow| allow.rights);
+        rights.fold(Rights::default(), Rights::and)
+    }
+}
+
+#[cfg(test)]
+mod tests;
