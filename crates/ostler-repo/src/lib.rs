@@ -77,7 +77,7 @@ pub use pull_local::{PullLocalOptions, PullLocalStats, PullTarget, pull_local, p
 pub use refs::{DamagedRef, Expected, RefEdit, RefKey, RefScope, RefsTurn, Survey};
 pub use remote_files::RemotesDir;
 pub use remotes::{Existing, RemoteSection, RemoteValue};
-pub use repair::{RepairOptions, RepairReport, repair};
+pub use repair::{RepairOptions, RepairReport, RestoredRef, repair};
 pub use repo::{OpenOptions, Repo};
 pub use retired::Retired;
 pub use settle::SettleStats;

@@ -113,7 +113,8 @@ fn of_repo_error(error: &RepoError) -> Option<String> {
                 format!("'refs --collections --create={reference} COMMIT --force' sets the ref anew")
             } else {
                 format!(
-                    "'refs --delete {reference}' removes the ref, 'reset {reference} COMMIT' sets it anew"
+                    "'refs --delete {reference}' removes the ref, 'reset {reference} COMMIT' sets it anew, 'repair --from=REPO' to \
+                     what another repository has"
                 )
             });
         }

@@ -12,11 +12,16 @@
 //! 4. Commits that lack something in spite of it are marked so, as by a check, and where anything is lost for good also those
 //!    with a tree that cannot be read: it may be theirs.
 //! 5. The marks of commits that are whole go.
+//! 6. Refs that named no commit are set to what a source has under their names, each when its commit is whole
+//!    (`repair/refs.rs`).
 //!
 //! A reader finds every object either as it was or sound. The shared lock is held all the time, against removal.
 
 pub(crate) mod marks;
 mod mend;
+mod refs;
+
+pub use refs::RestoredRef;
 
 use crate::error::{RepoError, Result};
 use crate::fsck::Damage;
@@ -52,6 +57,10 @@ pub struct RepairReport {
     pub completed: BTreeSet<Checksum>,
     /// Commits that are not whole, on purpose, and were left so.
     pub incomplete: BTreeSet<Checksum>,
+    /// Refs that named no commit, and were set to what a source has.
+    pub restored_refs: BTreeMap<String, RestoredRef>,
+    /// Refs that name no commit, with what is wrong with them: no source has them, or not all that their commits need.
+    pub lost_refs: BTreeMap<String, String>,
     /// What dead processes had left in `tmp/`.
     pub strays: Vec<String>,
 }
@@ -84,7 +93,12 @@ pub fn repair(repo: &Repo, sources: &[Repo], options: &RepairOptions) -> Result<
         report.strays = remove_strays(repo)?;
     }
     let lock = repo.lock(LockKind::Shared)?;
-    let refs: Vec<(RefKey, Checksum)> = repo.list_all_refs()?.into_iter().collect();
+    let survey = repo.survey_all_refs()?;
+    let found_refs = refs::find(&survey, sources)?;
+    let from_sources = found_refs.iter().map(|(name, found)| (name, &found.commit));
+    let refs: Vec<(RefKey, Checksum)> = (survey.refs.iter().chain(from_sources))
+        .map(|(name, commit)| (name.clone(), *commit))
+        .collect();
     let transaction = (!options.dry_run).then(|| repo.begin()).transpose()?;
     let mender = Mender::new(repo, sources, transaction.as_ref(), *options);
     let commits = mender.commits(&refs, &mut report)?;
@@ -103,6 +117,7 @@ pub fn repair(repo: &Repo, sources: &[Repo], options: &RepairOptions) -> Result<
     }
     marks::blame(repo, &commits, &refs, lost, &mut report)?;
     marks::settle(repo, &partial, options, &mut report)?;
+    refs::restore(repo, survey, found_refs, options, &mut report)?;
     lock.release()?;
     Ok(report)
 }

@@ -20,7 +20,8 @@ use std::thread;
 #[command(after_help = "\
 Everything that refs and commits need is read. What is missing or damaged is taken from the first source that has it \
 sound, hashed on the way, and replaced in one step. Marks that commits are not whole go when they are. What is missing on \
-purpose, after a pull of a part, stays so, and a history ends where a parent is missing, as ever.
+purpose, after a pull of a part, stays so, and a history ends where a parent is missing, as ever. A ref whose file is \
+damaged is set to what the first source on this machine has under its name.
 
 Examples:
   ostler --repo=/srv/repo repair --from=/mnt/backup/repo
@@ -47,6 +48,8 @@ struct Record {
     dry_run: bool,
     repaired: Vec<Repaired>,
     lost: Vec<Lost>,
+    restored_refs: Vec<RestoredRef>,
+    lost_refs: Vec<LostRef>,
     completed_commits: Vec<String>,
     incomplete_commits: Vec<String>,
     strays: Vec<String>,
@@ -67,6 +70,20 @@ struct Lost {
     refs: Vec<String>,
 }
 
+#[derive(Serialize)]
+struct RestoredRef {
+    name: String,
+    damage: String,
+    commit: String,
+    from: PathBuf,
+}
+
+#[derive(Serialize)]
+struct LostRef {
+    name: String,
+    damage: String,
+}
+
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let (sources, numbers) = local_sources(context, args)?;
@@ -81,13 +98,27 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     for (_, source) in report.mended.values_mut() {
         *source = numbers.get(*source).copied().unwrap_or_default();
     }
+    for restored in report.restored_refs.values_mut() {
+        restored.source = numbers.get(restored.source).copied().unwrap_or_default();
+    }
     report.lost.retain(|name, _| !fetched.contains_key(name));
     report.mended.extend(fetched);
     print(context, args, &report)?;
     match report.lost.len() {
-        0 => Ok(()),
+        0 => refuse_lost_refs(&report),
         1 => bail!("one object is still damaged: no source has it sound"),
         lost => bail!("{lost} objects are still damaged: no source has them sound"),
+    }
+}
+
+/// Fails where a ref still names no commit.
+fn refuse_lost_refs(report: &RepairReport) -> anyhow::Result<()> {
+    match report.lost_refs.keys().next() {
+        None => Ok(()),
+        Some(name) => bail!(
+            "ref '{name}' is still damaged: no source on this machine has it. 'refs --delete {name}' removes it, 'reset {name} COMMIT' \
+             sets it anew"
+        ),
     }
 }
 
@@ -155,12 +186,11 @@ fn print(context: &Context, args: &Args, report: &RepairReport) -> anyhow::Resul
         return ui.object(&record(args, report));
     }
     for (object, (damage, from)) in &report.mended {
-        let from = args.from.get(*from).map(|path| path.display().to_string());
         let does = if args.dry_run { "Would repair" } else { "Repaired" };
         ui.line(format_args!(
             "{does} {object} ({}) from {}",
             describe(object, damage),
-            from.unwrap_or_default()
+            source(args, *from).display()
         ))?;
     }
     for (object, loss) in &report.lost {
@@ -177,6 +207,18 @@ fn print(context: &Context, args: &Args, report: &RepairReport) -> anyhow::Resul
         for commit in &loss.commits {
             ui.line(format_args!("  in commit {commit}"))?;
         }
+    }
+    for (name, restored) in &report.restored_refs {
+        let does = if args.dry_run { "Would set" } else { "Set" };
+        ui.line(format_args!(
+            "{does} ref '{name}' ({}) to {}, as in {}",
+            restored.detail,
+            restored.commit,
+            source(args, restored.source).display()
+        ))?;
+    }
+    for (name, detail) in &report.lost_refs {
+        ui.line(format_args!("Lost ref '{name}' ({detail})"))?;
     }
     for commit in &report.completed {
         let is = if args.dry_run { "would be" } else { "is" };
@@ -211,6 +253,11 @@ fn print(context: &Context, args: &Args, report: &RepairReport) -> anyhow::Resul
     ))
 }
 
+/// Returns a source as it was named.
+fn source(args: &Args, number: usize) -> PathBuf {
+    args.from.get(number).cloned().unwrap_or_default()
+}
+
 fn describe(object: &ObjectName, damage: &Damage) -> String {
     match damage {
         Damage::Missing => "missing".to_owned(),
@@ -226,7 +273,7 @@ fn record(args: &Args, report: &RepairReport) -> Record {
     let repaired = report.mended.iter().map(|(object, (damage, from))| Repaired {
         object: object.to_string(),
         damage: describe(object, damage),
-        from: args.from.get(*from).cloned().unwrap_or_default(),
+        from: source(args, *from),
     });
     let lost = report.lost.iter().map(|(object, loss)| Lost {
         object: object.to_string(),
@@ -234,11 +281,23 @@ fn record(args: &Args, report: &RepairReport) -> Record {
         commits: commits(&loss.commits),
         refs: loss.refs.iter().cloned().collect(),
     });
+    let restored = report.restored_refs.iter().map(|(name, restored)| RestoredRef {
+        name: name.clone(),
+        damage: restored.detail.clone(),
+        commit: restored.commit.to_string(),
+        from: source(args, restored.source),
+    });
+    let lost_refs = report.lost_refs.iter().map(|(name, detail)| LostRef {
+        name: name.clone(),
+        damage: detail.clone(),
+    });
     Record {
         objects: report.objects,
         dry_run: args.dry_run,
         repaired: repaired.collect(),
         lost: lost.collect(),
+        restored_refs: restored.collect(),
+        lost_refs: lost_refs.collect(),
         completed_commits: commits(&report.completed),
         incomplete_commits: commits(&report.incomplete),
         strays: report.strays.clone(),

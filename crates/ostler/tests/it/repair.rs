@@ -256,6 +256,54 @@ fn what_is_missing_on_purpose_stays_so() {
     assert!(said.contains("is whole again"), "{said}");
 }
 
+fn commit_file(repo: &Path, commit: &str) -> PathBuf {
+    let (directory, rest) = commit.split_at(2);
+    repo.join(format!("objects/{directory}/{rest}.commit"))
+}
+
+#[test]
+fn a_damaged_ref_comes_back_with_all_that_its_commit_needs() {
+    for remains in [&b""[..], b"abc\n", &[0; 65]] {
+        let scene = scene("archive");
+        let tip = scene.repo.rev_parse("main");
+        let file = scene.path("repo/refs/heads/main");
+        fs::write(&file, remains).unwrap();
+        delete(&commit_file(&scene.path("repo"), &tip));
+        let said = scene.repaired(&["--from=backup", "--dry-run"]);
+        assert!(said.contains("Would set ref 'main'"), "{said}");
+        assert_eq!(fs::read(&file).unwrap(), remains);
+        let said = scene.repaired(&["--from=backup"]);
+        assert!(
+            said.contains("Set ref 'main'") && said.contains(&format!("to {tip}, as in backup")),
+            "{said}"
+        );
+        scene.is_whole();
+    }
+}
+
+#[test]
+fn a_damaged_ref_that_no_source_has_whole_stays_and_is_told() {
+    let scene = scene("archive");
+    let tip = scene.repo.rev_parse("main");
+    fs::write(scene.path("repo/refs/heads/main"), "").unwrap();
+    fs::write(scene.path("repo/refs/heads/other"), "").unwrap();
+    for repo in ["repo", "backup"] {
+        delete(&commit_file(&scene.path(repo), &tip));
+    }
+    let output = scene.attempted(&["--from=backup"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout);
+    for name in ["main", "other"] {
+        assert!(said.contains(&format!("Lost ref '{name}'")), "{said}");
+        let left = fs::read(scene.path("repo/refs/heads").join(name)).unwrap();
+        assert_eq!(left, b"", "{name}");
+    }
+    fs::remove_file(scene.path("repo/refs/heads/main")).unwrap();
+    let output = scene.attempted(&["--from=backup"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("ref 'other' is still damaged"), "{said}");
+}
+
 #[test]
 fn sources_that_cannot_be_used_are_refused_and_the_dead_are_cleaned_up_after() {
     let scene = scene("archive");
