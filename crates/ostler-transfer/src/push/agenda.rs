@@ -6,7 +6,7 @@ use crate::history::History;
 use ostler_format::wire::{Finished, Update};
 use ostler_format::{Checksum, CollectionRef, RefName};
 use ostler_repo::Repo;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The updates of a push.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Agenda {
     refs: BTreeMap<RefName, PushedRef>,
     /// What is offered.
     pub(super) updates: Vec<Update>,
+    /// The refs of it of which the far end has not said what became of them.
+    untold: BTreeSet<RefName>,
     /// For each tip that is offered: the commit and its ancestors, newest first, up to what the far end has or another chain
     /// names.
     pub(super) chains: Vec<Vec<Checksum>>,
@@ -41,6 +43,7 @@ impl Agenda {
         let mut agenda = Self {
             refs: BTreeMap::new(),
             updates: Vec::new(),
+            untold: BTreeSet::new(),
             chains: Vec::new(),
             history,
         };
@@ -63,6 +66,7 @@ impl Agenda {
             _ => Fate::NotTried,
         };
         if fate == Fate::NotTried {
+            self.untold.insert(name.clone());
             self.updates.push(Update {
                 name: name.clone(),
                 old,
@@ -107,16 +111,33 @@ impl Agenda {
 
     /// Notes what became of a ref that was offered.
     pub(super) fn note(&mut self, name: &RefName, fate: Fate) -> Result<()> {
-        let offered = self.updates.iter().any(|update| update.name == *name);
-        match self.refs.get_mut(name).filter(|_| offered) {
-            Some(pushed) => {
-                pushed.fate = fate;
-                Ok(())
-            }
-            None => Err(TransferError::Protocol(format!(
-                "it tells of '{name}', which was not offered"
-            ))),
+        if !self.untold.remove(name) {
+            return Err(TransferError::Protocol(format!(
+                "it tells of '{name}', which was not offered, or tells of it twice"
+            )));
         }
+        if let Some(pushed) = self.refs.get_mut(name) {
+            pushed.fate = fate;
+        }
+        Ok(())
+    }
+
+    /// Checks that the far end has told of each ref that was offered, and that all have moved or none.
+    pub(super) fn check_told(&self) -> Result<()> {
+        if let Some(name) = self.untold.first() {
+            let text = format!("it is through, and does not tell what became of '{name}'");
+            return Err(TransferError::Protocol(text));
+        }
+        let count =
+            |is_meant: fn(&Fate) -> bool| self.refs.values().filter(|pushed| is_meant(&pushed.fate)).count();
+        let accepted = count(|fate| *fate == Fate::Accepted);
+        let left = count(|fate| *fate == Fate::NotTried);
+        if self.is_refused() && accepted > 0 || !self.is_refused() && left > 0 {
+            return Err(TransferError::Protocol(
+                "it tells that some refs have moved and others have not".into(),
+            ));
+        }
+        Ok(())
     }
 
     /// Returns what became of it all. What was sent is counted in objects and bytes.

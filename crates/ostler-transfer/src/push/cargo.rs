@@ -1,4 +1,7 @@
 //! What a push may have to send, kept in place while it is under way: a prune of the source waits for no network.
+//!
+//! What the offered commits consist of is known here, and nothing else is given: not to know the name of an object is no protection for
+//! what the source has beside.
 
 use super::agenda::Agenda;
 use crate::error::{Damage, Result, TransferError};
@@ -7,7 +10,8 @@ use crate::planner::missing_dirtree;
 use ostler_format::{Checksum, MAX_METADATA_SIZE, ObjectName, ObjectType};
 use ostler_repo::pin::is_link_refusal;
 use ostler_repo::{ClosureDifference, LockGuard, PinDir, Repo, RepoError};
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -18,31 +22,87 @@ pub(super) struct Cargo<'r> {
     pinned: Option<PinDir<'r>>,
     /// Where links are not to be had.
     _held: Option<LockGuard<'r>>,
+    /// The commits of the chains.
+    commits: HashSet<Checksum>,
+    /// What they need beyond commits that the far end has, sorted.
+    lacking: Vec<ObjectName>,
+    /// All that they need, sorted: walked when something else is asked for, since the far end may have lost anything.
+    whole: OnceCell<Vec<ObjectName>>,
+    /// The number of objects of which the commits consist, or somewhat more.
+    most: usize,
+}
+
+/// What the chains need.
+#[derive(Default)]
+struct Need {
+    lacking: Vec<ObjectName>,
+    most: usize,
 }
 
 impl<'r> Cargo<'r> {
     /// Pins what the far end may ask for, if it is to ask. `guard` is the shared lock under which the agenda was made.
     pub(super) fn pin(source: &'r Repo, agenda: &Agenda, asks: bool, guard: LockGuard<'r>) -> Result<Self> {
-        let kept = |pinned, held| Self {
+        let is_needed = asks && !agenda.chains.is_empty();
+        let Need { lacking, most } = if is_needed {
+            need(source, agenda)?
+        } else {
+            Need::default()
+        };
+        let (pinned, held) = if !is_needed {
+            (None, None)
+        } else if !source.is_writable() {
+            (None, Some(guard))
+        } else {
+            match PinDir::make(source, lacking.iter().copied(), []) {
+                Ok(pinned) => (Some(pinned), None),
+                Err(RepoError::Io { source: fault, .. }) if is_link_refusal(&fault) => (None, Some(guard)),
+                Err(RepoError::Missing { object }) => return Err(missing(object)),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let commits: HashSet<_> = agenda.chains.iter().flatten().copied().collect();
+        Ok(Self {
             source,
             pinned,
             _held: held,
+            // Each commit, and what is detached from it.
+            most: most + 2 * commits.len(),
+            commits,
+            lacking,
+            whole: OnceCell::new(),
+        })
+    }
+
+    /// Returns whether an object is part of what was offered.
+    pub(super) fn is_offered(&self, name: &ObjectName) -> Result<bool> {
+        if matches!(name.kind, ObjectType::Commit | ObjectType::CommitMeta) {
+            return Ok(self.commits.contains(&name.checksum));
+        }
+        if self.lacking.binary_search(name).is_ok() {
+            return Ok(true);
+        }
+        let whole = if let Some(whole) = self.whole.get() {
+            whole
+        } else {
+            let walked = self.walk()?;
+            self.whole.get_or_init(|| walked)
         };
-        if !asks || agenda.chains.is_empty() {
-            return Ok(kept(None, None));
+        Ok(whole.binary_search(name).is_ok())
+    }
+
+    /// Returns how many objects there are to ask for, at most.
+    pub(super) const fn most(&self) -> usize {
+        self.most
+    }
+
+    fn walk(&self) -> Result<Vec<ObjectName>> {
+        let mut all = ClosureDifference::new(self.source, Vec::new());
+        for commit in &self.commits {
+            all.add(commit).map_err(missing_dirtree)?;
         }
-        let names = names(source, agenda)?;
-        if !source.is_writable() {
-            return Ok(kept(None, Some(guard)));
-        }
-        match PinDir::make(source, names, []) {
-            Ok(pinned) => Ok(kept(Some(pinned), None)),
-            Err(RepoError::Io { source: fault, .. }) if is_link_refusal(&fault) => {
-                Ok(kept(None, Some(guard)))
-            }
-            Err(RepoError::Missing { object }) => Err(missing(object)),
-            Err(error) => Err(error.into()),
-        }
+        let mut names: Vec<_> = all.finish().child_first().collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Opens an object as an archive stores it.
@@ -105,8 +165,9 @@ impl<'r> Cargo<'r> {
 }
 
 /// Lists what the chains need beyond the commits that they follow.
-fn names(source: &Repo, agenda: &Agenda) -> Result<Vec<ObjectName>> {
+fn need(source: &Repo, agenda: &Agenda) -> Result<Need> {
     let lists = Lists::new(source);
+    let mut most = 0;
     let sent: BTreeSet<_> = agenda.chains.iter().flatten().copied().collect();
     let mut bases = BTreeSet::new();
     for chain in &agenda.chains {
@@ -125,14 +186,19 @@ fn names(source: &Repo, agenda: &Agenda) -> Result<Vec<ObjectName>> {
     for chain in &agenda.chains {
         let mut newest_first = chain.iter();
         if let Some(tip) = newest_first.next() {
-            difference.add_list(&*lists.of(tip)?);
+            let list = lists.of(tip)?;
+            most += list.len();
+            difference.add_list(&list);
         }
         for commit in newest_first {
             difference.add(commit).map_err(missing_dirtree)?;
         }
     }
     lists.record(agenda.updates.len());
-    Ok(difference.finish().child_first().collect())
+    let mut lacking: Vec<_> = difference.finish().child_first().collect();
+    lacking.sort_unstable();
+    most += lacking.len();
+    Ok(Need { lacking, most })
 }
 
 fn missing(object: ObjectName) -> TransferError {

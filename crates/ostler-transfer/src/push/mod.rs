@@ -13,6 +13,7 @@
 mod agenda;
 mod cargo;
 mod feed;
+mod requests;
 
 use crate::channel::{Input, Output, unexpected};
 use crate::error::{Result, TransferError};
@@ -21,9 +22,10 @@ use cargo::Cargo;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use feed::Feed;
 use ostler_format::wire::{CAN_INFLATE, Finished, Hello, Message, Offer, PIECE, Ruling, Verdict};
-use ostler_format::{Checksum, ObjectName, ObjectType, RefName};
+use ostler_format::{Checksum, ObjectName, RefName};
 use ostler_repo::Repo;
-use std::collections::{BTreeMap, VecDeque};
+use requests::{Requests, Unread};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -34,6 +36,12 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// The most refs that a far end may tell of.
 const MAX_REFS: usize = 1 << 20;
+
+/// The most bytes that the names of these may have.
+const MAX_NAMES: usize = 64 << 20;
+
+/// The most bytes that the far end may say to the user.
+const MAX_NOTES: usize = 1 << 20;
 
 /// Hears how a push goes. All methods have empty defaults.
 pub trait PushReporter: Send + Sync {
@@ -156,21 +164,23 @@ pub fn push(
     let cargo = Cargo::pin(source, &agenda, !options.dry_run, guard)?;
     offer(&mut output, &agenda, options.dry_run)?;
     let feed = Feed::new(&cargo, output, theirs.can(CAN_INFLATE));
-    converse(input, feed, agenda, options)
+    converse(input, feed, &cargo, agenda, options)
 }
 
 /// Takes the refs that the far end tells of.
 fn refs_of(input: &mut Input<impl Read>) -> Result<BTreeMap<RefName, Checksum>> {
     let mut all = BTreeMap::new();
+    let mut names = 0;
     loop {
         match input.next()? {
             Message::Refs { refs, more } => {
-                all.extend(refs);
-                if all.len() > MAX_REFS {
+                names += refs.iter().map(|(name, _)| name.as_str().len()).sum::<usize>();
+                if (more && refs.is_empty()) || all.len() + refs.len() > MAX_REFS || names > MAX_NAMES {
                     return Err(TransferError::Protocol(format!(
-                        "it has more than {MAX_REFS} refs"
+                        "it tells of more than {MAX_REFS} refs, of names with more than {MAX_NAMES} bytes, or of none at all"
                     )));
                 }
+                all.extend(refs);
                 if !more {
                     return Ok(all);
                 }
@@ -221,13 +231,23 @@ enum Answer {
 fn converse<W: Write>(
     input: Input<impl Read + Send>,
     mut feed: Feed<'_, W>,
+    cargo: &Cargo<'_>,
     mut agenda: Agenda,
     options: &PushOptions<'_>,
 ) -> Result<Pushed> {
     let (answers, answered) = unbounded();
+    let unread = Unread::default();
+    let mut listener = Listener {
+        unread: &unread,
+        objects: cargo.most(),
+        verdicts: agenda.updates.len(),
+        notes: MAX_NOTES,
+        reporter: options.reporter,
+    };
     thread::scope(|scope| {
-        let listener = scope.spawn(move || listen(input, &answers, options.reporter));
-        let served = serve(&answered, &mut feed, &mut agenda, options);
+        let listener = scope.spawn(move || listener.listen(input, &answers));
+        let requests = Requests::new(cargo, &unread);
+        let served = serve(&answered, &mut feed, requests, &mut agenda, options);
         let counted = feed.counted();
         // The far end sees the end of the stream, if it has not ended itself.
         drop(feed);
@@ -247,23 +267,59 @@ fn converse<W: Write>(
     })
 }
 
-/// Takes what the far end says, so that it never waits for us to read.
-fn listen(mut input: Input<impl Read>, answers: &Sender<Answer>, reporter: &dyn PushReporter) {
-    loop {
-        let answer = match input.next() {
-            Ok(Message::Want(names)) => Answer::Want(names),
-            Ok(Message::Verdicts { verdicts, .. }) => Answer::Verdicts(verdicts),
-            Ok(Message::Finished(finished)) => Answer::Finished(finished),
-            Ok(Message::Note(text)) => {
-                reporter.note(&text);
-                continue;
+/// Takes what the far end says, so that it never waits for us to read: no more of it than a push has.
+struct Listener<'a> {
+    unread: &'a Unread,
+    /// How many requests may wait.
+    objects: usize,
+    /// How many verdicts have yet to come.
+    verdicts: usize,
+    /// How many bytes of notes are passed on.
+    notes: usize,
+    reporter: &'a dyn PushReporter,
+}
+
+impl Listener<'_> {
+    fn listen(&mut self, mut input: Input<impl Read>, answers: &Sender<Answer>) {
+        loop {
+            let message = input.next().and_then(|message| self.take(message));
+            let answer = match message {
+                Ok(None) => continue,
+                Ok(Some(answer)) => answer,
+                Err(error) => Answer::Failed(error),
+            };
+            let is_last = matches!(answer, Answer::Finished(_) | Answer::Failed(_));
+            if answers.send(answer).is_err() || is_last {
+                return;
             }
-            Ok(other) => Answer::Failed(unexpected(&other)),
-            Err(error) => Answer::Failed(error),
-        };
-        let is_last = matches!(answer, Answer::Finished(_) | Answer::Failed(_));
-        if answers.send(answer).is_err() || is_last {
-            return;
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<Option<Answer>> {
+        match message {
+            Message::Want(names) if names.is_empty() => Ok(None),
+            Message::Want(names) => {
+                self.unread.add(names.len(), self.objects)?;
+                Ok(Some(Answer::Want(names)))
+            }
+            Message::Verdicts { verdicts, .. } if verdicts.is_empty() => Ok(None),
+            Message::Verdicts { verdicts, .. } => {
+                let left = self.verdicts.checked_sub(verdicts.len());
+                self.verdicts = left.ok_or_else(|| {
+                    TransferError::Protocol("it tells of more refs than were offered".into())
+                })?;
+                Ok(Some(Answer::Verdicts(verdicts)))
+            }
+            Message::Finished(finished) => Ok(Some(Answer::Finished(finished))),
+            Message::Note(text) => {
+                // Whoever has so much to say is not read to the end.
+                if let Some(left) = self.notes.checked_sub(text.len() + 1) {
+                    self.notes = left;
+                    self.reporter.note(&text);
+                }
+                Ok(None)
+            }
+            other => Err(unexpected(&other)),
         }
     }
 }
@@ -279,21 +335,16 @@ fn last_word(answers: &Receiver<Answer>) -> Option<TransferError> {
 fn serve<W: Write>(
     answers: &Receiver<Answer>,
     feed: &mut Feed<'_, W>,
+    mut requests: Requests<'_>,
     agenda: &mut Agenda,
     options: &PushOptions<'_>,
 ) -> Result<Finished> {
-    let mut metadata = VecDeque::new();
-    let mut content = VecDeque::new();
     loop {
         if options.interrupted.load(Ordering::Relaxed) {
             return Err(TransferError::Interrupted);
         }
-        let is_idle = metadata.is_empty() && content.is_empty();
-        if is_idle {
+        let answer = if requests.is_empty() {
             feed.flush()?;
-        }
-        // Trees go first: they tell the far end what else it lacks.
-        let answer = if is_idle {
             answers.recv_timeout(LOOK)
         } else {
             let waiting = answers.try_recv();
@@ -302,25 +353,21 @@ fn serve<W: Write>(
         match answer {
             Ok(Answer::Want(names)) => {
                 options.reporter.wanted(names.len() as u64);
-                for name in names {
-                    match name.kind {
-                        ObjectType::File => content.push_back(name),
-                        _ => metadata.push_back(name),
-                    }
-                }
+                requests.take(names)?;
                 continue;
             }
             Ok(Answer::Verdicts(verdicts)) => agenda.take_verdicts(&verdicts)?,
-            Ok(Answer::Finished(finished)) => return Ok(finished),
+            Ok(Answer::Finished(finished)) => {
+                agenda.check_told()?;
+                return Ok(finished);
+            }
             Ok(Answer::Failed(error)) => return Err(error),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(TransferError::Protocol("it went without a result".into()));
             }
         }
-        if let Some(name) = metadata.pop_front() {
-            options.reporter.sent(feed.send(&name)?);
-        } else if let Some(name) = content.pop_front() {
+        if let Some(name) = requests.next() {
             options.reporter.sent(feed.send(&name)?);
         }
     }

@@ -2,6 +2,9 @@
 
 mod basics;
 mod cuts;
+mod far_ends;
 mod hostile;
 mod many;
+mod objects;
+mod peer;
 mod scene;

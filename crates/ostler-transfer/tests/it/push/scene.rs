@@ -1,11 +1,12 @@
 //! A source, a repository that is pushed to, and a push between them.
 
+use super::peer::Peer;
 use crate::fixture::{NOW, Source};
 use ostler_format::{Checksum, RefName};
 use ostler_repo::{OpenOptions, Repo};
 use ostler_testkit::oracle::strays;
 use ostler_testkit::stock::StockRepo;
-use ostler_transfer::push::{PushOptions, Pushed, push};
+use ostler_transfer::push::{PushOptions, PushReporter, Pushed, push};
 use ostler_transfer::receive::{ReceiveOptions, ReceiveRules, Received, Rights, receive};
 use ostler_transfer::{Result, Silent, TransferError};
 use std::collections::BTreeMap;
@@ -120,6 +121,41 @@ impl Scene {
         let updates = self.all();
         let options = options(&updates, &|| ());
         push(&self.source.open(), near.try_clone().unwrap(), near, &options).unwrap_err()
+    }
+
+    /// Pushes to a far end that a test plays.
+    pub(crate) fn push_against(
+        &self,
+        updates: &Updates,
+        reporter: &dyn PushReporter,
+        far: impl FnOnce(Peer) + Send,
+    ) -> Result<Pushed> {
+        let (near, line) = UnixStream::pair().expect("sockets");
+        let source = self.source.open();
+        thread::scope(|scope| {
+            let played = scope.spawn(move || far(Peer::new(line)));
+            let line = near.try_clone().unwrap();
+            let hang_up = move || drop(line.shutdown(Shutdown::Both));
+            let options = PushOptions {
+                reporter,
+                ..options(updates, &hang_up)
+            };
+            let pushed = push(&source, near.try_clone().unwrap(), Line(near), &options);
+            hang_up();
+            played.join().expect("the far end played its part");
+            pushed
+        })
+    }
+
+    /// Receives from a pusher that a test plays; returns what becomes of it, and what the pusher returns.
+    pub(crate) fn receive_by<T: Send>(&self, pusher: impl FnOnce(Peer) -> T + Send) -> (Result<Received>, T) {
+        let (near, far) = UnixStream::pair().expect("sockets");
+        let target = self.target();
+        thread::scope(|scope| {
+            let receiver = scope.spawn(move || receive_from(&target, far));
+            let told = pusher(Peer::new(near));
+            (receiver.join().expect("no panic"), told)
+        })
     }
 
     fn push_line(
