@@ -47,17 +47,7 @@ pub fn checksum_path(path: &Path, no_xattrs: bool) -> Result<Checksum> {
         let (dir, name) = holder_of(path)?;
         let stat = dir.stat(&name).map_err(failed("look at"))?;
         let stat = stat.ok_or_else(|| RepoError::not_found(path.display().to_string()))?;
-        let target = dir.read_link(&name).map_err(failed("read the symbolic link"))?;
-        let target = target
-            .into_os_string()
-            .into_string()
-            .map_err(|target| RepoError::Refused {
-                detail: format!(
-                    "the target of symbolic link {} is not UTF-8: {}",
-                    path.display(),
-                    target.display()
-                ),
-            })?;
+        let target = link_target(&dir, &name)?;
         let header = header(&stat, target, taken(xattrs::read_link(&dir, &name))?);
         return Ok(header.checksum_of(b""));
     }
@@ -70,6 +60,21 @@ pub fn checksum_path(path: &Path, no_xattrs: bool) -> Result<Checksum> {
     }
     let header = header(&stat, String::new(), taken(xattrs::read_file(&file))?);
     hash_content(&header, stat.size, &mut file)
+}
+
+/// Returns the target of a symbolic link as a commit can hold it.
+pub(crate) fn link_target(dir: &Dir, name: &str) -> Result<String> {
+    let target = dir
+        .read_link(name)
+        .map_err(|fault| RepoError::io("read the symbolic link", dir.path_of(name))(fault))?;
+    let text = target.into_os_string().into_string();
+    text.map_err(|target| RepoError::Refused {
+        detail: format!(
+            "the target of symbolic link {} is not UTF-8: {}",
+            dir.path_of(name).display(),
+            target.display()
+        ),
+    })
 }
 
 /// Opens the directory that holds a file.

@@ -12,6 +12,7 @@ use super::consume::{Identity, Place};
 use super::devino::{InodeMap, LinkedFiles};
 use super::rules::{ModeChange, TreeRules};
 use super::tree::Slot;
+use crate::checksum_path::link_target;
 use crate::compress::WHOLE_LIMIT;
 use crate::error::{RepoError, Result};
 use crate::fs::{Dir, FileKind, FileStat};
@@ -228,17 +229,7 @@ impl<'a> Worker<'a> {
             self.done.cache_hits += 1;
             return Ok((checksum, stat));
         }
-        let target = dir.read_link(name).map_err(failed("read the symbolic link"))?;
-        let target = target
-            .into_os_string()
-            .into_string()
-            .map_err(|target| RepoError::Refused {
-                detail: format!(
-                    "the target of symbolic link {} is not UTF-8: {}",
-                    dir.path_of(name).display(),
-                    target.display()
-                ),
-            })?;
+        let target = link_target(dir, name)?;
         let xattrs = || xattrs::read_link(dir, name).map_err(failed("read the extended attributes of"));
         let header = self.header(&stat, target, change, xattrs)?;
         let written = self

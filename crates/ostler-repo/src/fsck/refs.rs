@@ -91,13 +91,7 @@ impl Check<'_> {
             && let Some(problem) = binding_problem(commit, Some(name), collection)
         {
             let detail = format!("Commit {checksum}: {problem}");
-            self.found(
-                FsckFinding::Binding {
-                    commit: *checksum,
-                    detail,
-                },
-                report,
-            );
+            self.found_binding(*checksum, detail, report);
         }
         Ok(())
     }
@@ -204,15 +198,13 @@ impl Check<'_> {
                 None => "does not exist",
             };
             let detail = format!("{described} in bindings for commit {checksum} {problem}");
-            self.found(
-                FsckFinding::Binding {
-                    commit: *checksum,
-                    detail,
-                },
-                report,
-            );
+            self.found_binding(*checksum, detail, report);
         }
         Ok(())
+    }
+
+    fn found_binding(&self, commit: Checksum, detail: String, report: &mut FsckReport) {
+        self.found(FsckFinding::Binding { commit, detail }, report);
     }
 
     fn resolve_binding(&self, name: &str, collection: Option<&str>) -> Result<Option<Checksum>> {

@@ -107,11 +107,7 @@ pub(super) fn settle(
     options: &RepairOptions,
     report: &mut RepairReport,
 ) -> Result<()> {
-    let broken: BTreeSet<Checksum> = report
-        .lost
-        .values()
-        .flat_map(|loss| loss.commits.iter().copied())
-        .collect();
+    let broken = report.broken_commits();
     if !options.dry_run {
         let missing = report.lost.values().filter(|loss| loss.damage == Damage::Missing);
         for commit in missing.flat_map(|loss| &loss.commits) {

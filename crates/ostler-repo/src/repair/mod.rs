@@ -65,6 +65,14 @@ pub struct RepairReport {
     pub strays: Vec<String>,
 }
 
+impl RepairReport {
+    /// Returns the commits that need something which is lost.
+    fn broken_commits(&self) -> BTreeSet<Checksum> {
+        let commits = self.lost.values().flat_map(|loss| &loss.commits);
+        commits.copied().collect()
+    }
+}
+
 /// An object that stays damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {

@@ -8,7 +8,7 @@ use crate::error::{RepoError, Result};
 use crate::refs::{Expected, RefEdit, RefKey, Survey};
 use crate::repo::Repo;
 use ostler_format::Checksum;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A ref that named no commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +49,7 @@ pub(super) fn restore(
     options: &RepairOptions,
     report: &mut RepairReport,
 ) -> Result<()> {
-    let broken: BTreeSet<Checksum> = report
-        .lost
-        .values()
-        .flat_map(|loss| loss.commits.iter().copied())
-        .collect();
+    let broken = report.broken_commits();
     for (name, damaged) in survey.damaged {
         match found
             .remove(&name)
