@@ -28,6 +28,7 @@ pub mod disk;
 pub mod faulty_server;
 pub mod gpg;
 pub mod listing;
+pub mod name_server;
 pub mod nginx;
 pub mod oracle;
 pub mod proxy;

@@ -66,10 +66,18 @@ impl Verdict {
 
 impl Finished {
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Self> {
-        let made = cursor.flag()?;
-        let number = cursor.number64()?;
+        let generation = match (cursor.flag()?, cursor.number64()?) {
+            (true, number) => Some(number),
+            (false, 0) => None,
+            (false, number) => {
+                return Err(FormatError::invalid(
+                    "message",
+                    format!("generation {number}, which was not made"),
+                ));
+            }
+        };
         Ok(Self {
-            generation: made.then_some(number),
+            generation,
             objects: cursor.number64()?,
             bytes: cursor.number64()?,
         })

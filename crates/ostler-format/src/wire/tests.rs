@@ -188,6 +188,11 @@ fn what_no_ostler_sends_is_refused() {
             [&[0, 0, 0, 1][..], b"a", &[0, 0, 0]].concat(),
         ),
         ("flags of an offer", 3, vec![0, 2]),
+        (
+            "the number of a generation that was not made",
+            13,
+            [&[0, 0, 0, 0, 0, 0, 0, 0, 7][..], &[0; 16]].concat(),
+        ),
     ] {
         assert!(Message::parse(kind, payload).is_err(), "{what}");
     }

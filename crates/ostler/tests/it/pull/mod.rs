@@ -12,6 +12,7 @@ mod local;
 mod matrix;
 mod mirror;
 mod modes;
+mod names;
 mod partial;
 mod scene;
 mod unfinished;
