@@ -31,6 +31,8 @@ pub(crate) struct Environment {
     pub(crate) user: Option<String>,
     /// `XDG_CONFIG_HOME`, else `.config` in `HOME`: where a user's settings lie.
     configurations: Option<PathBuf>,
+    /// `HOME`.
+    pub(crate) home: Option<PathBuf>,
     /// `SSH_CONNECTION`: addresses and ports of the client and the server.
     ssh_connection: Option<String>,
     /// `OSTREE_EDITOR`, `VISUAL` and `EDITOR`: what edits messages.
@@ -70,6 +72,7 @@ impl Environment {
             configurations: set("XDG_CONFIG_HOME")
                 .map(PathBuf::from)
                 .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".config"))),
+            home: set("HOME").map(PathBuf::from),
             ssh_connection: text("SSH_CONNECTION"),
             editors: ["OSTREE_EDITOR", "VISUAL", "EDITOR"].map(text),
             terminal: set("TERM").filter(|terminal| terminal != "dumb"),

@@ -8,6 +8,7 @@
 //! [`Dir::fsync`] of the directory that holds it, or [`Dir::syncfs`] after the name was made. A name never
 //! shows half a file, because files get their final name only when they are complete.
 
+mod append;
 mod beneath;
 mod change;
 mod temp;

@@ -7,20 +7,32 @@
 //! 3. *nothing locked*: all that the commits need is walked here, what is missing is asked for, hashed as it comes, and kept in
 //!    quarantine (`receive/quarantine.rs`), out of everybody's sight. A connection that breaks leaves it, and the next push of the same
 //!    pusher goes on with it;
-//! 4. *one pusher after the other*: what is in quarantine is [published](crate::publish()) into the repository: objects are
+//! 4. *nothing locked*: the owner's programs judge (`receive/hooks.rs`), signatures are added in quarantine (`receive/sign.rs`), static deltas
+//!    are made there, and what is about to happen is written down (`receive/audit.rs`);
+//! 5. *one pusher after the other*: what is in quarantine is [published](crate::publish()) into the repository: objects are
 //!    hashed where they are linked from, the closure is looked at, and refs, summary and record change in one flip, each ref
 //!    from the value that the pusher has seen, or none does;
-//! 5. the quarantine goes, and the pusher is told what became of each ref.
+//! 6. the quarantine goes, the end is written down, `post-receive` hears of it, and the pusher is told what became of each ref;
+//! 7. by another process, if the caller starts one: [what was retired goes](clean_up).
 
+mod after;
+mod audit;
+mod child;
 mod fill;
+mod hooks;
 mod judge;
 mod place;
+mod problems;
 mod quarantine;
 mod rules;
+mod sign;
 
+pub use after::{clean_up, is_clean_up_due};
+pub use problems::problems;
 pub use rules::{ReceiveRules, Rights};
 
 use crate::channel::{Input, Output, SIGN_OF_LIFE, unexpected};
+use crate::deltas;
 use crate::error::{Damage, Result, TransferError};
 use crate::execute::lock;
 use crate::policy::{Policy, RefMove};
@@ -29,17 +41,21 @@ use crate::push::pages;
 use crate::report::Reporter;
 use crate::retention::Retention;
 use crate::store::DirStore;
+use audit::Audit;
 use fill::Fill;
+use hooks::Matter;
 use ostler_format::wire::{Finished, Hello, Message, Ruling, Update, Verdict};
 use ostler_format::{Checksum, CollectionRef, ObjectName, RefName};
+use ostler_repo::sign::Interruption;
 use ostler_repo::{OpenOptions, Repo};
 use quarantine::Quarantine;
+use sign::Seals;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 
@@ -75,6 +91,19 @@ pub struct ReceiveOptions<'a> {
     pub jobs: NonZero<usize>,
     /// Set when the process is to end.
     pub interrupted: &'a AtomicBool,
+    /// What hooks, signers and the log are told of the process.
+    pub around: &'a Surroundings,
+}
+
+/// What a library does not know of the process that it runs in.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The address from which somebody pushes.
+    pub address: Option<String>,
+    /// The home of the user who runs the receiver: for hooks.
+    pub home: Option<PathBuf>,
+    /// What ends programs that sign.
+    pub interruption: Interruption,
 }
 
 /// What a push changed here.
@@ -84,6 +113,8 @@ pub struct Received {
     pub verdicts: Vec<Verdict>,
     /// The generation that was made.
     pub generation: Option<u64>,
+    /// The repository, if there was something to do.
+    pub repository: Option<PathBuf>,
 }
 
 /// Receives one push over a stream that comes from the pusher and one that goes there. What goes wrong is told there too.
@@ -95,10 +126,21 @@ pub fn receive(
     output: impl Write + Send,
     options: &ReceiveOptions<'_>,
 ) -> Result<Received> {
-    let mut input = Input::new(input);
+    let taken = AtomicU64::new(0);
+    let mut input = Input::new(Counted {
+        reader: input,
+        taken: &taken,
+    });
     let output = Mutex::new(Output::new(output));
-    let received = Session { options }.run(&mut input, &output);
+    let audit = Audit::new(options, &taken);
+    let session = Session {
+        options,
+        audit: &audit,
+    };
+    let received = session.run(&mut input, &output);
     if let Err(error) = &received {
+        // A log that cannot be written may be what went wrong.
+        drop(audit.failed(error));
         let mut output = lock(&output);
         // Whoever is not there any more is told nothing.
         drop(output.send(&Message::Error(error.chain())));
@@ -109,6 +151,21 @@ pub fn receive(
 
 struct Session<'a> {
     options: &'a ReceiveOptions<'a>,
+    audit: &'a Audit<'a>,
+}
+
+/// Counts what comes.
+struct Counted<'a, R> {
+    reader: R,
+    taken: &'a AtomicU64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
 }
 
 /// What is offered.
@@ -126,6 +183,9 @@ impl Session<'_> {
         output: &Mutex<Output<W>>,
     ) -> Result<Received> {
         quarantine::check_pusher(self.options.pusher)?;
+        if let Some(log) = self.options.rules.audit() {
+            audit::check(log)?;
+        }
         let theirs = input.greeting()?;
         let ours = Hello::ours(self.options.agent, "");
         let common = ours.common_version(&theirs);
@@ -140,11 +200,14 @@ impl Session<'_> {
         self.advertise(&repo, &mut lock(output))?;
         let Some(offered) = take_offer(input)? else {
             // There was nothing to do.
+            self.audit.end("nothing", &[], &Finished::default())?;
             return Ok(Received {
                 verdicts: Vec::new(),
                 generation: None,
+                repository: None,
             });
         };
+        self.audit.note_updates(&offered.updates);
         let refs = repo.list_refs(ostler_repo::RefScope::Local)?;
         let refs = refs.into_iter().map(|(refspec, commit)| (refspec.name, commit));
         let judged = judge::verdicts(self.options, &refs.collect(), &offered.updates)?;
@@ -152,8 +215,13 @@ impl Session<'_> {
         if offered.updates.is_empty() {
             Quarantine::tidy(&repo, self.options.pusher, (self.options.clock)())?;
         }
-        if refused || offered.dry_run || offered.updates.is_empty() {
-            return conclude(&mut lock(output), judged, Finished::default());
+        let passed = match (refused, offered.updates.is_empty()) {
+            (true, _) => Some("refused"),
+            (_, true) => Some("nothing"),
+            _ => offered.dry_run.then_some("asked"),
+        };
+        if let Some(event) = passed {
+            return self.conclude(event, output, judged, (&repo, &offered, Finished::default()));
         }
         match self.take_in(&repo, &offered, input, output) {
             Ok(outcome) => {
@@ -162,11 +230,11 @@ impl Session<'_> {
                     objects: outcome.plan.objects.len() as u64,
                     bytes: outcome.plan.bytes(),
                 };
-                conclude(&mut lock(output), judged, finished)
+                self.conclude("accepted", output, judged, (&repo, &offered, finished))
             }
             Err(TransferError::Refused(refusals)) => {
                 let refused = judge::refused(&judged, &refusals);
-                conclude(&mut lock(output), refused, Finished::default())
+                self.conclude("refused", output, refused, (&repo, &offered, Finished::default()))
             }
             Err(error) => Err(error),
         }
@@ -182,6 +250,7 @@ impl Session<'_> {
                 reason: format!("its mode is '{}', and pushes go to archives", repo.mode()),
             });
         }
+        self.audit.note_repository(repo.path());
         repo.require_writable()?;
         repo.complete_flip()?;
         Ok(repo)
@@ -223,14 +292,20 @@ impl Session<'_> {
         output: &Mutex<Output<W>>,
     ) -> Result<Outcome> {
         let now = (self.options.clock)();
+        hooks::check(self.options)?;
+        let seals = Seals::gather(self.options, &offered.updates)?;
         let quarantine = Quarantine::open(repo, self.options.pusher, self.options.open, now)?;
-        let outcome = self.fill_and_publish(repo, quarantine.repo(), offered, input, output);
-        match &outcome {
-            Ok(_) | Err(TransferError::Refused(_) | TransferError::Summary(_)) => {
-                quarantine.discard()?;
-                Quarantine::tidy(repo, self.options.pusher, now)?;
+        let outcome = self.fill_and_publish(repo, (&quarantine, &seals), offered, input, output);
+        if matches!(
+            outcome,
+            Ok(_) | Err(TransferError::Refused(_) | TransferError::Summary(_))
+        ) {
+            let gone = quarantine.discard();
+            let gone = gone.and_then(|()| Quarantine::tidy(repo, self.options.pusher, now));
+            // That changes nothing about what became of the refs.
+            if let Err(error) = gone {
+                tell(output, &error.chain());
             }
-            Err(_) => {}
         }
         outcome
     }
@@ -238,13 +313,15 @@ impl Session<'_> {
     fn fill_and_publish<W: Write + Send>(
         &self,
         repo: &Repo,
-        quarantine: &Repo,
+        (held, seals): (&Quarantine, &Seals),
         offered: &Offered,
         input: &mut Input<impl Read>,
         output: &Mutex<Output<W>>,
     ) -> Result<Outcome> {
+        let quarantine = held.repo();
         let mut damaged: BTreeSet<ObjectName> = BTreeSet::new();
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            held.forget_detached()?;
             let mut transaction = quarantine.begin()?;
             let mut fill = Fill::new(&transaction, repo)?;
             fill.begin(&offered.chains, &damaged)?;
@@ -253,7 +330,16 @@ impl Session<'_> {
                 transaction.edit_ref(edit);
             }
             transaction.commit()?;
-            match with_signs_of_life(output, || self.publish(repo, quarantine, offered, output)) {
+            let published = with_signs_of_life(output, || {
+                if attempt == 0 {
+                    self.matter(repo, offered, &|text| tell(output, text))?
+                        .judge(quarantine)?;
+                    self.audit.moving()?;
+                }
+                seals.put(quarantine, self.options)?;
+                self.publish(repo, (quarantine, seals), offered, output)
+            });
+            match published {
                 // Here is damage, or what was relied on is gone: the pusher has it.
                 Err(TransferError::CorruptSource(found)) if is_news(&found, &damaged) => {
                     damaged.extend(found.iter().map(|damage| damage.object));
@@ -271,11 +357,10 @@ impl Session<'_> {
     fn publish<W: Write + Send>(
         &self,
         repo: &Repo,
-        quarantine: &Repo,
+        (quarantine, seals): (&Repo, &Seals),
         offered: &Offered,
         output: &Mutex<Output<W>>,
     ) -> Result<Outcome> {
-        let _turn = Quarantine::turn(repo)?;
         let target = Repo::open_with(repo.path(), self.options.open.clone())?;
         if let Some(observer) = repo.observer() {
             target.set_observer(observer);
@@ -299,25 +384,79 @@ impl Session<'_> {
             // Whoever may delete a ref may delete the last one.
             allow_empty: true,
             summary: self.options.rules.summary(),
+            signing: seals.of_summary(),
             retention: Retention::of_target(&store)?,
             ..Policy::default()
         };
         let notes = Notes(output);
-        publish(
-            quarantine,
-            &store,
-            &PublishOptions {
-                policy: &policy,
-                dry_run: false,
-                jobs: self.options.jobs,
-                held_bytes: HELD_BYTES,
-                sweep: None,
-                clock: self.options.clock,
-                who: self.options.who,
-                interrupted: self.options.interrupted,
-                reporter: &notes,
-            },
-        )
+        let options = PublishOptions {
+            policy: &policy,
+            dry_run: false,
+            jobs: self.options.jobs,
+            held_bytes: HELD_BYTES,
+            sweep: None,
+            clock: self.options.clock,
+            who: self.options.who,
+            interrupted: self.options.interrupted,
+            reporter: &notes,
+        };
+        // While others publish; those that are there are not made again.
+        deltas::make(quarantine, &store, &options, (self.options.clock)())?;
+        let _turn = Quarantine::turn(repo)?;
+        publish(quarantine, &store, &options)
+    }
+
+    fn matter<'m>(&'m self, repo: &Repo, offered: &'m Offered, tell: &'m dyn Fn(&str)) -> Result<Matter<'m>> {
+        Matter::new(self.options, repo, &offered.updates, tell)
+    }
+
+    /// Tells a hook what has moved.
+    fn report<W: Write + Send>(
+        &self,
+        repo: &Repo,
+        offered: &Offered,
+        output: &Mutex<Output<W>>,
+        generation: u64,
+    ) {
+        let tell = |text: &str| tell(output, text);
+        match self.matter(repo, offered, &tell) {
+            Ok(matter) => with_signs_of_life(output, || matter.report(generation)),
+            Err(error) => tell(&error.chain()),
+        }
+    }
+
+    /// Writes down how it ended, and tells the pusher what became of each ref, last of all.
+    fn conclude<W: Write + Send>(
+        &self,
+        event: &'static str,
+        output: &Mutex<Output<W>>,
+        verdicts: Vec<Verdict>,
+        (repo, offered, finished): (&Repo, &Offered, Finished),
+    ) -> Result<Received> {
+        let written = self.audit.end(event, &verdicts, &finished);
+        match written {
+            // They have moved, and that is what the pusher has to know.
+            Err(error) if event == "accepted" => tell(output, &error.chain()),
+            written => written?,
+        }
+        if let Some(generation) = finished.generation {
+            self.report(repo, offered, output, generation);
+        }
+        let output = &mut lock(output);
+        let size = |verdict: &Verdict| verdict.name.as_str().len() + verdict.reason.len() + 5;
+        for (page, more) in pages(&verdicts, size) {
+            output.send(&Message::Verdicts {
+                verdicts: page.to_vec(),
+                more,
+            })?;
+        }
+        output.send(&Message::Finished(finished))?;
+        output.flush()?;
+        Ok(Received {
+            verdicts,
+            generation: finished.generation,
+            repository: Some(repo.path().to_owned()),
+        })
     }
 }
 
@@ -330,7 +469,7 @@ fn take_offer(input: &mut Input<impl Read>) -> Result<Option<Offered>> {
     loop {
         let message = match input.next_or_end()? {
             None if is_first => return Ok(None),
-            None => return Err(TransferError::Cut(std::io::ErrorKind::UnexpectedEof.into())),
+            None => return Err(TransferError::Cut(io::ErrorKind::UnexpectedEof.into())),
             Some(message) => message,
         };
         is_first = false;
@@ -359,23 +498,6 @@ fn take_offer(input: &mut Input<impl Read>) -> Result<Option<Offered>> {
     }
 }
 
-/// Tells the pusher what became of each ref, last of all.
-fn conclude(output: &mut Output<impl Write>, verdicts: Vec<Verdict>, finished: Finished) -> Result<Received> {
-    let size = |verdict: &Verdict| verdict.name.as_str().len() + verdict.reason.len() + 5;
-    for (page, more) in pages(&verdicts, size) {
-        output.send(&Message::Verdicts {
-            verdicts: page.to_vec(),
-            more,
-        })?;
-    }
-    output.send(&Message::Finished(finished))?;
-    output.flush()?;
-    Ok(Received {
-        verdicts,
-        generation: finished.generation,
-    })
-}
-
 /// Returns whether any of what was found was not asked for before.
 fn is_news(found: &[Damage], known: &BTreeSet<ObjectName>) -> bool {
     found.iter().any(|damage| !known.contains(&damage.object))
@@ -395,6 +517,16 @@ fn with_signs_of_life<W: Write + Send, T>(output: &Mutex<Output<W>>, work: impl 
         drop(done);
         result
     })
+}
+
+/// Tells the pusher something at once; one that is gone is told nothing.
+fn tell<W: Write>(output: &Mutex<Output<W>>, text: &str) {
+    let mut output = lock(output);
+    drop(
+        output
+            .send(&Message::Note(text.to_owned()))
+            .and_then(|()| output.flush()),
+    );
 }
 
 /// Passes on what a publish has to say.

@@ -15,6 +15,7 @@ use ostler_format::wire::Update;
 use ostler_repo::fs::{Dir, FileKind};
 use ostler_repo::{Expected, FileLock, OpenOptions, RefEdit, Repo, RepoError};
 use std::fs::canonicalize;
+use std::path::Path;
 
 const PLACE: &str = "extensions/ostler/incoming";
 const TURN: &str = "turn";
@@ -83,6 +84,30 @@ impl Quarantine {
     /// Returns the archive.
     pub(super) fn repo(&self) -> &Repo {
         &self.repo
+    }
+
+    /// Removes detached metadata, which the pusher sends anew: signatures that were added for one ref are not for another.
+    pub(super) fn forget_detached(&self) -> Result<()> {
+        let root = self.repo.root();
+        let objects = root
+            .open_dir("objects")
+            .map_err(RepoError::io("open", root.path_of("objects")))?;
+        let failed = || RepoError::io("tidy up", objects.path());
+        for prefix in objects.entries().map_err(failed())? {
+            if prefix.kind != FileKind::Directory {
+                continue;
+            }
+            let held = objects.open_dir(&prefix.name).map_err(failed())?;
+            for entry in held.entries().map_err(failed())? {
+                if Path::new(&entry.name)
+                    .extension()
+                    .is_some_and(|kind| kind == "commitmeta")
+                {
+                    held.unlink(&entry.name).map_err(failed())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes it: what is in it is published, or not wanted.

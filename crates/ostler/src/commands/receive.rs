@@ -8,11 +8,15 @@ use crate::patience::{PatientRead, PatientWrite};
 use crate::program::Program;
 use anyhow::Context as _;
 use ostler_transfer::TransferError;
-use ostler_transfer::receive::{ReceiveOptions, ReceiveRules, Rights, receive};
+use ostler_transfer::receive::{
+    ReceiveOptions, ReceiveRules, Rights, Surroundings, clean_up, is_clean_up_due, problems, receive,
+};
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::num::NonZero;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The arguments of `receive`.
@@ -29,6 +33,9 @@ What may be done is said by receive.toml; without it, or where no rule of it app
   who = [\"ci-x86\", \"release\"]        # names that --as gives, or of users; without: everybody
   refs = \"os/x86_64/**\"              # '*' within a part of a name, '**' across parts
   may = [\"create\", \"fast-forward\"]   # also \"force\" and \"delete\"
+
+Programs of yours may refuse what is pushed ([hooks]), commits and summaries be signed ([[sign]]), pushes be written down (audit) and \
+what was retired be removed (sweep): docs/receive.md says how.
 
 With --repo pushes go to that repository and no other, whatever path they name.
 
@@ -54,6 +61,9 @@ pub(crate) struct Args {
     /// Read the file, say what is wrong with it, and do nothing
     #[arg(long, conflicts_with = "allow")]
     check_config: bool,
+    /// Remove from a repository what was retired for longer than the rules let it stay: started behind a push
+    #[arg(long, value_name = "PATH", hide = true, conflicts_with_all = ["check_config", "allow"])]
+    sweep: Option<PathBuf>,
     /// Give up when nothing has moved for so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "300")]
     idle_timeout: NonZero<u64>,
@@ -67,7 +77,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if args.check_config {
         return check(context, args);
     }
-    if io::stdin().is_terminal() {
+    if args.sweep.is_none() && io::stdin().is_terminal() {
         return Err(exit::usage(
             "this is the far end of a push: 'ostler push' starts it by ssh",
         ));
@@ -81,27 +91,67 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         Some(client) => format!("{pusher} (from {client})"),
         None => format!("{pusher} ({})", environment.who()),
     };
+    let options = ReceiveOptions {
+        rules: &rules,
+        repository: repository.as_deref(),
+        pusher: &pusher,
+        who: &who,
+        agent: &Program::Ostler.user_agent(),
+        open: &context.open_options(true),
+        clock: &|| environment.now(),
+        jobs: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+        interrupted: interrupt.flag(),
+        around: &Surroundings {
+            address: environment.ssh_client().map(str::to_owned),
+            home: environment.home.clone(),
+            interruption: interrupt.of_signers(),
+        },
+    };
+    let ended = match &args.sweep {
+        Some(path) => clean_up(path, &options).map(drop),
+        None => push(context, args, &options),
+    };
+    match ended {
+        Err(TransferError::Interrupted) => Err(exit::Interrupted.into()),
+        ended => Ok(ended?),
+    }
+}
+
+/// Takes a push in. What comes after it is left to another process: whoever pushes waits for this one.
+fn push(context: &Context, args: &Args, options: &ReceiveOptions<'_>) -> Result<(), TransferError> {
     let limit = Duration::from_secs(args.idle_timeout.get());
     let received = receive(
         PatientRead::new(io::stdin(), limit),
         PatientWrite::new(io::stdout(), limit),
-        &ReceiveOptions {
-            rules: &rules,
-            repository: repository.as_deref(),
-            pusher: &pusher,
-            who: &who,
-            agent: &Program::Ostler.user_agent(),
-            open: &context.open_options(true),
-            clock: &|| environment.now(),
-            jobs: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
-            interrupted: interrupt.flag(),
-        },
-    );
-    match received {
-        Ok(_told) => Ok(()),
-        Err(TransferError::Interrupted) => Err(exit::Interrupted.into()),
-        Err(error) => Err(error.into()),
+        options,
+    )?;
+    let Some(repository) = received.repository else {
+        return Ok(());
+    };
+    // The next push finds it due again.
+    if received.generation.is_some() && is_clean_up_due(&repository, options).unwrap_or(false) {
+        drop(start_sweep(context, args, &repository));
     }
+    Ok(())
+}
+
+/// Starts a process of its own, that holds none of our streams: ssh ends with us.
+fn start_sweep(context: &Context, args: &Args, repository: &Path) -> anyhow::Result<()> {
+    let mut command = Command::new(context.environment().executable()?);
+    command.arg("receive").arg("--sweep").arg(repository);
+    if let Some(config) = &args.config {
+        command.arg("--config").arg(config);
+    }
+    if let Some(pusher) = &args.pusher {
+        command.arg("--as").arg(pusher);
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    Ok(())
 }
 
 fn check(context: &Context, args: &Args) -> anyhow::Result<()> {
@@ -116,7 +166,12 @@ fn check(context: &Context, args: &Args) -> anyhow::Result<()> {
         "{}: {}, {root}",
         path.display(),
         counted(rules.len(), "rule")
-    ))
+    ))?;
+    let problems = problems(&rules);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("{}: {}", path.display(), problems.join("; "))
 }
 
 fn rules(context: &Context, args: &Args) -> anyhow::Result<ReceiveRules> {

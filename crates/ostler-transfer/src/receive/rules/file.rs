@@ -1,8 +1,10 @@
 //! The form of a file of rules, and where in it something is wrong.
 
+use super::hooks::HooksTable;
+use super::sign::SignEntry;
 use super::{Allow, Rights};
 use crate::error::{Result, TransferError};
-use crate::retention::line_at;
+use crate::retention::{line_at, parse_span};
 use crate::snapshot::Selection;
 use serde::Deserialize;
 use std::ops::Range;
@@ -24,6 +26,11 @@ pub(super) struct File {
     pub(super) summary: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) allow: Vec<AllowEntry>,
+    pub(super) hooks: Option<HooksTable>,
+    #[serde(default)]
+    pub(super) sign: Vec<Spanned<SignEntry>>,
+    pub(super) audit: Option<Spanned<PathBuf>>,
+    pub(super) sweep: Option<Spanned<String>>,
 }
 
 /// One table `[[allow]]`.
@@ -81,6 +88,12 @@ impl Source<'_> {
         } else {
             Err(self.wrong(path.span(), "an absolute path is expected"))
         }
+    }
+
+    /// Returns a time in seconds.
+    pub(super) fn span(&self, text: &Spanned<String>) -> Result<u64> {
+        let expected = "a time is expected: numbers with w, d, h, m or s, or 0";
+        parse_span(text.get_ref()).ok_or_else(|| self.wrong(text.span(), expected))
     }
 
     /// Returns the refs that patterns mean.

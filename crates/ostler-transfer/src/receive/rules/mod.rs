@@ -8,11 +8,29 @@
 //! who = ["ci-x86", "release"]        # or one name; without: everybody
 //! refs = "os/x86_64/**"              # or several patterns
 //! may = ["create", "fast-forward"]   # also "force" and "delete"
+//!
+//! [hooks]                            # absolute paths, with arguments; no shell
+//! pre-receive = ["/usr/local/bin/check", "--strict"]
+//! update = "/usr/local/bin/one-ref"
+//! post-receive = "/usr/local/bin/purge-cdn"
+//! timeout = "10m"
+//!
+//! [[sign]]
+//! refs = "os/**"                     # commits of these refs
+//! summary = true                     # and summaries
+//! gpg = "KEY-ID"                     # or ed25519, spki: files of secret keys; or command: programs
+//!
+//! audit and sweep, above the first table: where pushes are written down, and how long what was retired stays
 //! ```
 //! What no rule allows is refused; what one rule allows no other takes away. Unknown keys, patterns that are none and words that
 //! are none are errors with the number of their line.
 
 mod file;
+mod hooks;
+mod sign;
+
+pub(super) use hooks::{HookProgram, Hooks};
+pub(super) use sign::SignRule;
 
 use crate::error::Result;
 use crate::policy::SummaryPolicy;
@@ -40,6 +58,10 @@ pub struct ReceiveRules {
     root: Option<PathBuf>,
     summary: SummaryPolicy,
     allow: Vec<Allow>,
+    hooks: Hooks,
+    sign: Vec<SignRule>,
+    audit: Option<PathBuf>,
+    sweep: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -112,10 +134,21 @@ impl ReceiveRules {
             }
         };
         let allow = parsed.allow.iter().map(|entry| entry.read(&source));
+        let hooks = parsed.hooks.as_ref().map(|hooks| hooks.read(&source));
+        let sign = parsed
+            .sign
+            .iter()
+            .map(|entry| entry.get_ref().read(&source, entry.span()));
+        let audit = parsed.audit.as_ref().map(|path| source.absolute(path));
+        let sweep = parsed.sweep.as_ref().map(|text| source.span(text));
         Ok(Self {
             root: root.transpose()?,
             summary,
             allow: allow.collect::<Result<_>>()?,
+            hooks: hooks.transpose()?.unwrap_or_default(),
+            sign: sign.collect::<Result<_>>()?,
+            audit: audit.transpose()?,
+            sweep: sweep.transpose()?,
         })
     }
 
@@ -127,6 +160,26 @@ impl ReceiveRules {
     /// Returns what becomes of summaries.
     pub const fn summary(&self) -> SummaryPolicy {
         self.summary
+    }
+
+    /// Returns where pushes are written down.
+    pub fn audit(&self) -> Option<&Path> {
+        self.audit.as_deref()
+    }
+
+    /// Returns after how many seconds what was retired is swept; `None`: not by us.
+    pub const fn sweep(&self) -> Option<u64> {
+        self.sweep
+    }
+
+    /// Returns the programs that judge pushes, or hear of them.
+    pub(super) const fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// Returns who signs what.
+    pub(super) fn sign(&self) -> &[SignRule] {
+        &self.sign
     }
 
     /// Returns the number of rules.

@@ -56,3 +56,40 @@ fn what_is_wrong_is_told_with_its_line() {
         }
     }
 }
+
+#[test]
+fn the_file_in_the_documentation_is_one() {
+    let text = include_str!("../../../../../docs/receive.md");
+    let (_, rest) = text.split_once("```toml\n").unwrap();
+    let (file, _) = rest.split_once("```").unwrap();
+    let rules = parse(file);
+    assert_eq!(rules.audit(), Some(Path::new("/var/log/ostler/push.jsonl")));
+    assert_eq!(rules.sweep(), Some(7 * 24 * 3600));
+    assert_eq!(rules.hooks().all().count(), 3);
+    assert_eq!(rules.hooks().limit.as_secs(), 600);
+    let [sign] = rules.sign() else { panic!() };
+    assert!(sign.summary && sign.refs.as_ref().unwrap().matches("os/x"));
+}
+
+#[test]
+fn hooks_and_keys_that_cannot_be_are_told_with_their_line() {
+    for (text, line) in [
+        ("audit = 'relative'\n", 1),
+        ("\nsweep = 'soon'\n", 2),
+        ("[hooks]\npre-receive = 'relative'\n", 2),
+        ("[hooks]\nupdate = []\n", 2),
+        ("[hooks]\ntimeout = '0'\n", 2),
+        ("[hooks]\npre-recieve = '/x'\n", 2),
+        ("\n[[sign]]\nrefs = 'a'\n", 2),
+        ("\n[[sign]]\ngpg = 'K'\n", 2),
+        ("[[sign]]\nsummary = true\ned25519 = 'relative'\n", 3),
+        ("[[sign]]\nsummary = true\ncommand = { md5 = '/x' }\n", 3),
+        ("[[sign]]\nsummary = true\ncommand = { gpg = 'x' }\n", 3),
+        ("[[sign]]\nsummary = true\ngpg = 'K'\nsettle = '1h'\n", 4),
+    ] {
+        match ReceiveRules::parse(text.as_bytes(), "receive.toml") {
+            Err(TransferError::Policy { line: told, .. }) => assert_eq!(told, line, "{text}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+}

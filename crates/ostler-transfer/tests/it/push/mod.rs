@@ -3,6 +3,7 @@
 mod basics;
 mod cuts;
 mod far_ends;
+mod hooks;
 mod hostile;
 mod many;
 mod objects;

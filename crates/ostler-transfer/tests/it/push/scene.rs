@@ -7,7 +7,7 @@ use ostler_repo::{OpenOptions, Repo};
 use ostler_testkit::oracle::strays;
 use ostler_testkit::stock::StockRepo;
 use ostler_transfer::push::{PushOptions, PushReporter, Pushed, push};
-use ostler_transfer::receive::{ReceiveOptions, ReceiveRules, Received, Rights, receive};
+use ostler_transfer::receive::{ReceiveOptions, ReceiveRules, Received, Rights, Surroundings, receive};
 use ostler_transfer::{Result, Silent, TransferError};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -247,6 +247,7 @@ fn receive_at(
             clock: &|| NOW,
             jobs: NonZero::new(2).unwrap(),
             interrupted: &NEVER,
+            around: &Surroundings::default(),
         },
     )
 }
