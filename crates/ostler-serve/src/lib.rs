@@ -16,6 +16,7 @@ mod public;
 mod range;
 mod respond;
 mod server;
+mod shelf;
 mod stall;
 mod tree;
 
@@ -24,4 +25,5 @@ pub use error::{Result, ServeError};
 pub use faults::{Chance, Faults};
 pub use log::Log;
 pub use public::{Lifetime, PublicPath};
-pub use server::{Server, TreeOptions, serve, serve_tree};
+pub use server::{Server, TreeOptions, serve, serve_source, serve_tree};
+pub use shelf::Source;

@@ -10,6 +10,7 @@ use crate::log::Log;
 use crate::open::{self, Opened};
 use crate::public::PublicPath;
 use crate::range::{self, Part};
+use crate::shelf::Shelf;
 use crate::tree::{self, Found};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -24,7 +25,8 @@ use std::time::{Duration, SystemTime};
 /// What requests are answered from.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) root: OwnedFd,
+    /// The directory that is served, where it is one.
+    pub(crate) root: Option<OwnedFd>,
     pub(crate) kind: Kind,
     pub(crate) traffic: Arc<Traffic>,
 }
@@ -36,6 +38,8 @@ pub(crate) enum Kind {
     Repository,
     /// A directory, of which everything is served that everybody may read.
     Tree(Tree),
+    /// What somebody hands out, behind a secret.
+    Source(Shelf),
 }
 
 /// How a directory is served.
@@ -108,6 +112,7 @@ async fn decide(site: &Arc<Site>, parts: Parts) -> Response<ResponseBody> {
     let answer = tokio::task::spawn_blocking(move || match &answering.kind {
         Kind::Repository => answer_public(&answering, &parts),
         Kind::Tree(tree) => answer_tree(&answering, tree, &parts),
+        Kind::Source(shelf) => answer_source(&answering, shelf, &parts),
     })
     .await;
     match answer {
@@ -121,7 +126,9 @@ async fn decide(site: &Arc<Site>, parts: Parts) -> Response<ResponseBody> {
 
 fn not_allowed(site: &Site) -> Response<ResponseBody> {
     let mut response = match site.kind {
-        Kind::Repository => plain(site, StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n"),
+        Kind::Repository | Kind::Source(_) => {
+            plain(site, StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n")
+        }
         // What stock answers.
         Kind::Tree(_) => status(site, StatusCode::NOT_IMPLEMENTED),
     };
@@ -136,7 +143,10 @@ fn answer_public(site: &Site, parts: &Parts) -> io::Result<Response<ResponseBody
     let Some(path) = path else {
         return Ok(plain(site, StatusCode::NOT_FOUND, "not found\n"));
     };
-    let Some(opened) = open::open(&site.root, &path)? else {
+    let Some(root) = &site.root else {
+        return Ok(plain(site, StatusCode::NOT_FOUND, "not found\n"));
+    };
+    let Some(opened) = open::open(root, &path)? else {
         return Ok(plain(site, StatusCode::NOT_FOUND, "not found\n"));
     };
     let mut response = file(site, opened, parts)?;
@@ -147,9 +157,21 @@ fn answer_public(site: &Site, parts: &Parts) -> io::Result<Response<ResponseBody
     Ok(response)
 }
 
+/// Answers from what a source hands out. Whoever does not know the secret finds nothing.
+fn answer_source(site: &Site, shelf: &Shelf, parts: &Parts) -> io::Result<Response<ResponseBody>> {
+    let found = shelf.find(parts.uri.path())?;
+    match found {
+        Some(opened) => file(site, opened, parts),
+        None => Ok(plain(site, StatusCode::NOT_FOUND, "not found\n")),
+    }
+}
+
 fn answer_tree(site: &Site, tree: &Tree, parts: &Parts) -> io::Result<Response<ResponseBody>> {
     let path = parts.uri.path();
-    match tree::find(site.root.as_fd(), path)? {
+    let Some(root) = &site.root else {
+        return Ok(status(site, StatusCode::NOT_FOUND));
+    };
+    match tree::find(root.as_fd(), path)? {
         Found::File(opened) => {
             let response = file(site, opened, parts)?;
             let halved =

@@ -12,6 +12,7 @@ use crate::error::{Result, ServeError};
 use crate::faults::{Dice, Faults};
 use crate::log::Log;
 use crate::respond::{Kind, Site, Tree, respond};
+use crate::shelf::{Shelf, Source};
 use crate::stall::Unstalled;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -76,7 +77,7 @@ pub fn serve(root: &Path, address: SocketAddr) -> Result<Server> {
             path: root.to_owned(),
         });
     }
-    start(directory, Kind::Repository, address)
+    start(Some(directory), Kind::Repository, address)
 }
 
 /// Serves all that everybody may read in the directory at `root`; port 0 takes a free one.
@@ -89,10 +90,19 @@ pub fn serve_tree(root: &Path, address: SocketAddr, options: TreeOptions) -> Res
         dice: Dice::new(&options.faults),
         log: options.log,
     };
-    start(open_directory(root)?, Kind::Tree(tree), address)
+    start(Some(open_directory(root)?), Kind::Tree(tree), address)
 }
 
-fn start(root: OwnedFd, kind: Kind, address: SocketAddr) -> Result<Server> {
+/// Serves what `source` hands out, below `/<secret>/` and nowhere else; port 0 takes a free one. Whoever does not know the secret
+/// is told that nothing is there.
+///
+/// # Errors
+/// [`ServeError::Listen`] for `address`, [`ServeError::Start`] if no thread can be had.
+pub fn serve_source(source: Arc<dyn Source>, secret: &str, address: SocketAddr) -> Result<Server> {
+    start(None, Kind::Source(Shelf::new(source, secret)), address)
+}
+
+fn start(root: Option<OwnedFd>, kind: Kind, address: SocketAddr) -> Result<Server> {
     let traffic = Arc::default();
     let site = Arc::new(Site {
         root,
@@ -145,6 +155,16 @@ impl Server {
     /// Returns how many bytes of bodies went out so far; heads are not counted.
     pub fn body_bytes(&self) -> u64 {
         self.traffic.body_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Returns what tells how much was asked and answered so far, as a number that only grows.
+    pub fn movement(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
+        let traffic = Arc::clone(&self.traffic);
+        move || {
+            let [requests, bytes] =
+                [&traffic.requests, &traffic.body_bytes].map(|counter| counter.load(Ordering::Relaxed));
+            requests.wrapping_add(bytes)
+        }
     }
 
     /// Stops listening and cuts what is under way.

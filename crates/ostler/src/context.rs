@@ -49,6 +49,11 @@ impl Context {
         &self.ui
     }
 
+    /// Returns the user interface, for a thread that may outlive the command.
+    pub(crate) fn shared_ui(&self) -> Arc<Ui> {
+        Arc::clone(&self.ui)
+    }
+
     /// Returns the environment and the clock.
     pub(crate) const fn environment(&self) -> &Environment {
         &self.environment

@@ -4,6 +4,8 @@ use anyhow::Context as _;
 use ostler_transfer::http::Proxies;
 use rustix::process::{Resource, getrlimit};
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -137,6 +139,15 @@ impl Environment {
     pub(crate) fn seed(&self) -> u64 {
         let process = rustix::process::getpid().as_raw_nonzero().get();
         self.now().rotate_left(32) ^ u64::from(process.unsigned_abs())
+    }
+
+    /// Returns 128 bits that nobody can guess, in hexadecimal digits.
+    #[expect(clippy::unused_self, reason = "chance is part of the environment")]
+    pub(crate) fn secret(&self) -> anyhow::Result<String> {
+        let mut bytes = [0; 16];
+        let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+        read.context("cannot read /dev/urandom")?;
+        Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
     }
 
     /// Returns the path of the program that runs.

@@ -1,12 +1,24 @@
 //! What a push is about: told from the refs of the far end, before anything is offered.
 
-use super::{Fate, PushOptions, Pushed, PushedRef};
+use super::{Fate, Pushed, PushedRef};
 use crate::error::{Result, TransferError};
 use crate::history::History;
 use ostler_format::wire::{Finished, Update};
 use ostler_format::{Checksum, CollectionRef, RefName};
 use ostler_repo::Repo;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// What is wanted of the refs of a far end.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Refs of the far end with the commits that they shall name; `None` for one that shall go.
+    pub updates: &'a BTreeMap<RefName, Option<Checksum>>,
+    /// Whether refs need not be fast-forwarded.
+    pub force: bool,
+    /// How many parents of each commit are offered, where the far end has not got them; `None` is all that are here. A ref that moves
+    /// forward brings all commits that lie between: how else could the far end see that it does.
+    pub depth: Option<u64>,
+}
 
 /// The updates of a push.
 #[derive(Debug)]
@@ -20,6 +32,8 @@ pub(super) struct Agenda {
     /// For each tip that is offered: the commit and its ancestors, newest first, up to what the far end has or another chain
     /// names.
     pub(super) chains: Vec<Vec<Checksum>>,
+    /// The last commits of chains behind which the far end need not have anything.
+    pub(super) cut: HashSet<Checksum>,
     /// The commits that refs of the far end name and we have: what they consist of need not be sent.
     pub(super) history: History,
 }
@@ -29,13 +43,13 @@ impl Agenda {
     pub(super) fn of(
         source: &Repo,
         advertised: &BTreeMap<RefName, Checksum>,
-        options: &PushOptions<'_>,
+        wanted: &Wanted<'_>,
     ) -> Result<Self> {
         let plain = |name: &RefName| CollectionRef {
             collection: None,
             name: name.clone(),
         };
-        let moved = options.updates.iter().filter_map(|(name, new)| {
+        let moved = wanted.updates.iter().filter_map(|(name, new)| {
             let new = (*new)?;
             (advertised.get(name) != Some(&new)).then(|| (plain(name), new))
         });
@@ -45,13 +59,14 @@ impl Agenda {
             updates: Vec::new(),
             untold: BTreeSet::new(),
             chains: Vec::new(),
+            cut: HashSet::new(),
             history,
         };
-        for (name, new) in options.updates {
+        for (name, new) in wanted.updates {
             let old = advertised.get(name).copied();
-            agenda.add(name, old, *new, options.force);
+            agenda.add(name, old, *new, wanted.force);
         }
-        agenda.follow(advertised);
+        agenda.follow(advertised, wanted.depth);
         Ok(agenda)
     }
 
@@ -84,22 +99,41 @@ impl Agenda {
         self.refs.insert(name, pushed);
     }
 
-    fn follow(&mut self, advertised: &BTreeMap<RefName, Checksum>) {
+    fn follow(&mut self, advertised: &BTreeMap<RefName, Checksum>, depth: Option<u64>) {
         let theirs: HashSet<_> = advertised.values().copied().collect();
         let mut named = HashSet::new();
-        for tip in self.updates.iter().filter_map(|update| update.new) {
+        let moves_forward = |update: &&Update| match (update.old, update.new) {
+            (Some(old), Some(new)) => self.history.contains(new, old),
+            _ => false,
+        };
+        // Those first whose chains are not cut: others may share commits with them.
+        let (forward, others): (Vec<_>, Vec<_>) = self.updates.iter().partition(moves_forward);
+        let forward = forward.into_iter().map(|update| (update, u64::MAX));
+        let others = others
+            .into_iter()
+            .map(|update| (update, depth.unwrap_or(u64::MAX)));
+        for (update, depth) in forward.chain(others) {
+            let Some(tip) = update.new else { continue };
             let chain: Vec<_> = (0..)
                 .zip(self.history.from(tip))
                 .take_while(|(place, commit)| {
                     // The far end wants to hear of the tip itself in any case.
-                    named.insert(*commit) && (*place == 0 || !theirs.contains(commit))
+                    *place <= depth && (*place == 0 || !theirs.contains(commit)) && named.insert(*commit)
                 })
                 .map(|(_, commit)| commit)
                 .collect();
-            if !chain.is_empty() {
+            if let Some(last) = chain.last() {
+                if chain.len() as u64 > depth {
+                    self.cut.insert(*last);
+                }
                 self.chains.push(chain);
             }
         }
+    }
+
+    /// Returns what is known of each ref.
+    pub(super) fn refs(&self) -> impl Iterator<Item = &PushedRef> {
+        self.refs.values()
     }
 
     /// Returns whether a ref may not move, so that none is offered.

@@ -4,16 +4,17 @@
 //! what the source has beside.
 
 use super::agenda::Agenda;
+use super::shelf::Piece;
 use crate::error::{Damage, Result, TransferError};
 use crate::lists::Lists;
 use crate::planner::missing_dirtree;
 use ostler_format::{Checksum, MAX_METADATA_SIZE, ObjectName, ObjectType};
 use ostler_repo::pin::is_link_refusal;
 use ostler_repo::{ClosureDifference, LockGuard, PinDir, Repo, RepoError};
-use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::OnceLock;
 
 /// Objects of the source, and what keeps them.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Cargo<'r> {
     /// What they need beyond commits that the far end has, sorted.
     lacking: Vec<ObjectName>,
     /// All that they need, sorted: walked when something else is asked for, since the far end may have lost anything.
-    whole: OnceCell<Vec<ObjectName>>,
+    whole: OnceLock<Vec<ObjectName>>,
     /// The number of objects of which the commits consist, or somewhat more.
     most: usize,
 }
@@ -69,7 +70,7 @@ impl<'r> Cargo<'r> {
             most: most + 2 * commits.len(),
             commits,
             lacking,
-            whole: OnceCell::new(),
+            whole: OnceLock::new(),
         })
     }
 
@@ -113,6 +114,20 @@ impl<'r> Cargo<'r> {
             self.stored(name).map(|file| Box::new(file) as Box<dyn Read>)
         };
         opened.map_err(|fault| Damage::wrap(*name, fault))
+    }
+
+    /// Returns an object as an archive stores it, for somebody who takes files; detached metadata that is not there is none.
+    pub(super) fn piece(&self, name: &ObjectName) -> Result<Option<Piece<'_>>> {
+        if name.kind == ObjectType::CommitMeta {
+            let bytes = self.metadata(name)?;
+            return Ok((!bytes.is_empty()).then_some(Piece::Bytes(bytes)));
+        }
+        let found = if name.kind == ObjectType::File && !self.source.mode().is_archive() {
+            self.compressed(&name.checksum).map(Piece::Stream)
+        } else {
+            self.stored(name).map(Piece::File)
+        };
+        found.map(Some).map_err(|fault| Damage::wrap(*name, fault))
     }
 
     /// Returns the bytes of a metadata object; of detached metadata that is not there, none.
@@ -171,7 +186,8 @@ fn need(source: &Repo, agenda: &Agenda) -> Result<Need> {
     let sent: BTreeSet<_> = agenda.chains.iter().flatten().copied().collect();
     let mut bases = BTreeSet::new();
     for chain in &agenda.chains {
-        bases.extend(chain.last().and_then(|oldest| agenda.history.parent(oldest)));
+        let oldest = chain.last().filter(|oldest| !agenda.cut.contains(*oldest));
+        bases.extend(oldest.and_then(|oldest| agenda.history.parent(oldest)));
     }
     bases.extend(agenda.updates.iter().filter_map(|update| update.old));
     let mut held = Vec::new();

@@ -13,7 +13,12 @@
 mod agenda;
 mod cargo;
 mod feed;
+mod pace;
 mod requests;
+mod shelf;
+
+pub use agenda::Wanted;
+pub use shelf::{Piece, Shelf};
 
 use crate::channel::{Input, Output, unexpected};
 use crate::error::{Result, TransferError};
@@ -24,9 +29,11 @@ use feed::Feed;
 use ostler_format::wire::{CAN_INFLATE, Finished, Hello, Message, Offer, PIECE, Ruling, Verdict};
 use ostler_format::{Checksum, ObjectName, RefName};
 use ostler_repo::Repo;
+use pace::Paced;
 use requests::{Requests, Unread};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -68,10 +75,10 @@ pub struct PushOptions<'a> {
     pub path: &'a str,
     /// Name and version of the program.
     pub agent: &'a str,
-    /// Refs of the far end with the commits that they shall name; `None` for one that shall go.
-    pub updates: &'a BTreeMap<RefName, Option<Checksum>>,
-    /// Whether refs need not be fast-forwarded.
-    pub force: bool,
+    /// What shall become of its refs.
+    pub wanted: Wanted<'a>,
+    /// The most bytes that are sent in a second.
+    pub limit_rate: Option<NonZero<u64>>,
     /// Ask what would become of the updates, and stop there.
     pub dry_run: bool,
     /// Set when the user wants the push to stop.
@@ -143,7 +150,8 @@ pub fn push(
     output: impl Write,
     options: &PushOptions<'_>,
 ) -> Result<Pushed> {
-    let (mut input, mut output) = (Input::new(input), Output::new(output));
+    let paced = Paced::new(output, options.limit_rate, options.interrupted);
+    let (mut input, mut output) = (Input::new(input), Output::new(paced));
     output.send(&Message::Hello(Hello::ours(options.agent, options.path)))?;
     let greeted = output.flush();
     // What comes tells more than that nobody reads.
@@ -157,7 +165,7 @@ pub fn push(
     }
     let advertised = refs_of(&mut input)?;
     let guard = source.lock(ostler_repo::LockKind::Shared)?;
-    let agenda = Agenda::of(source, &advertised, options)?;
+    let agenda = Agenda::of(source, &advertised, &options.wanted)?;
     if agenda.is_refused() {
         return Ok(agenda.into_pushed(Finished::default(), (0, 0)));
     }

@@ -12,6 +12,7 @@ mod demo;
 mod diff;
 mod diff_generations;
 mod export;
+mod far;
 mod find_remotes;
 mod fsck;
 mod gpg_sign;

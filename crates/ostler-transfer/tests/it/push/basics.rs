@@ -111,7 +111,7 @@ fn update_that_goes_back_needs_force_at_both_ends() {
     let rules = ReceiveRules::parse(rules.as_bytes(), "rules").unwrap();
     let forced = |rules: &ReceiveRules| {
         let ended = scene.push_by(rules, "tester", &back, |mut options| {
-            options.force = true;
+            options.wanted.force = true;
             options
         });
         ended.pushed.unwrap()

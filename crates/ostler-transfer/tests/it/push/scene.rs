@@ -6,7 +6,7 @@ use ostler_format::{Checksum, RefName};
 use ostler_repo::{OpenOptions, Repo};
 use ostler_testkit::oracle::strays;
 use ostler_testkit::stock::StockRepo;
-use ostler_transfer::push::{PushOptions, PushReporter, Pushed, push};
+use ostler_transfer::push::{PushOptions, PushReporter, Pushed, Wanted, push};
 use ostler_transfer::receive::{ReceiveOptions, ReceiveRules, Received, Rights, Surroundings, receive};
 use ostler_transfer::{Result, Silent, TransferError};
 use std::collections::BTreeMap;
@@ -216,8 +216,12 @@ fn options<'a>(updates: &'a Updates, hang_up: &'a (dyn Fn() + Sync)) -> PushOpti
     PushOptions {
         path: "",
         agent: "test",
-        updates,
-        force: false,
+        wanted: Wanted {
+            updates,
+            force: false,
+            depth: None,
+        },
+        limit_rate: None,
         dry_run: false,
         interrupted: &NEVER,
         hang_up,

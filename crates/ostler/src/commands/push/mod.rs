@@ -1,9 +1,9 @@
 //! `push`: brings commits into a repository that another ostler guards.
 
-mod destination;
-mod line;
 mod report;
+mod tunnel;
 
+use super::far::{Destination, Line, Way};
 use crate::context::Context;
 use crate::exit;
 use crate::interrupt::Interrupt;
@@ -11,17 +11,13 @@ use crate::program::Program;
 use crate::sizes::format_size;
 use crate::ui::Ui;
 use anyhow::Context as _;
-use destination::Destination;
-use line::Line;
 use ostler_format::{Checksum, RefName};
 use ostler_repo::{RefScope, Repo};
 use ostler_transfer::TransferError;
-use ostler_transfer::push::{PushOptions, PushReporter, Pushed, push};
+use ostler_transfer::push::{PushOptions, PushReporter, Pushed, Wanted, push};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::num::NonZero;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The arguments of `push`.
@@ -40,6 +36,7 @@ it named when the push began.
 
 A push that is cut short changes nothing, and the next one goes on from there. Exit status 0 means that the refs have moved and that \
 this survives a power cut.")]
+#[expect(clippy::struct_excessive_bools, reason = "one field an option")]
 pub(crate) struct Args {
     /// Where to push to
     #[arg(value_name = "DEST")]
@@ -56,60 +53,150 @@ pub(crate) struct Args {
     /// Ask DEST what would become of the refs, and do nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// An option for ssh, as in its configuration
-    #[arg(short = 'o', long, value_name = "OPTION")]
-    ssh_option: Vec<OsString>,
-    /// The port of the ssh server
-    #[arg(short, long)]
-    port: Option<u16>,
-    /// The file with the key that ssh uses
-    #[arg(short, long, value_name = "FILE")]
-    identity: Option<PathBuf>,
-    /// The ostler of the far end [default: the one that is found there; of a directory, this one]
-    #[arg(long, value_name = "PATH")]
-    command: Option<OsString>,
-    /// Give up when nothing has moved for so many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "300")]
-    idle_timeout: NonZero<u64>,
+    /// All refs move, or none; that is so in any case
+    #[arg(long)]
+    atomic: bool,
+    /// Return when readers of DEST find the refs moved; that is so in any case
+    #[arg(long)]
+    wait_visible: bool,
+    /// How objects get there
+    #[arg(long, value_enum, default_value_t, value_name = "WAY")]
+    via: Via,
+    /// Offer so many parents of each commit whose ref DEST has not got, or that moves by --force; -1 for all
+    #[arg(long, value_name = "DEPTH", default_value = "-1", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    depth: i64,
+    /// How many objects are handed out at once through a tunnel [default: the number of processors]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+    /// Send no more than so many bytes in a second; numbers may end in K, M or G
+    #[arg(long, value_name = "BYTES", value_parser = rate)]
+    limit_rate: Option<NonZero<u64>>,
+    #[command(flatten)]
+    way: Way,
+}
+
+/// How objects get to the far end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Via {
+    /// An ostler there asks for what it lacks
+    #[default]
+    Stream,
+    /// Stock's ostree-receive or ostree there pulls them back through ssh
+    Tunnel,
+}
+
+/// Reads a number of bytes.
+fn rate(text: &str) -> Result<NonZero<u64>, String> {
+    let expected = || "a number is expected, perhaps with K, M or G at its end".to_owned();
+    let (digits, unit) = match text.find(|character: char| !character.is_ascii_digit()) {
+        None => (text, ""),
+        Some(end) => text.split_at_checked(end).ok_or_else(expected)?,
+    };
+    let unit: u64 = match unit {
+        "" => 1,
+        "K" | "k" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return Err(expected()),
+    };
+    let number = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit));
+    number.and_then(NonZero::new).ok_or_else(expected)
 }
 
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    check(args)?;
     let source = context.open()?;
     let destination = Destination::parse(&args.destination, &source)?;
     let updates = updates(&source, args)?;
     let interrupt = Interrupt::watch()?;
-    let (line, input, output) = Line::open(context, &destination, args)?;
     let heard = Heard::new(context.ui());
-    let path = match &destination {
+    let at_work = || match (args.via, &destination) {
+        (Via::Stream, _) => stream(
+            context,
+            &source,
+            &destination,
+            args,
+            &updates,
+            (&interrupt, &heard),
+        ),
+        (Via::Tunnel, Destination::Ssh { host, port, path }) => {
+            let place = (host.as_str(), *port, path.as_str());
+            tunnel::push(context, &source, place, args, &updates, (&interrupt, &heard))
+        }
+        (Via::Tunnel, Destination::Directory(_)) => Err(exit::usage(
+            "a tunnel leads through ssh: to a directory of this machine go without --via",
+        )),
+    };
+    let pushed = context.ui().while_counting(|| heard.shown(), at_work);
+    let pushed = match pushed {
+        // A signal reaches ssh as well, which may be gone before we look.
+        Err(_) if interrupt.is_set() => return Err(exit::Interrupted.into()),
+        pushed => pushed?,
+    };
+    report::outcome(context.ui(), &args.destination, &pushed, args.dry_run)?;
+    refuse(&pushed, args)
+}
+
+/// Refuses options that mean nothing together.
+fn check(args: &Args) -> anyhow::Result<()> {
+    if args.via == Via::Tunnel && args.limit_rate.is_some() {
+        return Err(exit::usage("--limit-rate is for --via=stream"));
+    }
+    if args.via == Via::Stream && args.jobs.is_some() {
+        return Err(exit::usage(
+            "--jobs is for --via=tunnel: a stream is one in any case",
+        ));
+    }
+    Ok(())
+}
+
+/// Speaks with an ostler of the far end.
+fn stream(
+    context: &Context,
+    source: &Repo,
+    destination: &Destination,
+    args: &Args,
+    updates: &tunnel::Updates,
+    (interrupt, heard): (&Interrupt, &Heard<'_>),
+) -> anyhow::Result<Pushed> {
+    let (line, input, output) = Line::open(context, destination, &args.way)?;
+    let path = match destination {
         Destination::Ssh { path, .. } => path.as_str(),
         Destination::Directory(_) => "",
     };
     let options = PushOptions {
         path,
         agent: &Program::Ostler.user_agent(),
-        updates: &updates,
-        force: args.force,
+        wanted: Wanted {
+            updates,
+            force: args.force,
+            depth: args.depth(),
+        },
+        limit_rate: args.limit_rate,
         dry_run: args.dry_run,
         interrupted: interrupt.flag(),
         hang_up: &|| line.hang_up(),
-        reporter: &heard,
+        reporter: heard,
     };
-    let pushed = context
-        .ui()
-        .while_counting(|| heard.shown(), || push(&source, input, output, &options));
-    let pushed = match pushed {
-        // A signal reaches ssh as well, which may be gone before we look.
-        Err(_) if interrupt.is_set() => return Err(exit::Interrupted.into()),
-        pushed => pushed.map_err(|error| explained(error, &line, args))?,
-    };
+    let pushed = push(source, input, output, &options);
+    let pushed = pushed.map_err(|error| explained(error, &line, &args.destination))?;
     line.close()?;
-    report::outcome(context.ui(), &args.destination, &pushed, args.dry_run)?;
-    refuse(&pushed, args)
+    Ok(pushed)
+}
+
+impl Args {
+    /// Returns how many parents are offered; `None` is all.
+    fn depth(&self) -> Option<u64> {
+        u64::try_from(self.depth).ok()
+    }
 }
 
 /// Returns what is wanted of the refs of the far end.
-fn updates(source: &Repo, args: &Args) -> anyhow::Result<BTreeMap<RefName, Option<Checksum>>> {
+fn updates(source: &Repo, args: &Args) -> anyhow::Result<tunnel::Updates> {
     let mut updates = BTreeMap::new();
     if args.refs.is_empty() && args.delete.is_empty() {
         for (refspec, commit) in source.list_refs(RefScope::Local)? {
@@ -146,10 +233,10 @@ fn updates(source: &Repo, args: &Args) -> anyhow::Result<BTreeMap<RefName, Optio
 }
 
 /// Says how the way to the far end ended, where that is what went wrong.
-fn explained(error: TransferError, line: &Line, args: &Args) -> anyhow::Error {
+fn explained(error: TransferError, line: &Line, destination: &str) -> anyhow::Error {
     let is_cut = matches!(&error, TransferError::Cut(fault) if fault.kind() != std::io::ErrorKind::TimedOut);
     let status = if is_cut { line.close().ok() } else { None };
-    let context = format!("nothing was pushed to {}", args.destination);
+    let context = format!("nothing was pushed to {destination}");
     let error = anyhow::Error::new(error);
     match status.filter(|status| !status.success()) {
         Some(status) => error
@@ -185,6 +272,19 @@ impl<'a> Heard<'a> {
             sent: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
+    }
+
+    /// Returns how many objects went, and their bytes.
+    fn counted(&self) -> (u64, u64) {
+        (
+            self.sent.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Tells something that the far end does not say itself.
+    fn tell(&self, text: &str) {
+        self.note(text);
     }
 
     fn shown(&self) -> String {

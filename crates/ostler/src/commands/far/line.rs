@@ -1,35 +1,33 @@
 //! The program that leads to the far end: ssh, or a process of our own on this machine.
 
-use super::Args;
-use super::destination::Destination;
+use super::{Destination, Way};
 use crate::context::Context;
 use crate::patience::{PatientRead, PatientWrite};
 use anyhow::Context as _;
 use std::ffi::OsString;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 /// A far end on this machine lets whoever may write to the repository do all.
 const ALL: &str = "--allow=create,fast-forward,force,delete";
 
 /// A child and its pipes.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     child: Mutex<Child>,
     program: String,
 }
 
 impl Line {
     /// Starts the program. Its messages go where ours go.
-    pub(super) fn open(
+    pub(crate) fn open(
         context: &Context,
         destination: &Destination,
-        args: &Args,
+        way: &Way,
     ) -> anyhow::Result<(Self, PatientRead, PatientWrite)> {
         let mut command = match destination {
             Destination::Directory(path) => {
-                let program = match &args.command {
+                let program = match &way.command {
                     Some(program) => program.clone(),
                     None => context.environment().executable()?.into_os_string(),
                 };
@@ -37,7 +35,17 @@ impl Line {
                 command.args(["receive", ALL, "--repo"]).arg(path);
                 command
             }
-            Destination::Ssh { host, port, .. } => ssh(host, args.port.or(*port), args),
+            Destination::Ssh { host, port, .. } => {
+                // The path of the repository is not in it: it travels in the greeting, past every shell.
+                let mut far = way
+                    .command
+                    .as_ref()
+                    .map_or_else(|| OsString::from("ostler"), quoted);
+                far.push(" receive");
+                let mut command = way.ssh(*port);
+                command.arg("--").arg(host).arg(far);
+                command
+            }
         };
         let program = command.get_program().display().to_string();
         let mut child = command
@@ -48,7 +56,7 @@ impl Line {
         let (Some(input), Some(output)) = (child.stdout.take(), child.stdin.take()) else {
             anyhow::bail!("{program} has no pipes");
         };
-        let limit = Duration::from_secs(args.idle_timeout.get());
+        let limit = way.patience();
         let line = Self {
             child: Mutex::new(child),
             program,
@@ -61,13 +69,13 @@ impl Line {
     }
 
     /// Ends the program at once.
-    pub(super) fn hang_up(&self) {
+    pub(crate) fn hang_up(&self) {
         // One that is gone need not be ended.
         drop(self.child.lock().unwrap_or_else(PoisonError::into_inner).kill());
     }
 
     /// Waits for the program, and returns how it ended.
-    pub(super) fn close(&self) -> anyhow::Result<ExitStatus> {
+    pub(crate) fn close(&self) -> anyhow::Result<ExitStatus> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         child
             .wait()
@@ -75,7 +83,7 @@ impl Line {
     }
 
     /// Returns the name of the program.
-    pub(super) fn program(&self) -> &str {
+    pub(crate) fn program(&self) -> &str {
         &self.program
     }
 }
@@ -87,30 +95,8 @@ impl Drop for Line {
     }
 }
 
-/// Returns the call of ssh. The path of the repository is not in it: it travels in the greeting, past every shell.
-fn ssh(host: &str, port: Option<u16>, args: &Args) -> Command {
-    let mut command = Command::new("ssh");
-    command.arg("-T");
-    for option in &args.ssh_option {
-        command.arg("-o").arg(option);
-    }
-    if let Some(port) = port {
-        command.args(["-p", &port.to_string()]);
-    }
-    if let Some(identity) = &args.identity {
-        command.arg("-i").arg(identity);
-    }
-    let mut far = args
-        .command
-        .as_ref()
-        .map_or_else(|| OsString::from("ostler"), quoted);
-    far.push(" receive");
-    command.arg("--").arg(host).arg(far);
-    command
-}
-
 /// Returns a word that a shell takes as it is.
-fn quoted(word: &OsString) -> OsString {
+pub(crate) fn quoted(word: &OsString) -> OsString {
     let mut quoted = OsString::from("'");
     let text = word.to_string_lossy().replace('\'', "'\\''");
     quoted.push(text);

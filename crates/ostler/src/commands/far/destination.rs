@@ -1,12 +1,12 @@
-//! Where a push goes: what people write for it.
+//! Where commits are brought to: what people write for it.
 
 use crate::exit;
 use ostler_repo::Repo;
 use std::path::PathBuf;
 
-/// A place to push to.
+/// A place to bring commits to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Destination {
+pub(crate) enum Destination {
     /// A repository on this machine.
     Directory(PathBuf),
     /// One behind ssh.
@@ -25,7 +25,7 @@ impl Destination {
     ///
     /// # Errors
     /// A usage error for what is none of these.
-    pub(super) fn parse(text: &str, source: &Repo) -> anyhow::Result<Self> {
+    pub(crate) fn parse(text: &str, source: &Repo) -> anyhow::Result<Self> {
         if !text.contains(['/', ':'])
             && let Some(remote) = source.remote(text)
         {
