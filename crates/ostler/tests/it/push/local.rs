@@ -99,7 +99,7 @@ fn what_is_wrong_at_the_far_end_is_told_here() {
 const CHANGING: &str = "mkdirat,linkat,renameat,renameat2,unlinkat,fsync,fdatasync,syncfs";
 
 /// Makes a program that is our binary under strace, and returns its path and that of strace's log.
-fn traced(directory: &Path, name: &str, options: &str) -> (PathBuf, PathBuf) {
+pub(super) fn traced(directory: &Path, name: &str, options: &str) -> (PathBuf, PathBuf) {
     let (program, log) = (directory.join(name), directory.join(format!("{name}.log")));
     let text = format!(
         "#!/bin/sh\nexec strace -f -qq -o {} -e trace={CHANGING} {options} {OSTLER} \"$@\"\n",
@@ -111,7 +111,7 @@ fn traced(directory: &Path, name: &str, options: &str) -> (PathBuf, PathBuf) {
 }
 
 /// Returns the calls of a log, each with its number among those of the same name in its thread, each pair once.
-fn calls_of(log: &Path) -> BTreeSet<(String, u32)> {
+pub(super) fn calls_of(log: &Path) -> BTreeSet<(String, u32)> {
     let text = fs::read_to_string(log).unwrap();
     let mut counts: BTreeMap<(String, String), u32> = BTreeMap::new();
     let mut calls = BTreeSet::new();
