@@ -2,22 +2,27 @@
 //! log, and no commit is found without its signature.
 
 use super::local::{calls_of, traced};
-use crate::programs::ostler;
+use crate::programs::{OSTLER, ostler};
 use crate::publish_scene::{State, advance, copy_tree, make_source};
 use ostler_format::signatures::Engine;
 use ostler_format::{parse_detached, signatures};
 use ostler_testkit::command::{attempt, describe, run};
 use ostler_testkit::oracle::strays;
 use ostler_testkit::stock::StockRepo;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const SECRET: &str =
     "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2DXWpgBgrEKt9VL/tPJZAc6DuFy89qmIyWvAhpo9wdRGg==";
+
+/// How long we wait for a hook.
+const LONG: Duration = Duration::from_secs(60);
 
 /// At so many points the receiver is killed; each costs two pushes.
 const POINTS: usize = 30;
@@ -162,4 +167,52 @@ fn killed_anywhere_no_ref_has_moved_that_is_not_in_the_log_and_none_names_an_uns
         StockRepo::open(&scene.target()).fsck();
         assert_eq!(strays(&scene.target()), Vec::<String>::new(), "{context}");
     }
+}
+
+#[test]
+fn hook_ends_with_the_receiver_that_is_told_to_end() {
+    let scene = Scene::new();
+    scene.reset();
+    let path = scene.path();
+    let place = path.display();
+    program(
+        &path.join("hook"),
+        &format!("echo $$ > {place}/hook.new; mv {place}/hook.new {place}/hook.pid; sleep 600 & sleep 600"),
+    );
+    let (mut push, _log) = scene.push("ended", "");
+    let far = path.join("ended.far");
+    let script = fs::read_to_string(&far).unwrap();
+    // Without strace, which would take the signal.
+    let (_, arguments) = script.split_once(" receive ").unwrap();
+    program(
+        &far,
+        &format!("echo $$ > {place}/far.pid; exec {OSTLER} receive {arguments}"),
+    );
+    let push = push
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let pid = |name: &str| {
+        let text = fs::read_to_string(path.join(name)).ok()?;
+        Pid::from_raw(text.trim().parse().ok()?)
+    };
+    let hook = loop {
+        assert!(began.elapsed() < LONG, "the hook does not start");
+        match pid("hook.pid") {
+            Some(hook) => break hook,
+            None => std::thread::yield_now(),
+        }
+    };
+    kill_process(pid("far.pid").unwrap(), Signal::TERM).unwrap();
+    let output = push.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    while test_kill_process_group(hook).is_ok() {
+        assert!(began.elapsed() < LONG, "the hook goes on");
+        std::thread::yield_now();
+    }
+    assert!(State::of(&scene.target()).refs.is_empty());
+    assert_eq!(strays(&scene.target()), Vec::<String>::new());
+    assert_eq!(scene.log().last().unwrap()["event"], "failed");
 }
