@@ -64,7 +64,7 @@ const ATTEMPTS: u32 = 8;
 
 /// The most updates of a push, and the most commits that its chains name.
 const MAX_UPDATES: usize = 1 << 16;
-const MAX_COMMITS: usize = 1 << 20;
+const MAX_COMMITS: usize = 1 << 18;
 
 /// Up to so many bytes are linked into the repository in one go: what is hashed in less than a second.
 const HELD_BYTES: u64 = 128 << 20;

@@ -14,6 +14,7 @@ use ostler_transfer::receive::{
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::num::NonZero;
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -120,9 +121,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
 /// Takes a push in. What comes after it is left to another process: whoever pushes waits for this one.
 fn push(context: &Context, args: &Args, options: &ReceiveOptions<'_>) -> Result<(), TransferError> {
     let limit = Duration::from_secs(args.idle_timeout.get());
+    // Past the lock of standard output: whoever ends while the pusher does not read has to get by it.
+    let output = io::stdout()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(TransferError::Cut)?;
     let received = receive(
         PatientRead::new(io::stdin(), limit),
-        PatientWrite::new(io::stdout(), limit),
+        PatientWrite::new(File::from(output), limit),
         options,
     )?;
     let Some(repository) = received.repository else {

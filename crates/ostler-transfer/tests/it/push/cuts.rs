@@ -1,6 +1,7 @@
 //! Connections that break: the target stays whole, and the next push sends only the rest.
 
 use super::scene::{Scene, Updates, everything};
+use crate::fixture::{DAY, NOW};
 use ostler_testkit::random::Random;
 use ostler_testkit::tree::Tree;
 
@@ -106,4 +107,28 @@ fn what_one_pusher_left_is_of_no_use_to_another() {
     assert_eq!(scene.quarantined(), Vec::<String>::new());
     scene.assert_has(&scene.all());
     assert_ne!(scene.all(), Updates::new());
+}
+
+#[test]
+fn what_a_pusher_left_for_longer_than_the_repository_says_goes_with_the_next_push_of_anybody() {
+    let scene = scene();
+    let push = |pusher: &str, limit| {
+        let limits = (limit, u64::MAX);
+        scene.push_cut(&everything(), pusher, &scene.all(), |options| options, limits)
+    };
+    assert!(push("one", 400_000).pushed.is_err());
+    let left = scene.quarantined();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let aged = |age: u64| {
+        let path = scene.target().join("extensions/ostler/incoming").join(&left[0]);
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(NOW - age);
+        let directory = std::fs::File::open(path).unwrap();
+        directory.set_modified(time).unwrap();
+    };
+    aged(DAY - 1000);
+    push("other", u64::MAX).pushed.unwrap();
+    assert_eq!(scene.quarantined(), left, "somebody may come back for it");
+    aged(DAY + 1000);
+    push("other", u64::MAX).pushed.unwrap();
+    assert_eq!(scene.quarantined(), Vec::<String>::new());
 }

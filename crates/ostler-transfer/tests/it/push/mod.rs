@@ -3,9 +3,11 @@
 mod basics;
 mod cuts;
 mod far_ends;
+mod garbage;
 mod hooks;
 mod hostile;
 mod many;
+mod names;
 mod objects;
 mod peer;
 mod scene;

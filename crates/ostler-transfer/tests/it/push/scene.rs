@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -39,6 +40,23 @@ pub(crate) struct Ended {
     /// How many bytes the far end has taken.
     pub(crate) bytes: u64,
 }
+
+/// Which byte changes, and by which bits, in each direction.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bent {
+    pub(crate) to_target: Option<(u64, u8)>,
+    pub(crate) to_source: Option<(u64, u8)>,
+}
+
+/// How such a push went, and how many bytes each end has taken.
+pub(crate) struct EndedBent {
+    pub(crate) pushed: Result<Pushed>,
+    pub(crate) received: Result<Received>,
+    pub(crate) lengths: (u64, u64),
+}
+
+/// How long an end waits where a byte was changed: on a machine that is slow an honest session may end so as well, as an error.
+const BENT_PATIENCE: Duration = Duration::from_millis(400);
 
 impl Scene {
     pub(crate) fn new() -> Self {
@@ -158,6 +176,39 @@ impl Scene {
         })
     }
 
+    /// Pushes everything over a line that changes a byte.
+    pub(crate) fn push_bent(&self, bent: Bent) -> EndedBent {
+        let (near, far) = UnixStream::pair().expect("sockets");
+        if bent.to_target.is_some() || bent.to_source.is_some() {
+            for line in [&near, &far] {
+                // A length that was changed makes an end wait for what does not come.
+                line.set_read_timeout(Some(BENT_PATIENCE)).unwrap();
+            }
+        }
+        let (to_target, to_source) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (target, updates) = (self.target(), self.all());
+        let source = self.source.open();
+        thread::scope(|scope| {
+            let taken = Arc::clone(&to_target);
+            let receiver = scope.spawn(move || {
+                let input = Cut::bent(far.try_clone().unwrap(), bent.to_target, taken);
+                receive_over(&target, &everything(), "tester", input, Line(far))
+            });
+            let line = near.try_clone().unwrap();
+            let hang_up = move || drop(line.shutdown(Shutdown::Both));
+            let input = Cut::bent(near.try_clone().unwrap(), bent.to_source, Arc::clone(&to_source));
+            let pushed = push(&source, input, Line(near), &options(&updates, &hang_up));
+            EndedBent {
+                pushed,
+                received: receiver.join().expect("no panic"),
+                lengths: (
+                    to_target.load(Ordering::Relaxed),
+                    to_source.load(Ordering::Relaxed),
+                ),
+            }
+        })
+    }
+
     fn push_line(
         &self,
         source: &Repo,
@@ -238,9 +289,19 @@ fn receive_at(
     taken: &Arc<AtomicU64>,
 ) -> Result<Received> {
     let input = Cut::new(line.try_clone().unwrap(), limit, Arc::clone(taken));
+    receive_over(target, rules, pusher, input, Line(line))
+}
+
+fn receive_over(
+    target: &Path,
+    rules: &ReceiveRules,
+    pusher: &str,
+    input: Cut,
+    output: Line,
+) -> Result<Received> {
     receive(
         input,
-        Line(line),
+        output,
         &ReceiveOptions {
             rules,
             repository: Some(target),
@@ -300,11 +361,24 @@ struct Cut {
     line: UnixStream,
     left: u64,
     taken: Arc<AtomicU64>,
+    /// A byte that changes, and by which bits.
+    bent: Option<(u64, u8)>,
 }
 
 impl Cut {
     fn new(line: UnixStream, left: u64, taken: Arc<AtomicU64>) -> Self {
-        Self { line, left, taken }
+        Self {
+            line,
+            left,
+            taken,
+            bent: None,
+        }
+    }
+
+    fn bent(line: UnixStream, bent: Option<(u64, u8)>, taken: Arc<AtomicU64>) -> Self {
+        let mut cut = Self::new(line, u64::MAX, taken);
+        cut.bent = bent;
+        cut
     }
 }
 
@@ -317,7 +391,14 @@ impl Read for Cut {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.line.read(&mut buffer[..most])?;
         self.left -= count as u64;
-        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        let before = self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        if let Some((place, mask)) = self.bent
+            && let Some(at) = place.checked_sub(before)
+            && at < count as u64
+            && let Some(byte) = usize::try_from(at).ok().and_then(|at| buffer.get_mut(at))
+        {
+            *byte ^= mask;
+        }
         Ok(count)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::counted::counted;
 use crate::sizes::format_size;
-use crate::ui::Ui;
+use crate::ui::{Ui, printable};
 use ostler_format::Checksum;
 use ostler_transfer::push::{Fate, Pushed, PushedRef};
 use serde::Serialize;
@@ -85,7 +85,7 @@ fn sentence(pushed: &PushedRef, dry_run: bool) -> String {
     let name = &pushed.name;
     let would = if dry_run { "would be " } else { "" };
     match &pushed.fate {
-        Fate::Refused(reason) => format!("'{name}' refused: it {reason}"),
+        Fate::Refused(reason) => format!("'{name}' refused: it {}", printable(reason)),
         Fate::NotTried => format!("'{name}' not tried"),
         Fate::UpToDate => format!("'{name}' is up to date"),
         Fate::Accepted => match (pushed.old, pushed.new) {

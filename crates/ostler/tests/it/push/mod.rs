@@ -1,5 +1,7 @@
 //! Pushes by the binary: to a directory, and through a real ssh server.
 
+mod crowd;
+mod hostile;
 mod local;
 mod owner;
 mod owner_killed;
