@@ -11,6 +11,7 @@ use std::process::Command;
 /// A program (or, with its path, another file) and the Debian package that brings it.
 const TOOLS: &[(&str, &str)] = &[
     ("ostree", "ostree"),
+    ("ostree-push", "ostree-push"),
     ("nginx", "nginx-light"),
     ("strace", "strace"),
     ("gpg", "gnupg"),

@@ -23,18 +23,33 @@ impl Sshd {
     /// Starts a server at which the key of each name may run its command, and nothing else; one without a command may do all.
     #[track_caller]
     pub fn start(keys: &[(&str, &str)]) -> Self {
+        let restricted = |allowed: &str| match allowed {
+            "" => String::new(),
+            allowed => format!("restrict,command=\"{allowed}\""),
+        };
+        let options: Vec<_> = keys
+            .iter()
+            .map(|(name, allowed)| (*name, restricted(allowed)))
+            .collect();
+        let options: Vec<_> = options
+            .iter()
+            .map(|(name, options)| (*name, options.as_str()))
+            .collect();
+        Self::start_with(&options)
+    }
+
+    /// Starts a server with these options before the key of each name, as `authorized_keys` has them; none lets it do all.
+    #[track_caller]
+    pub fn start_with(keys: &[(&str, &str)]) -> Self {
         let directory = TempDir::new().expect("a directory for temporary files");
         let own = directory.path();
         make_key(&own.join("host"));
         let mut authorized = String::new();
-        for (name, allowed) in keys {
+        for (name, options) in keys {
             make_key(&own.join(name));
             let public = std::fs::read_to_string(own.join(format!("{name}.pub"))).expect("a new key");
-            if !allowed.is_empty() {
-                authorized += "restrict,command=\"";
-                authorized += allowed;
-                authorized += "\" ";
-            }
+            authorized += options;
+            authorized += " ";
             authorized += &public;
         }
         std::fs::write(own.join("authorized_keys"), authorized).expect("our own file");

@@ -35,6 +35,10 @@ pub(crate) struct Environment {
     configurations: Option<PathBuf>,
     /// `HOME`.
     pub(crate) home: Option<PathBuf>,
+    /// `OSTREE_RECEIVE_CONF`: the file that configures `ostree-receive`.
+    pub(crate) receive_configuration: Option<PathBuf>,
+    /// `SSH_ORIGINAL_COMMAND`: what a client asked for, where sshd runs something else.
+    pub(crate) ssh_original_command: Option<OsString>,
     /// `SSH_CONNECTION`: addresses and ports of the client and the server.
     ssh_connection: Option<String>,
     /// `OSTREE_EDITOR`, `VISUAL` and `EDITOR`: what edits messages.
@@ -75,6 +79,8 @@ impl Environment {
                 .map(PathBuf::from)
                 .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".config"))),
             home: set("HOME").map(PathBuf::from),
+            receive_configuration: set("OSTREE_RECEIVE_CONF").map(PathBuf::from),
+            ssh_original_command: std::env::var_os("SSH_ORIGINAL_COMMAND"),
             ssh_connection: text("SSH_CONNECTION"),
             editors: ["OSTREE_EDITOR", "VISUAL", "EDITOR"].map(text),
             terminal: set("TERM").filter(|terminal| terminal != "dumb"),
@@ -119,8 +125,13 @@ impl Environment {
 
     /// Returns where a file of the user's settings for us would lie.
     pub(crate) fn configuration(&self, name: &str) -> Option<PathBuf> {
+        self.configuration_of("ostler", name)
+    }
+
+    /// Returns where a file of the user's settings for a program would lie.
+    pub(crate) fn configuration_of(&self, program: &str, name: &str) -> Option<PathBuf> {
         let place = self.configurations.as_ref()?;
-        Some(place.join("ostler").join(name))
+        Some(place.join(program).join(name))
     }
 
     /// Returns who runs the process, and where, for records: `user@host`, with the number where there is no name.

@@ -21,9 +21,11 @@ mod mounts;
 mod network;
 mod patience;
 mod program;
+mod shell_words;
 mod short_options;
 mod sizes;
 mod spans;
+mod stock_push;
 mod stock_usage;
 mod summary_choice;
 mod switch;
@@ -36,6 +38,7 @@ mod word_order;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::program::Program;
+use crate::stock_push::Role;
 use crate::ui::Ui;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -44,6 +47,9 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let program = Program::of(arguments.first().map(OsString::as_os_str));
     let environment = Environment::read();
+    if let Some(role) = Role::of(arguments.first().map(OsString::as_os_str)) {
+        return stock_push::main(role, &arguments, environment);
+    }
     let cli = match cli::parse(program, arguments.clone()) {
         Ok(cli) => cli,
         Err(unknown) => {

@@ -20,6 +20,7 @@ mod audit;
 mod child;
 mod fill;
 mod hooks;
+mod incoming;
 mod judge;
 mod place;
 mod problems;
@@ -28,6 +29,7 @@ mod rules;
 mod sign;
 
 pub use after::{clean_up, is_clean_up_due};
+pub use incoming::{Incoming, IncomingOptions};
 pub use problems::problems;
 pub use rules::{ReceiveRules, Rights};
 

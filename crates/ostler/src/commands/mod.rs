@@ -29,6 +29,7 @@ mod pull;
 mod pull_local;
 mod push;
 mod receive;
+mod receive_shell;
 mod refs;
 mod remote;
 mod repair;
@@ -49,8 +50,9 @@ mod trivial_httpd;
 pub(crate) use demo::Occupied;
 pub(crate) use fsck::Damaged;
 pub(crate) use lock::USAGE as LOCK_USAGE;
+pub(crate) use receive_shell::run_as_login_shell;
 pub(crate) use settle::Settle;
-pub(crate) use signing::Signing;
+pub(crate) use signing::{Signing, engine, from_file as secret_keys_of};
 
 use crate::context::Context;
 use clap::Args as _;
@@ -94,6 +96,8 @@ pub(crate) enum Command {
     Push(Box<push::Args>),
     /// Take a push in: what 'push' starts at the far end
     Receive(receive::Args),
+    /// Be a login shell that receives pushes and does nothing else
+    ReceiveShell(receive_shell::Args),
     /// List what was published to a target, and pin generations
     History(history::Args),
     /// Show which refs differ between two generations of a target
@@ -198,6 +202,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Publish(args) => publish::run(context, &args),
         Command::Push(args) => push::run(context, &args),
         Command::Receive(args) => receive::run(context, &args),
+        Command::ReceiveShell(args) => receive_shell::run(context, &args),
         Command::History(args) => history::run(context, &args),
         Command::DiffGenerations(args) => diff_generations::run(context, &args),
         Command::Rollback(args) => rollback::run(context, &args),

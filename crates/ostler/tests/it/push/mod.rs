@@ -6,4 +6,5 @@ mod local;
 mod owner;
 mod owner_killed;
 mod ssh;
+mod stock_push;
 mod tunnel;
