@@ -4,31 +4,48 @@
 //! large an object at the target must be, so that a look at it needs no look at the source's copy. A list is no proof that
 //! an object is there, and one that is missing or malformed costs those looks and nothing else.
 
+use crate::check::in_parallel;
 use crate::error::Result;
 use crate::generation::{added_path, latest_number};
-use crate::plan::Plan;
+use crate::plan::{Addition, Plan};
 use crate::store::Store;
 use ostler_format::{LIST_ENTRY, ObjectName, list_entries, push_list_entry};
+use std::collections::HashMap;
 
 /// The largest list that is written or read: some three million objects.
 const LIST_LIMIT: u64 = 128 << 20;
-/// Lists are read as long as they hold at most this many times the objects that are asked for.
+/// Lists are read as long as they hold at most this many times the objects that are asked for,
 const WORTH_READING: usize = 4;
+
+/// or as many objects as are read in some hundredths of a second: where a source stores content otherwise, nothing else says how
+/// large an object of the target must be.
+const ALWAYS_READ: usize = 1 << 18;
 
 /// At most this many lists are read: looking at the source costs less than opening more of them.
 const LISTS: usize = 200;
 
-/// Returns the list of a plan, whose sizes are those of the files at the target only if `as_stored`.
-pub(crate) fn list(plan: &Plan, as_stored: bool) -> Option<Vec<u8>> {
-    let known = plan
-        .objects
-        .iter()
-        .filter(|added| as_stored || added.name.kind.is_metadata());
+/// Returns the list of a plan that has been settled. Unless the source's files are `as_stored` at the target, content is
+/// looked at there: it was compressed on the way.
+pub(crate) fn list(plan: &Plan, store: &dyn Store, as_stored: bool) -> Result<Option<Vec<u8>>> {
+    let is_known = |added: &&Addition| as_stored || added.name.kind.is_metadata();
+    let compressed: Vec<_> = plan.objects.iter().filter(|added| !is_known(added)).collect();
+    let looked = in_parallel(&compressed, |added| {
+        Ok(store.look(&added.name)?.map(|size| (added.name, size)))
+    })?;
+    let looked: HashMap<_, _> = looked.into_iter().collect();
     let mut bytes = Vec::new();
-    for added in known {
-        push_list_entry(&mut bytes, &added.name, added.size);
+    for added in &plan.objects {
+        let size = if is_known(&added) {
+            Some(&added.size)
+        } else {
+            looked.get(&added.name)
+        };
+        if let Some(size) = size {
+            push_list_entry(&mut bytes, &added.name, *size);
+        }
     }
-    (!bytes.is_empty() && bytes.len() as u64 <= LIST_LIMIT).then_some(bytes)
+    let fits = !bytes.is_empty() && bytes.len() as u64 <= LIST_LIMIT;
+    Ok(fits.then_some(bytes))
 }
 
 /// Returns for each of some objects the size that the lists of a target say last, 0 where they say none; newest lists first,
@@ -39,7 +56,7 @@ pub(crate) fn sizes(store: &dyn Store, wanted: &[ObjectName]) -> Result<Vec<u64>
         return Ok(sizes);
     }
     let index = Index::new(wanted);
-    let mut budget = wanted.len().saturating_mul(WORTH_READING);
+    let mut budget = wanted.len().saturating_mul(WORTH_READING).max(ALWAYS_READ);
     let latest = latest_number(store)?.unwrap_or(0);
     for number in (1..=latest).rev().take(LISTS) {
         // A generation that added nothing has no list.

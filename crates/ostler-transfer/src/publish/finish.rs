@@ -72,7 +72,7 @@ impl Run<'_> {
         let listing = Listing::read(self.store)?;
         let number = generation::next_number(self.store, &listing)?;
         let record = self.record(plan, number, &refs_after, summary.digest, time);
-        let added = added::list(plan, self.source.mode().is_archive());
+        let added = added::list(plan, self.store, self.source.mode().is_archive())?;
         edits.splice(0..0, record.edits(added)?);
         edits.extend(generation::expired(self.store, &listing, &record)?);
         summary::overlap(

@@ -326,17 +326,18 @@ impl Crew<'_> {
     /// Refuses a commit that is older than what it would replace.
     fn check_time(&self, task: &CommitTask, commit: &Commit) -> Result<()> {
         let options = self.scene.options;
-        let mut before: Vec<Checksum> = options.timestamp_check_from.into_iter().collect();
-        if options.timestamp_check {
-            before.extend(&task.old);
-        }
-        for old in before {
+        let named = options.timestamp_check_from.map(|from| (from, "-from-rev"));
+        let replaced = task.old.iter().filter(|_| options.timestamp_check);
+        for (old, how) in replaced.map(|old| (*old, "")).chain(named) {
             if old == task.checksum {
                 continue;
             }
-            let Some(current) = found(self.scene.repo.load_commit(&old))? else {
-                continue;
-            };
+            // Whoever asks for the check does not get a commit that could not be checked.
+            let current = found(self.scene.repo.load_commit(&old))?.ok_or_else(|| RepoError::Refused {
+                detail: format!(
+                    "Reading {old} for timestamp-check{how}: No such metadata object {old}.commit"
+                ),
+            })?;
             if commit.timestamp < current.timestamp {
                 let detail = format!(
                     "Upgrade target revision '{}' with timestamp '{}' is chronologically older than current revision '{old}' with timestamp '{}'",

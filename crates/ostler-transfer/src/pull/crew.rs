@@ -16,7 +16,7 @@ use super::seen::Seen;
 use super::trees::TreeTask;
 use super::upstream::Upstream;
 use crate::error::{Result, TransferError};
-use crate::http::{Answer, Client, Completion, Destination, Remote, Request};
+use crate::http::{Answer, Client, Completion, Destination, Fault, Remote, Request};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select, unbounded};
 use ostler_format::{Checksum, DeltaName, ObjectName, ObjectType};
 use ostler_repo::sign::Trust;
@@ -329,7 +329,24 @@ impl Crew<'_> {
             Need::DeltaPart(delta, _) => self.part_failed(delta, error),
             Need::DeltaIndex(task) | Need::Superblock(task, ..) => self.delta_failed(task, error),
             Need::Detached(task) if error.is_bad_body() => self.detached_unreadable(task, error),
-            _ => Err(error),
+            _ => Err(self.blamed(error)),
+        }
+    }
+
+    /// Says that it is the room here that ends, where a body was larger than that.
+    fn blamed(&self, error: TransferError) -> TransferError {
+        match error {
+            TransferError::Fetch {
+                url,
+                fault: Fault::TooLarge { limit },
+            } if self.room == Some(limit) => RepoError::NoSpace {
+                detail: format!(
+                    "there is room for {limit} bytes beside what core.min-free-space-percent or core.min-free-space-size \
+                     keeps free, and {url} has more"
+                ),
+            }
+            .into(),
+            other => other,
         }
     }
 

@@ -4,10 +4,11 @@ use crate::context::Context;
 use crate::exit;
 use crate::interrupt::Interrupt;
 use crate::network::{self, Connections};
+use crate::program::Program;
 use crate::sizes::format_size;
 use crate::switch;
 use crate::trust;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use ostler_format::{Checksum, RemoteName};
 use ostler_repo::{PullTarget, Repo};
 use ostler_transfer::TransferError;
@@ -155,7 +156,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     }
     let (name, targets) = targets(args)?;
     let repo = context.open_synced(!args.disable_fsync)?;
-    let settings = settings(&repo, &name)?;
+    let settings = settings(context, &repo, &name)?;
     let connections = Connections {
         headers: &args.http_header,
         user_agent_suffix: args.append_user_agent.as_deref(),
@@ -218,10 +219,16 @@ fn targets(args: &Args) -> anyhow::Result<(String, Vec<PullTarget>)> {
     Ok((args.remote.clone(), targets.collect::<anyhow::Result<_>>()?))
 }
 
-/// Reads what the configuration says of the remote, which may also be the URL of a repository.
-fn settings(repo: &Repo, name: &str) -> anyhow::Result<RemoteSettings> {
-    if name.contains("://") {
-        return Ok(RemoteSettings::of_url(name));
+/// Reads what the configuration says of the remote. A URL is none: nothing would say whose signatures are trusted.
+fn settings(context: &Context, repo: &Repo, name: &str) -> anyhow::Result<RemoteSettings> {
+    if name.contains(':') {
+        let name = name.escape_debug();
+        return Err(match context.program() {
+            Program::Ostree => anyhow!("Invalid refspec {name}"),
+            Program::Ostler => exit::usage(format!(
+                "'{name}' is no remote: 'remote add NAME URL' makes one, and says whose signatures it must have"
+            )),
+        });
     }
     let remote =
         RemoteName::new(name).with_context(|| format!("Invalid remote name {}", name.escape_debug()))?;

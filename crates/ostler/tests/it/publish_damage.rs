@@ -5,6 +5,7 @@ use crate::publish_scene::{Scene, State, copy_tree};
 use ostler_testkit::command::{attempt, describe, run};
 use ostler_testkit::oracle::{assert_sound, objects_of, strays};
 use ostler_testkit::stock::StockRepo;
+use ostler_testkit::tree::Tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -186,6 +187,42 @@ fn what_the_target_lost_is_sent_again_when_a_ref_moves() {
             harm.to(&kept_object(&scene, suffix));
             scene.assert_next_publish_converges(&format!("{harm:?} {suffix}"));
         }
+    }
+}
+
+#[test]
+fn content_that_was_compressed_on_the_way_and_cut_short_is_sent_again() {
+    for mode in ["bare", "bare-user", "archive"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let source = StockRepo::init(&path.join("source"), mode);
+        let tree = path.join("tree");
+        Tree::at(&tree)
+            .file("stays", "words ".repeat(100), 0o644)
+            .file("moves", "1", 0o644);
+        source.commit("os", &tree);
+        let publish = || run(ostler(path).args(["--repo=source", "publish", "target"]));
+        publish();
+        let target = path.join("target");
+        for file in objects_of(&target, &source.rev_parse("os")) {
+            if Path::new(&file).extension() == Some("filez".as_ref()) {
+                Harm::Short.to(&target.join("objects").join(file));
+            }
+        }
+        Tree::at(&tree).file("moves", "2", 0o644);
+        source.commit("os", &tree);
+
+        publish();
+
+        let target = StockRepo::open(&target);
+        assert_eq!(target.rev_parse("os"), source.rev_parse("os"), "{mode}");
+        // What only the old commit needs nobody looks at; stock gives up there as well.
+        let new = path.join("new");
+        target.run(&["checkout", "-U", "os", new.to_str().unwrap()]);
+        assert_eq!(
+            fs::read(new.join("stays")).unwrap(),
+            "words ".repeat(100).as_bytes()
+        );
     }
 }
 

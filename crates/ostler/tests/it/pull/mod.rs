@@ -5,6 +5,7 @@ mod deltas;
 mod exchange;
 mod faults;
 mod generations;
+mod guarded;
 mod hostile;
 mod killed;
 mod kinds;
