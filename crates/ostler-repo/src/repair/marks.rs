@@ -43,7 +43,7 @@ pub(super) fn blame(
     repo: &Repo,
     commits: &BTreeMap<Checksum, Commit>,
     refs: &[(RefKey, Checksum)],
-    lost: BTreeMap<ObjectName, Damage>,
+    lost: BTreeMap<ObjectName, (Damage, BTreeSet<usize>)>,
     report: &mut RepairReport,
 ) -> Result<()> {
     if lost.is_empty() {
@@ -70,12 +70,13 @@ pub(super) fn blame(
         }
     }
     let leading = leading_refs(commits, refs);
-    for (name, damage) in lost {
+    for (name, (damage, damaged_at)) in lost {
         let commits = needed.remove(&name).unwrap_or_default();
         let refs = commits.iter().filter_map(|commit| leading.get(commit)).flatten();
         let refs = refs.cloned().collect();
         let loss = Loss {
             damage,
+            damaged_at,
             commits,
             refs,
         };

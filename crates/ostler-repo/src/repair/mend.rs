@@ -28,7 +28,8 @@ pub(super) struct Mender<'a> {
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) mended: BTreeMap<ObjectName, (Damage, usize)>,
-    pub(super) lost: BTreeMap<ObjectName, Damage>,
+    /// With the positions of the sources that have it, damaged.
+    pub(super) lost: BTreeMap<ObjectName, (Damage, BTreeSet<usize>)>,
 }
 
 /// What one thread read of a level of trees.
@@ -171,6 +172,7 @@ impl<'a> Mender<'a> {
 
     /// Brings an object from the first source that has it sound, and notes the outcome. Returns that source.
     fn fetch(&self, name: &ObjectName, damage: Damage) -> Result<Option<&'a Repo>> {
+        let mut damaged_at = BTreeSet::new();
         for (number, source) in self.sources.iter().enumerate() {
             if !source.has_object(name)? {
                 continue;
@@ -190,11 +192,13 @@ impl<'a> Mender<'a> {
                     return Ok(Some(source));
                 }
                 // The source is damaged there as well.
-                Err(error) if error.is_damage() => {}
+                Err(error) if error.is_damage() => {
+                    damaged_at.insert(number);
+                }
                 Err(error) => return Err(error),
             }
         }
-        self.found().lost.insert(*name, damage);
+        self.found().lost.insert(*name, (damage, damaged_at));
         Ok(None)
     }
 

@@ -78,6 +78,8 @@ impl RepairReport {
 pub struct Loss {
     /// What is wrong with it.
     pub damage: Damage,
+    /// The positions of the sources that have it, but damaged.
+    pub damaged_at: BTreeSet<usize>,
     /// The commits that need it.
     pub commits: BTreeSet<Checksum>,
     /// The refs that lead to one of those.

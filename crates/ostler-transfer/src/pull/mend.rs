@@ -1,8 +1,9 @@
 //! Bringing single objects from a remote: those that a repair found missing or damaged.
 //!
 //! Each is hashed on the way and staged; one that replaces a damaged object does so in one step when the transaction ends. What a tree
-//! names and is missing comes with it. What the remote has not, or has damaged as well, is left out.
+//! names and is missing comes with it. What the remote has not, or has damaged as well, is left out and told apart.
 
+use super::upstream::Upstream;
 use crate::error::{Result, TransferError};
 use crate::http::{Answer, Client, Destination, Remote, Request};
 use ostler_format::{DirTreeView, MAX_METADATA_SIZE, ObjectName, ObjectType, RepoMode};
@@ -13,8 +14,27 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 /// How many requests are under way at once.
 const IN_FLIGHT: usize = 64;
 
+/// What became of objects that were asked for.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// Those that came, or could.
+    pub brought: BTreeSet<ObjectName>,
+    /// Those that the remote has, damaged.
+    pub damaged: BTreeSet<ObjectName>,
+}
+
+/// Asks whether there is a repository at a remote from which objects can be had. Where there is none, every object is
+/// missing, which says nothing of the objects.
+///
+/// # Errors
+/// [`TransferError::Fetch`](crate::TransferError::Fetch) where there is none;
+/// [`RepoError::Refused`](ostler_repo::RepoError::Refused) for one of another mode than `archive`.
+pub fn find_repository(remote: &Remote, client: &Client) -> Result<()> {
+    Upstream::default().read_config(remote, client, true).map(drop)
+}
+
 /// Fetches `objects` from an archive repository at a remote into `repo`, replacing what has the name; without `keep` only to see
-/// whether they can be had. Returns those that could.
+/// whether they can be had.
 ///
 /// # Errors
 /// What keeps us from asking or writing; that the remote has an object not, or damaged, is none.
@@ -24,7 +44,7 @@ pub fn fetch_objects(
     client: &Client,
     objects: &BTreeSet<ObjectName>,
     keep: bool,
-) -> Result<BTreeSet<ObjectName>> {
+) -> Result<Fetched> {
     let transaction = repo.begin()?;
     let fetched = Mend {
         transaction: &transaction,
@@ -49,8 +69,8 @@ struct Mend<'a> {
 }
 
 impl Mend<'_> {
-    fn run(mut self, objects: &BTreeSet<ObjectName>) -> Result<BTreeSet<ObjectName>> {
-        let mut fetched = BTreeSet::new();
+    fn run(mut self, objects: &BTreeSet<ObjectName>) -> Result<Fetched> {
+        let mut fetched = Fetched::default();
         let mut seen: HashSet<ObjectName> = objects.iter().copied().collect();
         let mut waiting: VecDeque<ObjectName> = objects.iter().copied().collect();
         let mut id = 0;
@@ -73,7 +93,7 @@ impl Mend<'_> {
             match self.take(&name, completion.result?, temp) {
                 Ok(None) => {}
                 Ok(Some(below)) => {
-                    fetched.insert(name);
+                    fetched.brought.insert(name);
                     for name in below {
                         if seen.insert(name) && !self.transaction.has(&name)? {
                             waiting.push_back(name);
@@ -81,7 +101,9 @@ impl Mend<'_> {
                     }
                 }
                 // The remote is damaged there as well.
-                Err(TransferError::Repo(error)) if error.is_damage() => {}
+                Err(TransferError::Repo(error)) if error.is_damage() => {
+                    fetched.damaged.insert(name);
+                }
                 Err(error) => return Err(error),
             }
         }

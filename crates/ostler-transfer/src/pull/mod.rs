@@ -27,7 +27,7 @@ mod targets;
 mod trees;
 mod upstream;
 
-pub use mend::fetch_objects;
+pub use mend::{Fetched, fetch_objects, find_repository};
 pub use options::{DeltaStats, DeltaUse, PullOptions, PullStats};
 pub use progress::{PullProgress, PullReporter, SilentPull};
 

@@ -68,7 +68,12 @@ impl Upstream {
     }
 
     /// Reads the configuration that a remote serves.
-    fn read_config(&mut self, remote: &Remote, client: &Client, required: bool) -> Result<Option<Config>> {
+    pub(super) fn read_config(
+        &mut self,
+        remote: &Remote,
+        client: &Client,
+        required: bool,
+    ) -> Result<Option<Config>> {
         let got = client.get(&remote.url, "config", MAX_CONFIG, None)?;
         let bytes = if required {
             Some(got.into_required()?)

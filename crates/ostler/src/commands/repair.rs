@@ -7,8 +7,9 @@ use anyhow::{Context as _, bail};
 use ostler_format::ObjectName;
 use ostler_repo::fsck::Damage;
 use ostler_repo::{RepairOptions, RepairReport, Repo, repair};
-use ostler_transfer::http::{Remote, RemoteOverrides, RemoteSettings};
-use ostler_transfer::pull::fetch_objects;
+use ostler_transfer::TransferError;
+use ostler_transfer::http::{Fault, Remote, RemoteOverrides, RemoteSettings};
+use ostler_transfer::pull::{fetch_objects, find_repository};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -19,7 +20,7 @@ use std::thread;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Everything that refs and commits need is read. What is missing or damaged is taken from the first source that has it \
-sound, hashed on the way, and replaced in one step. Marks that commits are not whole go when they are. What is missing on \
+sound, hashed on the way, and replaced in one step. What a source has damaged as well is told. Marks that commits are not whole go when they are. What is missing on \
 purpose, after a pull of a part, stays so, and a history ends where a parent is missing, as ever. A ref whose file is \
 damaged is set to what the first source on this machine has under its name.
 
@@ -66,6 +67,8 @@ struct Repaired {
 struct Lost {
     object: String,
     damage: String,
+    /// The sources that have it, but damaged.
+    damaged_in: Vec<PathBuf>,
     commits: Vec<String>,
     refs: Vec<String>,
 }
@@ -93,7 +96,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         quick: args.quick,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let fetched = fetch(context, args, &repo, &sources, options)?;
+    let Brought { fetched, damaged } = fetch(context, args, &repo, &sources, options)?;
     let mut report = repair(&repo, &sources, &options)?;
     for (_, source) in report.mended.values_mut() {
         *source = numbers.get(*source).copied().unwrap_or_default();
@@ -102,6 +105,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         restored.source = numbers.get(restored.source).copied().unwrap_or_default();
     }
     report.lost.retain(|name, _| !fetched.contains_key(name));
+    for (name, loss) in &mut report.lost {
+        let local = loss.damaged_at.iter().filter_map(|at| numbers.get(*at).copied());
+        let others = damaged.get(name).into_iter().flatten().copied();
+        loss.damaged_at = local.chain(others).collect();
+    }
     report.mended.extend(fetched);
     print(context, args, &report)?;
     match report.lost.len() {
@@ -141,19 +149,45 @@ fn url_of(path: &Path) -> Option<&str> {
     path.to_str().filter(|text| text.contains("://"))
 }
 
-/// Brings what no source on this machine has sound from the others. Returns what was brought, or could be.
+/// What sources that are not on this machine had.
+#[derive(Default)]
+struct Brought {
+    /// What was brought, or could be.
+    fetched: BTreeMap<ObjectName, (Damage, usize)>,
+    /// What some of them have, but damaged.
+    damaged: BTreeMap<ObjectName, BTreeSet<usize>>,
+}
+
+/// Returns why nothing can be had from a URL.
+fn no_source(url: &str, error: TransferError) -> anyhow::Error {
+    let is_answer = matches!(
+        error,
+        TransferError::Fetch {
+            fault: Fault::Status(_),
+            ..
+        }
+    );
+    let subject = if is_answer {
+        format!("there is no repository at {url}")
+    } else {
+        format!("source {url}")
+    };
+    anyhow::Error::new(error).context(subject)
+}
+
+/// Brings what no source on this machine has sound from the others.
 fn fetch(
     context: &Context,
     args: &Args,
     repo: &Repo,
     sources: &[Repo],
     options: RepairOptions,
-) -> anyhow::Result<BTreeMap<ObjectName, (Damage, usize)>> {
+) -> anyhow::Result<Brought> {
     let look = RepairOptions {
         dry_run: true,
         ..options
     };
-    let mut fetched = BTreeMap::new();
+    let mut brought = Brought::default();
     let urls = args.from.iter().enumerate();
     for (number, url) in urls.filter_map(|(number, path)| Some((number, url_of(path)?))) {
         let settings = RemoteSettings::of_url(url);
@@ -163,21 +197,28 @@ fn fetch(
         loop {
             // What a tree that was missing names is known when it is here.
             let lost = repair(repo, sources, &look)?.lost;
-            let known = |name: &ObjectName| fetched.contains_key(name) || asked.contains(name);
+            let known = |name: &ObjectName| brought.fetched.contains_key(name) || asked.contains(name);
             let wanted: BTreeSet<ObjectName> = lost.keys().filter(|name| !known(name)).copied().collect();
             if wanted.is_empty() {
                 break;
             }
-            for name in fetch_objects(repo, &remote, &client, &wanted, !args.dry_run)? {
+            if asked.is_empty() {
+                find_repository(&remote, &client).map_err(|error| no_source(url, error))?;
+            }
+            let came = fetch_objects(repo, &remote, &client, &wanted, !args.dry_run)?;
+            for name in came.damaged {
+                brought.damaged.entry(name).or_default().insert(number);
+            }
+            for name in came.brought {
                 let damage = lost
                     .get(&name)
                     .map_or(Damage::Missing, |loss| loss.damage.clone());
-                fetched.insert(name, (damage, number));
+                brought.fetched.insert(name, (damage, number));
             }
             asked.extend(wanted);
         }
     }
-    Ok(fetched)
+    Ok(brought)
 }
 
 fn print(context: &Context, args: &Args, report: &RepairReport) -> anyhow::Result<()> {
@@ -204,6 +245,12 @@ fn print(context: &Context, args: &Args, report: &RepairReport) -> anyhow::Resul
             "Lost {object} ({}){needed}",
             describe(object, &loss.damage)
         ))?;
+        for number in &loss.damaged_at {
+            ui.line(format_args!(
+                "  damaged in {} as well",
+                source(args, *number).display()
+            ))?;
+        }
         for commit in &loss.commits {
             ui.line(format_args!("  in commit {commit}"))?;
         }
@@ -278,6 +325,11 @@ fn record(args: &Args, report: &RepairReport) -> Record {
     let lost = report.lost.iter().map(|(object, loss)| Lost {
         object: object.to_string(),
         damage: describe(object, &loss.damage),
+        damaged_in: loss
+            .damaged_at
+            .iter()
+            .map(|number| source(args, *number))
+            .collect(),
         commits: commits(&loss.commits),
         refs: loss.refs.iter().cloned().collect(),
     });

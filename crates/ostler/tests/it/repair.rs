@@ -4,6 +4,7 @@ use crate::programs::{OSTLER, ostler};
 use crate::prune::files;
 use ostler_testkit::command::{attempt, command, describe, run};
 use ostler_testkit::damage::{delete, flip, truncate};
+use ostler_testkit::faulty_server::FaultyServer;
 use ostler_testkit::stock::StockRepo;
 use ostler_testkit::strace::{Kind, changing_calls, run_with_fault};
 use ostler_testkit::tree::Tree;
@@ -77,6 +78,14 @@ impl Scene {
             (path, bytes)
         })
         .collect()
+    }
+
+    /// Returns the object of `file` in the newest commit of an archive.
+    fn content_of_file(&self) -> PathBuf {
+        let listed = self.repo.run(&["ls", "-C", "main", "/file"]);
+        let content = listed.split_whitespace().find(|word| word.len() == 64).unwrap();
+        let (first, rest) = content.split_at(2);
+        self.repo.path().join(format!("objects/{first}/{rest}.filez"))
     }
 
     #[track_caller]
@@ -324,6 +333,51 @@ fn sources_that_cannot_be_used_are_refused_and_the_dead_are_cleaned_up_after() {
     let said = scene.repaired(&["--from=backup"]);
     assert!(said.contains("Removed tmp/staging-another-boot-abcdef"), "{said}");
     assert!(!stray.exists());
+}
+
+#[test]
+fn where_there_is_no_repository_nothing_is_called_lost() {
+    let scene = scene("archive");
+    let content = scene.content_of_file();
+    delete(&content);
+    let server = FaultyServer::serve(scene.directory.path());
+    let nowhere = format!("{}/nowhere", server.url());
+
+    let ended = scene.attempted(&[&format!("--from={nowhere}")]);
+
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success());
+    assert!(
+        said.contains(&format!("there is no repository at {nowhere}")),
+        "{said}"
+    );
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "");
+    scene.repaired(&[&format!("--from={}/backup", server.url())]);
+    scene.is_whole();
+}
+
+#[test]
+fn a_source_that_has_it_damaged_is_told_from_one_that_lacks_it() {
+    let scene = scene("archive");
+    let content = scene.content_of_file();
+    let place = content.strip_prefix(scene.path("repo")).unwrap().to_owned();
+    for copy in ["damaged", "served"] {
+        scene.copy("repo", copy);
+        flip(&scene.path(copy).join(&place));
+    }
+    delete(&content);
+    scene.copy("repo", "without");
+    let server = FaultyServer::serve(&scene.path("served"));
+    let url = server.url();
+
+    let sources = ["--from=damaged", &format!("--from={url}"), "--from=without"];
+    let ended = scene.attempted(&sources);
+
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(!ended.status.success(), "{said}");
+    assert!(said.contains("  damaged in damaged as well\n"), "{said}");
+    assert!(said.contains(&format!("  damaged in {url} as well\n")), "{said}");
+    assert!(!said.contains("damaged in without"), "{said}");
 }
 
 #[test]
