@@ -3,7 +3,7 @@
 use super::{Bench, assorted};
 use crate::interop::Who;
 use crate::programs::OSTLER;
-use ostler_testkit::command::{attempt, command, run};
+use ostler_testkit::command::{attempt, command, fail, run};
 use ostler_testkit::listing::assert_same_files;
 use std::fs;
 use std::process::Stdio;
@@ -66,6 +66,31 @@ fn parts_prefixes_and_attributes_are_as_asked_for() {
         let output = attempt(command.args(["export", &commit, &format!("--subpath={bad}")]));
         assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{bad}");
     }
+}
+
+#[test]
+fn a_file_is_replaced_by_a_whole_archive_only() {
+    let bench = Bench::new();
+    bench.shell("mkdir tree && echo content >tree/file && echo precious >old.tar && chmod 600 old.tar && ln -s old.tar link.tar");
+    let commit = bench.ours(&["tree"]);
+    let mut failing = Who::Ours.on(&bench.path("ours"));
+    failing
+        .args(["export", &commit, "--subpath=/nowhere", "-o"])
+        .arg(bench.path("old.tar"));
+    let told = fail(&mut failing);
+    assert!(
+        told.contains("/nowhere") && !told.contains("cannot write"),
+        "{told}"
+    );
+    bench.shell("test \"$(cat old.tar)\" = precious");
+
+    let whole = attempt(Who::Ours.on(&bench.path("ours")).args(["export", &commit])).stdout;
+    let link = bench.path("link.tar");
+    export(&bench, &commit, &[], link.to_str().unwrap());
+    assert_eq!(fs::read(bench.path("old.tar")).unwrap(), whole);
+    bench.shell("test -L link.tar && test \"$(stat -c %a old.tar)\" = 600");
+    export(&bench, &commit, &[], "/dev/null");
+    bench.shell("test -c /dev/null");
 }
 
 #[test]
