@@ -42,14 +42,28 @@ impl GpgUser {
     }
 }
 
-/// Returns the name and the address in `NAME (COMMENT) <ADDRESS>`, each empty where there is none.
+/// Returns the name and the address in `NAME (COMMENT) <ADDRESS>`, or of a bare address, each empty where there is none.
 pub fn split_user(text: &str) -> (&str, &str) {
     let (name, address) = match text.split_once('<') {
         Some((name, rest)) => (name, rest.split_once('>').map_or(rest, |(address, _)| address)),
+        None if is_address(text) => ("", text),
         None => (text, ""),
     };
     let name = name.split_once(" (").map_or(name, |(name, _)| name);
     (name.trim(), address.trim())
+}
+
+/// Returns whether all of a text is an address.
+fn is_address(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else {
+        return false;
+    };
+    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with('.');
+    is_part(local)
+        && is_part(domain)
+        && !text.contains("..")
+        && !domain.contains('@')
+        && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
 }
 
 /// Returns the keys in their order.
@@ -146,6 +160,10 @@ mod tests {
             ("", ("", "")),
             ("A (b) (c)", ("A", "")),
             ("A <b", ("A", "b")),
+            ("a@b.c", ("", "a@b.c")),
+            ("a b@c", ("a b@c", "")),
+            ("a@", ("a@", "")),
+            ("a@b@c", ("a@b@c", "")),
         ] {
             assert_eq!(split_user(text), parts, "{text}");
         }

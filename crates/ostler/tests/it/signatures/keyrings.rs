@@ -225,6 +225,32 @@ fn an_import_brings_revocations_and_never_takes_keys_away() {
 }
 
 #[test]
+fn users_that_are_a_bare_address_are_told_as_by_stock() {
+    let signed = Signed::new();
+    let keyring = signed.scene.path("ring.gpg");
+    signed.home.make_key("Named <named@x.org>", "never");
+    signed.home.make_key("a name without address", "never");
+    signed.home.export(&keyring, &[], &[]);
+    let add = format!("--gpg-import={}", text(&keyring));
+    signed
+        .client
+        .run(&["remote", "add", &add, "origin", "http://localhost"]);
+    let list = ["remote", "gpg-list-keys", "origin"];
+
+    let stock = signed.client.run(&list);
+
+    assert!(stock.contains("/.well-known/openpgpkey/hu/"), "{stock}");
+    let mut ours = ostler(signed.scene.directory.path());
+    assert_eq!(run(ours.arg("--repo=client").args(list)), stock);
+    let trusted = signed.home.trusted(signed.scene.path("trusted"), &[]);
+    let shown = run(signed
+        .scene
+        .ours(&["show", "main"])
+        .env("OSTREE_GPG_HOME", &trusted));
+    assert!(shown.contains("Good signature from \" <good@x.org>\""), "{shown}");
+}
+
+#[test]
 fn a_remote_whose_keys_cannot_be_read_is_not_added() {
     let scene = Scene::new("archive");
     scene.write("broken.asc", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQ");
