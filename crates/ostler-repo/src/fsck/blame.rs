@@ -59,9 +59,7 @@ impl Check<'_> {
         }
         for (object, damage) in damaged {
             let commits = needed.remove(&object).unwrap_or_default();
-            if damage == Damage::Missing || self.options.delete {
-                self.mark(&commits, report)?;
-            }
+            let marked = (damage == Damage::Missing || self.options.delete).then(|| commits.clone());
             let paths = paths.remove(&object).unwrap_or_default();
             let finding = FsckFinding::Object {
                 object,
@@ -73,6 +71,9 @@ impl Check<'_> {
             };
             let last = finding.ends(self.options);
             self.found(finding, report);
+            if let Some(commits) = marked {
+                self.mark(&commits, report)?;
+            }
             if last {
                 break;
             }

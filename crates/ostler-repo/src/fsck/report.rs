@@ -101,7 +101,22 @@ impl FsckFinding {
     }
 }
 
-/// One line, in stock's words.
+impl FsckFinding {
+    /// Returns one line, in stock's words and with nothing else.
+    pub fn in_stock_words(&self) -> String {
+        match self {
+            Self::Object {
+                object,
+                damage,
+                commits,
+                ..
+            } => object_line(object, damage, commits),
+            _ => self.to_string(),
+        }
+    }
+}
+
+/// One line, in stock's words, with the place of an object behind them.
 impl fmt::Display for FsckFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -114,7 +129,7 @@ impl fmt::Display for FsckFinding {
                 path,
                 ..
             } => {
-                write_object(f, object, damage, commits)?;
+                f.write_str(&object_line(object, damage, commits))?;
                 path.as_ref()
                     .map_or(Ok(()), |path| write!(f, " ({})", path.escape_debug()))
             }
@@ -122,36 +137,32 @@ impl fmt::Display for FsckFinding {
     }
 }
 
-fn write_object(
-    f: &mut fmt::Formatter<'_>,
-    object: &ObjectName,
-    damage: &Damage,
-    commits: &BTreeSet<Checksum>,
-) -> fmt::Result {
+fn object_line(object: &ObjectName, damage: &Damage, commits: &BTreeSet<Checksum>) -> String {
     let commits: Vec<String> = commits.iter().map(Checksum::to_string).collect();
     let commits = commits.join(", ");
     if *damage == Damage::Missing {
         return match commits.as_str() {
-            "" => write!(f, "Object missing: {object}"),
-            commits => write!(f, "Object missing in commits {commits}: {object}"),
+            "" => format!("Object missing: {object}"),
+            commits => format!("Object missing in commits {commits}: {object}"),
         };
     }
-    if !commits.is_empty() {
-        write!(f, "In commits {commits}: ")?;
-    }
-    match object.kind {
-        ObjectType::File => write!(f, "fsck content object {}: ", object.checksum)?,
-        _ => write!(f, "fsck {object}: ")?,
-    }
-    match damage {
-        Damage::Malformed(detail) => f.write_str(detail),
-        Damage::Checksum { actual } => write!(
-            f,
+    let needed = match commits.as_str() {
+        "" => String::new(),
+        commits => format!("In commits {commits}: "),
+    };
+    let subject = match object.kind {
+        ObjectType::File => format!("content object {}", object.checksum),
+        _ => object.to_string(),
+    };
+    let detail = match damage {
+        Damage::Malformed(detail) => detail.clone(),
+        Damage::Checksum { actual } => format!(
             "Corrupted {} object; checksum expected='{}' actual='{actual}'",
             object.kind, object.checksum
         ),
-        Damage::Missing => Ok(()),
-    }
+        Damage::Missing => String::new(),
+    };
+    format!("{needed}fsck {subject}: {detail}")
 }
 
 /// The result of a check.

@@ -229,6 +229,10 @@ fn a_finding_says_which_commits_need_the_object_and_where_it_is() {
         finding.to_string(),
         format!("Object missing in commits {list}: {object} (/sub/b)")
     );
+    assert_eq!(
+        finding.in_stock_words(),
+        format!("Object missing in commits {list}: {object}")
+    );
     let theirs = stock.attempt(&["fsck"]);
     assert!(
         String::from_utf8_lossy(&theirs.stderr).contains("2 partial commits from fsck-detected corruption")

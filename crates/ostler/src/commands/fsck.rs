@@ -77,11 +77,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         quick: args.quick,
         threads: thread::available_parallelism().map_or(1, NonZero::get),
     };
+    let stock = context.program() == Program::Ostree;
     let reporter = Reporter {
         ui: context.ui(),
         options: &options,
         quiet: args.quiet,
-        lines: context.program() == Program::Ostree && !context.ui().prints_to_terminal(),
+        stock,
+        lines: stock && !context.ui().prints_to_terminal(),
         last: Cell::new(None),
         progress: RefCell::new(None),
         failed: RefCell::new(None),
@@ -91,7 +93,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if let Some(error) = reporter.failed.take() {
         return Err(error);
     }
-    let stock = context.program() == Program::Ostree;
     conclude(context.ui(), stock, &options, &report)
 }
 
@@ -179,6 +180,15 @@ fn who_needs_it(record: &DamageRecord) -> Option<String> {
     ))
 }
 
+/// Returns the line for a finding. Scripts written for stock look for the ends of its lines.
+fn words(finding: &FsckFinding, stock: bool) -> String {
+    if stock {
+        finding.in_stock_words()
+    } else {
+        finding.to_string()
+    }
+}
+
 fn conclude(ui: &Ui, stock: bool, options: &FsckOptions, report: &FsckReport) -> anyhow::Result<()> {
     if ui.json() {
         ui.object(&Record {
@@ -191,7 +201,7 @@ fn conclude(ui: &Ui, stock: bool, options: &FsckOptions, report: &FsckReport) ->
         })?;
     }
     if let Some(finding) = report.findings.last().filter(|finding| finding.ends(options)) {
-        return Err(damaged(finding.to_string(), stock, report));
+        return Err(damaged(words(finding, stock), stock, report));
     }
     if !report.findings.is_empty() {
         return Err(damaged(
@@ -229,6 +239,7 @@ struct Reporter<'a> {
     ui: &'a Ui,
     options: &'a FsckOptions,
     quiet: bool,
+    stock: bool,
     /// Whether the beginning and the end of the objects are lines of data, as stock has it where nobody watches.
     lines: bool,
     /// How many objects the last line named.
@@ -271,7 +282,7 @@ impl FsckReporter for Reporter<'_> {
     fn finding(&self, finding: &FsckFinding) {
         // One that ends the check is the error of the command.
         if !finding.ends(self.options) {
-            self.ui.note(&finding.to_string());
+            self.ui.note(&words(finding, self.stock));
         }
     }
 
@@ -280,7 +291,9 @@ impl FsckReporter for Reporter<'_> {
     }
 
     fn deleted(&self, object: &ObjectName) {
-        self.ui.note(&format!("Deleted {object}"));
+        if !self.stock {
+            self.ui.note(&format!("Deleted {object}"));
+        }
     }
 
     fn added_tombstone(&self, commit: &Checksum) {

@@ -4,10 +4,11 @@ use crate::fixture;
 use crate::programs::{Ended, OSTLER, assert_alike, ended, link, ostler};
 use crate::reading::all_alike;
 use crate::writing::compare;
-use ostler_testkit::command::{command, fail, run};
+use ostler_testkit::command::{attempt, command, fail, run};
 use ostler_testkit::stock::StockRepo;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
@@ -205,6 +206,36 @@ fn damage_is_reported_with_the_status_of_stock() {
             };
             assert_eq!(after(OSTLER), after("ostree"), "{name}: fsck {options}");
         }
+    }
+}
+
+#[test]
+fn damage_is_told_under_the_stock_name_in_the_lines_of_stock() {
+    for (harm, arguments) in [
+        (fs::remove_file as fn(PathBuf) -> io::Result<()>, "fsck -q"),
+        (|path| fs::write(path, "no object"), "fsck -q --delete"),
+    ] {
+        let said = |program: &Path, directory: &Path| {
+            let file = &checksums(directory, "/big")[0];
+            harm(object(directory, file, "filez")).unwrap();
+            let mut check = command(program);
+            check
+                .current_dir(directory)
+                .arg("--repo=repo")
+                .args(arguments.split(' '));
+            let said = String::from_utf8_lossy(&attempt(&mut check).stderr).into_owned();
+            // What is wrong with bytes that are no object each says in its own words.
+            let lines = said
+                .lines()
+                .map(|line| line.split(": fsck ").next().unwrap().to_owned());
+            lines.collect::<Vec<_>>()
+        };
+        let directory = fixture::repository();
+        let copy = fixture::copied(directory.path());
+        let ours = said(&link(directory.path()), directory.path());
+        assert_eq!(ours, said(Path::new("ostree"), copy.path()), "{arguments}");
+        let marked = |line: &String| line.starts_with("Marking commit as partial: ");
+        assert!(ours.iter().skip(1).any(marked), "{ours:?}");
     }
 }
 
