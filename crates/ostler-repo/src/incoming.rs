@@ -207,3 +207,30 @@ impl Incoming {
         remove_abandoned_incoming(repo)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_format::{Checksum, ObjectType, RepoMode};
+
+    /// Fails as a copy to a full disk does: which of the two ends it was only the kind of the error tells.
+    struct Full;
+
+    impl Read for Full {
+        fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_where_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let repo = Repo::create(dir.path(), RepoMode::Archive, None).unwrap();
+        let incoming = Incoming::open(&repo).unwrap();
+        let name = ObjectName::new(Checksum::of(b"x"), ObjectType::DirMeta);
+
+        let error = incoming.write(&name, &mut Full).unwrap_err().to_string();
+
+        assert!(error.starts_with("cannot write an object in "), "{error}");
+    }
+}

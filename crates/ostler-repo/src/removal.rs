@@ -11,6 +11,7 @@ use crate::repo::Repo;
 use crate::settle::sync_prefixes;
 use ostler_format::ObjectName;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -45,7 +46,7 @@ impl Repo {
         Ok(sum)
     }
 
-    /// Removes files beside the objects, by their paths, and the directories that they leave empty, one level up; those that
+    /// Removes files beside the objects, by their paths, and the directories of deltas and of their indexes that they leave empty; those that
     /// are not there are passed over. Returns how many were there. The caller holds the exclusive lock.
     ///
     /// # Errors
@@ -68,14 +69,28 @@ impl Repo {
             let Some(dir) = self.root().open_dir_if_exists(holder).map_err(failed(holder))? else {
                 continue;
             };
-            // Deltas have directories of their own; the others are there to stay.
-            if holder.components().count() > 2 && dir.entries().map_err(failed(holder))?.is_empty() {
-                self.root().remove_dir(holder).map_err(failed(holder))?;
-            } else if sync {
+            if !self.remove_empty(holder)? && sync {
                 dir.fsync().map_err(RepoError::io("sync", dir.path()))?;
             }
         }
         Ok(tally)
+    }
+
+    /// Removes a directory of deltas or indexes that is empty, and the one above it if that is empty then. Returns whether
+    /// the first one went. Other directories are there to stay.
+    fn remove_empty(&self, holder: &Path) -> Result<bool> {
+        if !(holder.starts_with("deltas") || holder.starts_with("delta-indexes")) {
+            return Ok(false);
+        }
+        let mut removed = false;
+        for path in holder.ancestors().filter(|path| path.components().count() > 1) {
+            match self.root().remove_dir(path) {
+                Ok(_) => removed = true,
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => break,
+                Err(error) => return Err(RepoError::io("remove", self.root().path_of(path))(error)),
+            }
+        }
+        Ok(removed)
     }
 
     fn has_to_sync_removals(&self) -> Result<bool> {
@@ -113,7 +128,13 @@ mod tests {
     fn directory_of_a_delta_goes_with_its_last_file_and_no_other_does() {
         let dir = tempfile::tempdir().unwrap();
         let repo = Repo::create(dir.path(), RepoMode::Archive, None).unwrap();
-        for path in ["deltas/ab/cd/superblock", "deltas/ab/cd/0", "summaries/x.gz"] {
+        for path in [
+            "deltas/ab/cd/superblock",
+            "deltas/ab/cd/0",
+            "deltas/ef/g/0",
+            "delta-indexes/ab/cd.index",
+            "summaries/x.gz",
+        ] {
             let path = dir.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "123").unwrap();
@@ -124,9 +145,12 @@ mod tests {
         assert_eq!((tally.objects, tally.bytes), (2, 6));
         assert!(dir.path().join("deltas/ab/cd").is_dir());
         assert!(dir.path().join("summaries").is_dir());
+        repo.remove_files(&["delta-indexes/ab/cd.index"]).unwrap();
+        assert!(!dir.path().join("delta-indexes/ab").exists());
         let again = ["deltas/ab/cd/superblock", "deltas/ab/cd/0", "nowhere/x/y"];
         assert_eq!(repo.remove_files(&again).unwrap().objects, 1);
         assert!(!dir.path().join("deltas/ab/cd").exists());
-        assert!(dir.path().join("deltas/ab").is_dir());
+        assert!(!dir.path().join("deltas/ab").exists() && dir.path().join("deltas/ef/g").is_dir());
+        assert!(dir.path().join("deltas").is_dir());
     }
 }

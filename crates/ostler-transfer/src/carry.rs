@@ -121,7 +121,8 @@ fn add_delta(
     Ok(Some(Checksum::of(&bytes)))
 }
 
-/// Refuses an index that says another digest of a delta than its superblock has: clients would fail. Without one in the
+/// Refuses an index that says another digest of a delta than its superblock has: clients would fail. (Those of a source that can be
+/// written to are made anew before.) Without one in the
 /// source that of the target stays.
 fn check_index(planner: &Planner<'_>, to: &Checksum, deltas: &Found) -> Result<()> {
     let path = delta_index_path(to);
@@ -136,7 +137,7 @@ fn check_index(planner: &Planner<'_>, to: &Checksum, deltas: &Found) -> Result<(
     let wrong = listed.0.iter().find(|(name, digest)| match deltas.get(name) {
         None => false,
         Some(None) => own,
-        Some(Some(found)) => found != digest,
+        Some(Some(found)) => found != digest && !(own && planner.mends_indexes),
     });
     match wrong {
         None => Ok(()),

@@ -52,12 +52,58 @@ impl DeltaOrigins {
 
 /// Makes the deltas that the policy asks for and the source has not.
 pub(crate) fn make(source: &Repo, store: &dyn Store, options: &PublishOptions<'_>, now: u64) -> Result<()> {
-    let policy = options.policy;
-    if !policy.asks_for_deltas() {
+    if !options.policy.asks_for_deltas() {
         return Ok(());
     }
-    let snapshot = Snapshot::take(source, &policy.selection)?;
     let there: BTreeSet<DeltaName> = source.list_deltas()?.into_iter().collect();
+    let wanted = wanted(source, store, options, now)?;
+    for name in wanted.difference(&there) {
+        if options.interrupted.load(Ordering::Relaxed) {
+            return Err(TransferError::Interrupted);
+        }
+        make_one(source, name, options, now)?;
+    }
+    // Clients look for deltas in the index of the commit, not in the summary.
+    let digests = source.delta_digests()?;
+    let targets: BTreeSet<Checksum> = wanted.iter().map(|name| name.to).collect();
+    for target in &targets {
+        source.write_delta_indexes(&digests, Some(target))?;
+    }
+    Ok(())
+}
+
+/// Returns the deltas that a run would make.
+pub(crate) fn would_make(
+    source: &Repo,
+    store: &dyn Store,
+    options: &PublishOptions<'_>,
+    now: u64,
+) -> Result<Vec<DeltaName>> {
+    if !options.policy.asks_for_deltas() {
+        return Ok(Vec::new());
+    }
+    let mut wanted = wanted(source, store, options, now)?;
+    for name in source.list_deltas()? {
+        wanted.remove(&name);
+    }
+    let mut made = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        if lacking(source, &name)?.is_none() {
+            made.push(name);
+        }
+    }
+    Ok(made)
+}
+
+/// Returns the deltas that the policy asks for.
+fn wanted(
+    source: &Repo,
+    store: &dyn Store,
+    options: &PublishOptions<'_>,
+    now: u64,
+) -> Result<BTreeSet<DeltaName>> {
+    let policy = options.policy;
+    let snapshot = Snapshot::take(source, &policy.selection)?;
     let mut wanted = BTreeSet::new();
     let mut past = None;
     for (name, to) in &snapshot.refs {
@@ -79,19 +125,18 @@ pub(crate) fn make(source: &Repo, store: &dyn Store, options: &PublishOptions<'_
             }
         }
     }
-    for name in wanted.difference(&there) {
-        if options.interrupted.load(Ordering::Relaxed) {
-            return Err(TransferError::Interrupted);
+    Ok(wanted)
+}
+
+/// Returns the commit of a delta that the source has not, or not all of.
+fn lacking(source: &Repo, name: &DeltaName) -> Result<Option<Checksum>> {
+    for commit in name.from.iter().chain([&name.to]) {
+        let object = ObjectName::new(*commit, ObjectType::Commit);
+        if !source.has_object(&object)? || source.is_partial(commit)?.is_some() {
+            return Ok(Some(*commit));
         }
-        make_one(source, name, options, now)?;
     }
-    // Clients look for deltas in the index of the commit, not in the summary.
-    let digests = source.delta_digests()?;
-    let targets: BTreeSet<Checksum> = wanted.iter().map(|name| name.to).collect();
-    for target in &targets {
-        source.write_delta_indexes(&digests, Some(target))?;
-    }
-    Ok(())
+    Ok(None)
 }
 
 fn make_one(source: &Repo, name: &DeltaName, options: &PublishOptions<'_>, now: u64) -> Result<()> {
@@ -100,13 +145,10 @@ fn make_one(source: &Repo, name: &DeltaName, options: &PublishOptions<'_>, now: 
         threads: options.jobs.get(),
         ..DeltaOptions::default()
     };
-    for commit in name.from.iter().chain([&name.to]) {
-        let object = ObjectName::new(*commit, ObjectType::Commit);
-        if !source.has_object(&object)? || source.is_partial(commit)?.is_some() {
-            let text = format!("no delta {name} is made: the source has not all of {commit}");
-            options.reporter.note(&text);
-            return Ok(());
-        }
+    if let Some(commit) = lacking(source, name)? {
+        let text = format!("no delta {name} is made: the source has not all of {commit}");
+        options.reporter.note(&text);
+        return Ok(());
     }
     source.generate_delta(name.from.as_ref(), &name.to, &delta_options, &())?;
     Ok(())

@@ -35,6 +35,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) lists: &'a Lists<'a>,
     /// The time of the run.
     pub(crate) now: u64,
+    /// Whether the source's indexes of deltas will have been brought in line when the plan is carried out.
+    pub(crate) mends_indexes: bool,
 }
 
 /// What becomes of an object that a commit needs.

@@ -134,13 +134,13 @@ impl Policy {
             && planner.snapshot.refs.is_empty()
             && !self.allow_empty
         {
-            refusals.push(Refusal {
-                reference: "*".into(),
+            let gone = updates.iter().filter(|update| update.new.is_none());
+            refusals.extend(gone.map(|update| Refusal {
+                reference: update.name.to_string(),
                 reason:
-                    "are all refs of the target, and nothing is published in their place: not removed without --allow-empty"
-                        .into(),
+                    "would go, and leave the target without refs: not removed without --allow-empty".into(),
                 yields_to_force: false,
-            });
+            }));
         }
         if refusals.is_empty() {
             Ok(())

@@ -148,7 +148,7 @@ impl Context {
             None => {}
             Some(Recovery::Completed) => {
                 self.ui
-                    .note(&format!("completed a publish to {path} that was cut short"));
+                    .note(&format!("completed a change of {path} that was cut short"));
             }
             Some(Recovery::GivenUp) => self.ui.note(&format!(
                 "a publish to {path} was cut short, and what it brought was removed since: it is dropped"

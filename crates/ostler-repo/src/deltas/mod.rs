@@ -156,6 +156,35 @@ impl Repo {
         Ok(targets)
     }
 
+    /// Makes those indexes anew that say another digest of a delta than its superblock has: other programs make deltas
+    /// again and leave the index as it was. Returns the commits of those indexes.
+    ///
+    /// # Errors
+    /// [`RepoError::ReadOnly`], [`RepoError::Io`].
+    pub fn mend_delta_indexes(&self) -> Result<Vec<Checksum>> {
+        let mut mended = Vec::new();
+        for target in self.list_delta_indexes()? {
+            let guard = self.lock(LockKind::Shared)?;
+            let path = delta_index_path(&target);
+            let index = self.read_list(&path)?;
+            // What is no index is for whoever publishes it to refuse.
+            let Some(Ok(listed)) = index.map(|index| DeltaList::parse_index(&index)) else {
+                continue;
+            };
+            let digests = self.digests_of(|name| name.to == target)?;
+            let found: BTreeMap<_, _> = digests.0.iter().copied().collect();
+            let is_wrong =
+                |(name, digest): &(DeltaName, Checksum)| found.get(name).is_some_and(|found| found != digest);
+            if listed.0.iter().any(is_wrong) {
+                self.require_writable()?;
+                self.replace_index(&target, &digests.to_index())?;
+                mended.push(target);
+            }
+            guard.release()?;
+        }
+        Ok(mended)
+    }
+
     /// Brings the index of one target commit, or all indexes, in line with the deltas that there are, and notes in the
     /// configuration that deltas are indexed.
     ///

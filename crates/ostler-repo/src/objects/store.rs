@@ -153,7 +153,13 @@ impl ObjectFiles {
     /// Makes a file from all that `source` has, as it is; the kernel copies where it can.
     pub(crate) fn all_of(&self, source: &mut (impl Read + ?Sized)) -> Result<TempFile> {
         let temp = self.temp_file(PLAIN_MODE)?;
-        io::copy(source, &mut temp.file()).map_err(read_failed)?;
+        io::copy(source, &mut temp.file()).map_err(|error| {
+            if is_about_writing(&error) {
+                self.failed("write an object in")(error)
+            } else {
+                read_failed(error)
+            }
+        })?;
         self.settle_plain_mode(&temp)
             .map_err(self.failed("set the mode of an object in"))?;
         Ok(temp)
@@ -197,14 +203,18 @@ impl ObjectFiles {
         Ok(())
     }
 
-    /// Refuses what the mode cannot store.
-    pub(crate) fn check(&self, header: &FileHeader) -> Result<()> {
+    /// Refuses what the mode cannot store, and says of which object that is where its name is known.
+    pub(crate) fn check(&self, header: &FileHeader, checksum: Option<&Checksum>) -> Result<()> {
         header.check().map_err(RepoError::format("file header"))?;
         let beyond = header.mode & 0o7777 & !BARE_USER_ONLY_BITS;
         if self.mode == RepoMode::BareUserOnly && header.is_regular() && beyond != 0 {
             // In the words of libostree.
+            let object = checksum.map_or_else(
+                || "for a bare-user-only repository".to_owned(),
+                Checksum::to_string,
+            );
             let detail = format!(
-                "Content object for a bare-user-only repository: invalid mode 0{:04o} with bits 0{beyond:04o}",
+                "Content object {object}: invalid mode 0{:04o} with bits 0{beyond:04o}",
                 header.mode
             );
             return Err(RepoError::Refused { detail });
@@ -369,6 +379,17 @@ pub(crate) fn for_each_piece(
 
 fn wrong_size(size: u64, how: &str) -> RepoError {
     RepoError::invalid("content", format!("{how} bytes than the declared {size}"))
+}
+
+/// Returns whether an error of copying is one that only writing can give.
+fn is_about_writing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// Turns the failure of a source into an error; one of ours inside it comes out as it was.

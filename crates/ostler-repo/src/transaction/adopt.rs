@@ -41,7 +41,7 @@ impl Transaction<'_> {
         dir: &Dir,
         name: &str,
     ) -> Result<Adopted> {
-        self.files.check(header)?;
+        self.files.check(header, None)?;
         let staging = self.staging.dir();
         let here = staging
             .stat_self()

@@ -27,6 +27,16 @@ pub(super) enum Claim {
     Believed(Checksum),
 }
 
+impl Claim {
+    /// Returns the checksum, as far as it is known before the content is read.
+    const fn checksum(&self) -> Option<&Checksum> {
+        match self {
+            Self::None => None,
+            Self::Checked(checksum) | Self::Believed(checksum) => Some(checksum),
+        }
+    }
+}
+
 impl Transaction<'_> {
     /// Writes a content object: a regular file whose payload has `size` bytes, or a symbolic link, which has
     /// none. With `expected` and an object that is there already, nothing is read from `payload`.
@@ -57,7 +67,7 @@ impl Transaction<'_> {
         payload: &mut dyn Read,
         claim: Claim,
     ) -> Result<Written> {
-        self.files.check(header)?;
+        self.files.check(header, claim.checksum())?;
         if let Claim::Checked(checksum) | Claim::Believed(checksum) = claim
             && self.has(&content_name(checksum))?
         {
@@ -85,7 +95,7 @@ impl Transaction<'_> {
         if size <= WHOLE_LIMIT || !header.is_regular() {
             return self.write_content(header, size, file, None);
         }
-        self.files.check(header)?;
+        self.files.check(header, None)?;
         if let Some(written) = self.write_clone(header, size, file)? {
             return Ok(written);
         }

@@ -383,6 +383,17 @@ fn modes_that_bare_user_only_cannot_hold_are_refused_on_request() {
     );
     source.pull(&target, &["main"], &options);
     source.pull(&target, &["setuid"], &default());
+    let (_, only) = source.target(RepoMode::BareUserOnly);
+    let error = source
+        .try_pull(&only, &["setuid"], &default())
+        .unwrap_err()
+        .to_string();
+    let listed = source.stock.run(&["ls", "-C", "setuid", "/su"]);
+    let checksum = listed.split_whitespace().find(|word| word.len() == 64).unwrap();
+    assert!(
+        error.contains(&format!("Content object {checksum}: invalid mode 0104755")),
+        "{error}"
+    );
     assert_sound(&path);
 }
 

@@ -36,7 +36,7 @@ use crate::report::{Again, Reporter};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::sweep::{self, SweepOptions, Swept};
-use ostler_format::{Checksum, CollectionRef, ObjectName, ObjectType};
+use ostler_format::{Checksum, CollectionRef, DeltaName, ObjectName, ObjectType};
 use ostler_repo::pin::remove_stale;
 use ostler_repo::{LockGuard, LockKind, ObjectList, Recovery, Repo};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +80,8 @@ pub struct PublishOptions<'a> {
 pub struct Outcome {
     /// The plan that was carried out last.
     pub plan: Plan,
+    /// With [`dry_run`](PublishOptions::dry_run), the static deltas that would be made in the source.
+    pub deltas: Vec<DeltaName>,
     /// The number of the generation that the run made; `None` if there was nothing to do.
     pub generation: Option<u64>,
     /// How often the plan was computed.
@@ -200,9 +202,15 @@ impl<'a> Run<'a> {
             if self.options.dry_run || plan.is_empty() {
                 // What an earlier attempt put has been brought by somebody else.
                 self.store.forget()?;
+                let deltas = if self.options.dry_run {
+                    deltas::would_make(self.source, self.store, self.options, self.now)?
+                } else {
+                    Vec::new()
+                };
                 return Ok(Outcome {
                     lost: claims.lost_after(&plan),
                     plan,
+                    deltas,
                     generation: None,
                     attempts,
                     swept: None,
@@ -218,6 +226,7 @@ impl<'a> Run<'a> {
                     return Ok(Outcome {
                         lost: claims.lost_after(&plan),
                         plan,
+                        deltas: Vec::new(),
                         generation: Some(number),
                         attempts,
                         swept: None,
@@ -319,13 +328,22 @@ impl<'a> Run<'a> {
         Ok(false)
     }
 
-    /// Completes what an earlier run did not finish, removes its pins, and makes the deltas that are asked for.
+    /// Completes what an earlier run did not finish, removes its pins, makes the deltas that are asked for, and brings
+    /// indexes in line with the source's deltas.
     fn prepare(&self) -> Result<()> {
         if self.source.is_writable() {
             remove_stale(self.source)?;
         }
         complete(self.store, self.options.reporter)?;
-        deltas::make(self.source, self.store, self.options, self.now)
+        deltas::make(self.source, self.store, self.options, self.now)?;
+        if self.source.is_writable() {
+            for target in self.source.mend_delta_indexes()? {
+                self.options.reporter.note(&format!(
+                    "the index of the source's static deltas to {target} did not fit them: it was made anew"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn plan(
@@ -346,6 +364,7 @@ impl<'a> Run<'a> {
             attempted,
             lists,
             now: self.now,
+            mends_indexes: self.options.dry_run && source.is_writable(),
         }
         .plan()?;
         if attempted.is_empty() {
@@ -448,7 +467,7 @@ pub(crate) fn complete(store: &dyn Store, reporter: &dyn Reporter) -> Result<()>
     let lease = store.lease()?;
     match store.recover()? {
         None => {}
-        Some(Recovery::Completed) => reporter.note("completed a publish that was cut short"),
+        Some(Recovery::Completed) => reporter.note("completed a change of the target that was cut short"),
         Some(Recovery::GivenUp) => {
             reporter.note("a publish was cut short, and what it brought was removed since: it is dropped");
         }

@@ -100,6 +100,11 @@ fn list(context: &Context, store: &DirStore, args: &Args) -> anyhow::Result<()> 
         let pinned = past.pinned.contains(&record.number);
         show(context, record, changed, pinned, current == Some(record.number))?;
     }
+    if past.generations.is_empty() {
+        context
+            .ui()
+            .note("there is no record of a publish to this repository");
+    }
     if current.is_none() && !past.generations.is_empty() {
         context
             .ui()

@@ -92,7 +92,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let old = repo.read_ref(&refspec)?;
     if old.is_none() && args.destination.is_all_hex() {
         bail!(
-            "ref '{}' could not be told from the beginning of a checksum",
+            "ref '{}' could not be told from the beginning of a checksum: choose a name with another letter than a to f in it",
             args.destination
         );
     }

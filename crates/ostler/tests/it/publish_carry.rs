@@ -58,22 +58,30 @@ fn static_deltas_and_their_indexes_are_carried_and_changed_ones_again() {
 
     let (part, _) = deltas.iter().find(|(path, _)| path.ends_with("/0")).unwrap();
     fs::remove_file(target.join(part)).unwrap();
-    run(&mut publish(root.path(), &["--summary=none"]));
+    let said = run(&mut publish(root.path(), &["--summary=none"]));
+    assert!(said.contains(", 1 file carried"), "{said}");
     assert_eq!(files(&target, &["deltas/", "delta-indexes/"]), deltas);
 
     for reference in source.refs() {
         let again = ["static-delta", "generate", "--inline", &reference];
         attempt(source.command().args(again));
     }
-    let told = fail(&mut publish(root.path(), &["--summary=none"]));
-    assert!(told.contains("static-delta reindex"), "{told}");
+    // Stock leaves its indexes as they were.
+    let indexes = |repo: &Path| files(repo, &["delta-indexes/"]);
+    assert_eq!(indexes(source.path()), indexes(&target));
+    run(&mut publish(root.path(), &["--summary=none", "--dry-run"]));
     assert_eq!(
-        files(&target, &["deltas/", "delta-indexes/"]),
-        deltas,
-        "nothing was carried"
+        indexes(source.path()),
+        indexes(&target),
+        "a dry run changes nothing"
     );
+    let published = attempt(&mut publish(root.path(), &["--summary=none"]));
+    let told = String::from_utf8_lossy(&published.stderr);
+    assert!(published.status.success(), "{told}");
+    assert!(told.contains("did not fit them: it was made anew"), "{told}");
+    let made = indexes(source.path());
     source.run(&["static-delta", "reindex"]);
-    run(&mut publish(root.path(), &["--summary=none"]));
+    assert_eq!(indexes(source.path()), made);
     let is_list = |(path, _): &(String, Vec<u8>)| !path.ends_with(|digit: char| digit.is_ascii_digit());
     let lists = |repo: &Path| {
         let mut found = files(repo, &["deltas/", "delta-indexes/"]);

@@ -64,7 +64,7 @@ fn any_command_completes_a_flip_that_was_cut_short() {
         let output = attempt(&mut command);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
-            said.contains("completed a publish"),
+            said.contains("completed a change of"),
             "{}",
             describe(&command, &output)
         );

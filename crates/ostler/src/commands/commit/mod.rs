@@ -195,7 +195,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         .as_ref()
         .filter(|branch| head.is_none() && branch.name.is_all_hex())
     {
-        bail!("branch '{branch}' could not be told from the beginning of a checksum");
+        bail!(
+            "branch '{branch}' could not be told from the beginning of a checksum: choose a name with another letter than a to f in it"
+        );
     }
     let parent = match args.parent.as_deref() {
         None => head.filter(|_| !args.orphan),

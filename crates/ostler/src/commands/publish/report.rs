@@ -5,7 +5,7 @@ use crate::counted::counted;
 use crate::sizes::format_size;
 use crate::ui::Ui;
 use ostler_format::Checksum;
-use ostler_transfer::{Outcome, Plan, RefUpdate, SummaryPlan};
+use ostler_transfer::{Outcome, RefUpdate, SummaryPlan};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +22,8 @@ struct Record<'a> {
     added_bytes: u64,
     reused_objects: u64,
     files: Vec<&'a str>,
+    /// With --dry-run, the static deltas that would be made.
+    deltas_to_make: Vec<String>,
     detached_metadata: Vec<String>,
     healed_commits: Vec<String>,
     summary: &'static str,
@@ -48,10 +50,10 @@ pub(crate) fn outcome(ui: &Ui, destination: &Path, outcome: &Outcome, dry_run: b
 fn words(ui: &Ui, destination: &Path, outcome: &Outcome, dry_run: bool) -> anyhow::Result<()> {
     let is_damaged = !outcome.lost.is_empty();
     if dry_run {
-        if is_damaged && outcome.plan.is_empty() {
+        if is_damaged && outcome.plan.is_empty() && outcome.deltas.is_empty() {
             return Ok(());
         }
-        return plan(ui, destination, &outcome.plan);
+        return plan(ui, destination, outcome);
     }
     if outcome.generation.is_some() || !is_damaged {
         ui.line(done(destination, outcome))?;
@@ -78,6 +80,7 @@ fn record<'a>(destination: &Path, outcome: &'a Outcome, dry_run: bool) -> Record
         added_bytes: plan.bytes(),
         reused_objects: plan.reused_objects,
         files: plan.files.iter().map(|file| file.path.as_str()).collect(),
+        deltas_to_make: outcome.deltas.iter().map(ToString::to_string).collect(),
         detached_metadata: plan
             .detached
             .iter()
@@ -114,6 +117,14 @@ fn done(destination: &Path, outcome: &Outcome) -> String {
     let Some(generation) = outcome.generation else {
         return format!("{} is up to date", destination.display());
     };
+    let files = match plan.files.len() {
+        0 => String::new(),
+        count => format!(", {} carried", counted(count, "file")),
+    };
+    let detached = match plan.detached.len() {
+        0 => String::new(),
+        count => format!(", detached metadata of {}", counted(count, "commit")),
+    };
     let retired = match plan.retirement.retired.len() {
         0 => String::new(),
         count => format!(", {} retired", counted(count, "commit")),
@@ -124,7 +135,7 @@ fn done(destination: &Path, outcome: &Outcome) -> String {
         count => format!(", {} removed", counted(count, "ref")),
     };
     format!(
-        "published {} to {}: {} added ({}){removed_refs}{retired}, generation {generation}",
+        "published {} to {}: {} added ({}){files}{detached}{removed_refs}{retired}, generation {generation}",
         counted(plan.refs.len() - removed, "ref"),
         destination.display(),
         counted(plan.objects.len(), "object"),
@@ -133,8 +144,9 @@ fn done(destination: &Path, outcome: &Outcome) -> String {
 }
 
 /// Prints the plan of a dry run.
-fn plan(ui: &Ui, destination: &Path, plan: &Plan) -> anyhow::Result<()> {
-    if plan.is_empty() {
+fn plan(ui: &Ui, destination: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+    let plan = &outcome.plan;
+    if plan.is_empty() && outcome.deltas.is_empty() {
         return ui.line(format_args!(
             "{} is up to date: nothing to do",
             destination.display()
@@ -156,6 +168,9 @@ fn plan(ui: &Ui, destination: &Path, plan: &Plan) -> anyhow::Result<()> {
     for (kind, tally) in plan.by_type() {
         let size = format_size(tally.bytes);
         ui.line(format_args!("  add {} {kind} objects, {size}", tally.objects))?;
+    }
+    for delta in &outcome.deltas {
+        ui.line(format_args!("  make static delta {delta}"))?;
     }
     for file in &plan.files {
         ui.line(format_args!("  add {}, {}", file.path, format_size(file.size)))?;

@@ -4,6 +4,7 @@ use super::{keys, threads, usage};
 use crate::commands::signing::{Secret, SignCommand};
 use crate::context::Context;
 use crate::dates;
+use crate::program::Program;
 use crate::sizes::format_size;
 use crate::ui::Ui;
 use ostler_format::delta::ByteOrder;
@@ -99,7 +100,10 @@ struct Made {
 
 /// Runs it.
 pub(super) fn run(context: &Context, repo: &Repo, args: &Args) -> anyhow::Result<()> {
-    let to = args.to.as_ref().or(args.to_option.as_ref());
+    if args.to.is_some() && args.to_option.is_some() && context.program() != Program::Ostree {
+        return Err(usage("Cannot specify both --to=REV and TO"));
+    }
+    let to = args.to_option.as_ref().or(args.to.as_ref());
     let to = to.ok_or_else(|| usage("TO revision must be specified"))?;
     if args.empty && args.from.is_some() {
         return Err(usage("Cannot specify both --empty and --from=REV"));

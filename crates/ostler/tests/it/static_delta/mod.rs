@@ -69,6 +69,10 @@ fn what_is_printed_is_what_stock_prints() {
         run(&mut ours(&["generate", "-n", "main"])),
         format!("Delta {name} already exists.\n")
     );
+    assert_eq!(
+        run(&mut ours(&["generate", "-n", "--to=main", "extra"])),
+        format!("Delta {name} already exists.\n")
+    );
     assert_eq!(run(&mut ours(&["list"])), stock.run(&["static-delta", "list"]));
     let shown = run(&mut ours(&["show", &name]));
     assert_eq!(shown, stock.run(&["static-delta", "show", &name]));
@@ -229,7 +233,18 @@ fn deltas_that_are_asked_for_appear_with_the_publish() {
     let old = source.rev_parse(&reference);
     advance(&source, root.path());
     let new = source.rev_parse(&reference);
-    publish(&["--summary=generate", &format!("--deltas={reference}:2")]);
+    let wanted = format!("--deltas={reference}:2");
+    let planned = publish(&["--dry-run", &wanted, &format!("--empty-deltas={reference}")]);
+    for name in [&format!("{old}-{new}"), &new] {
+        assert!(
+            planned.contains(&format!("  make static delta {name}\n")),
+            "{planned}"
+        );
+    }
+    assert_eq!(source.run(&["static-delta", "list"]), "(No static deltas)\n");
+    publish(&["--summary=generate", &wanted]);
+    let planned = publish(&["--dry-run", &wanted]);
+    assert!(!planned.contains("make static delta"), "{planned}");
     let target = StockRepo::open(&root.path().join("target"));
     let listed = target.run(&["static-delta", "list"]);
     assert!(listed.contains(&format!("{old}-{new}")), "{listed}");
