@@ -48,8 +48,10 @@ mod sweep;
 mod trivial_httpd;
 
 pub(crate) use demo::Occupied;
+pub(crate) use far::{Destination, Way, quoted};
 pub(crate) use fsck::Damaged;
 pub(crate) use lock::USAGE as LOCK_USAGE;
+pub(crate) use push::while_serving;
 pub(crate) use receive_shell::run_as_login_shell;
 pub(crate) use settle::Settle;
 pub(crate) use signing::{Signing, engine, from_file as secret_keys_of};

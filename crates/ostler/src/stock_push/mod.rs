@@ -4,6 +4,7 @@
 //! other end is stock.
 
 mod log;
+mod push;
 mod receive;
 mod recommit;
 mod settings;
@@ -30,6 +31,8 @@ const COMPARED_WITH: &str = "1.0.1";
 /// Which of them this process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
+    /// `ostree-push`
+    Push,
     /// `ostree-receive`
     Receive,
     /// `ostree-receive-shell`
@@ -41,7 +44,7 @@ impl Role {
     pub(crate) fn of(argument: Option<&OsStr>) -> Option<Self> {
         let name = Path::new(argument?).file_name()?.to_str()?;
         let name = name.strip_prefix('-').unwrap_or(name);
-        [Self::Receive, Self::Shell]
+        [Self::Push, Self::Receive, Self::Shell]
             .into_iter()
             .find(|role| role.name() == name)
     }
@@ -49,28 +52,51 @@ impl Role {
     /// Returns the name.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Push => "ostree-push",
             Self::Receive => "ostree-receive",
             Self::Shell => "ostree-receive-shell",
         }
     }
 }
 
+/// What is to be done.
+enum Asked {
+    Push(Box<push::Args>),
+    Receive(Box<receive::Args>),
+    Shell,
+}
+
+impl Asked {
+    fn read(role: Role, arguments: &[OsString]) -> Result<Self, clap::Error> {
+        Ok(match role {
+            Role::Push => Self::Push(Box::new(push::Args::try_parse_from(arguments)?)),
+            Role::Receive => Self::Receive(Box::new(receive::Args::try_parse_from(arguments)?)),
+            Role::Shell => Self::Shell,
+        })
+    }
+}
+
 /// Runs the command, and returns the status.
 pub(crate) fn main(role: Role, arguments: &[OsString], environment: Environment) -> ExitCode {
     descriptors::make_room();
-    let ui = Ui::new(false, environment.no_color);
+    let asked = match Asked::read(role, arguments) {
+        Ok(asked) => asked,
+        Err(error) => return report(&error),
+    };
     let global = Global {
-        repo: None,
+        repo: match &asked {
+            Asked::Push(args) => args.repo.clone(),
+            _ => None,
+        },
         json: false,
         verbose: false,
     };
+    let ui = Ui::new(false, environment.no_color);
     let context = Context::new(Program::Ostler, environment, ui, global);
-    let result = match role {
-        Role::Shell => run_as_login_shell(context.environment(), arguments),
-        Role::Receive => match receive::Args::try_parse_from(arguments) {
-            Ok(args) => receive::run(&context, &args),
-            Err(error) => return report(&error),
-        },
+    let result = match asked {
+        Asked::Push(args) => push::run(&context, &args),
+        Asked::Receive(args) => receive::run(&context, &args),
+        Asked::Shell => run_as_login_shell(context.environment(), arguments),
     };
     let result = result.and_then(|()| context.ui().flush());
     match (role, result) {
@@ -96,11 +122,19 @@ fn report(error: &clap::Error) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn definitions_hold_together() {
+        push::Args::command().debug_assert();
+        receive::Args::command().debug_assert();
+    }
 
     #[test]
     fn names_say_which_command_it_is() {
         for (argument, role) in [
             ("/usr/bin/ostree-receive", Some(Role::Receive)),
+            ("ostree-push", Some(Role::Push)),
             ("ostree-receive-shell", Some(Role::Shell)),
             ("-ostree-receive-shell", Some(Role::Shell)),
             ("ostree", None),

@@ -3,6 +3,8 @@
 mod report;
 mod tunnel;
 
+pub(crate) use tunnel::while_serving;
+
 use super::far::{Destination, Line, Way};
 use crate::context::Context;
 use crate::exit;

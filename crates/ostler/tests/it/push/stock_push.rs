@@ -3,6 +3,7 @@
 use crate::programs::{OSTLER, ostler};
 use crate::publish_scene::{State, make_source};
 use ostler_testkit::command::{attempt, command, describe, fail, run};
+use ostler_testkit::gpg::GpgHome;
 use ostler_testkit::oracle::{assert_sound, strays};
 use ostler_testkit::sshd::Sshd;
 use ostler_testkit::stock::StockRepo;
@@ -289,6 +290,46 @@ fn hook_runs_in_place_of_the_summary_and_knows_what_came() {
     );
 }
 
+#[test]
+fn what_is_made_is_signed_and_what_comes_must_be_where_that_is_asked_for() {
+    let scene = Scene::new(&[]);
+    let home = GpgHome::new();
+    let key = home.make_key("release@example.org", "never");
+    let keys = scene.path().join("keys.gpg");
+    home.export(&keys, &[], &[]);
+    let homedir = home.path().to_str().unwrap();
+    scene.configure(&format!("gpg_sign: ['{key}']\ngpg_homedir: {homedir}\n"));
+    scene.both_received(&["REPO", "URL"]);
+    let client = StockRepo::init(&scene.path().join("client"), "archive");
+    let import = format!("--gpg-import={}", keys.display());
+    let url = format!("file://{}", scene.ours.path().display());
+    client.run(&[
+        "remote",
+        "add",
+        &import,
+        "--set=gpg-verify-summary=true",
+        "origin",
+        &url,
+    ]);
+    client.run(&["pull", "origin", "os/a", "os/b"]);
+    scene.configure(&format!(
+        "gpg_verify: yes\ngpg_trustedkeys: {}\nupdate: no\n",
+        keys.display()
+    ));
+    scene.advance();
+    let before = State::of(scene.ours.path());
+    let (stock, ours) = scene.both(&["REPO", "URL"]);
+    assert_eq!((stock.status.code(), ours.status.code()), (Some(1), Some(1)));
+    assert!(State::of(scene.ours.path()) == before);
+    for name in ["os/a", "os/b"] {
+        scene
+            .source
+            .run(&["gpg-sign", "--gpg-homedir", homedir, name, &key]);
+    }
+    scene.both_received(&["REPO", "URL"]);
+    assert_ne!(State::of(scene.ours.path()).refs, before.refs);
+}
+
 /// A server with a key that may do all, and one that may receive into what lies below a root.
 fn serve(scene: &Scene) -> Sshd {
     let path = scene.path().display();
@@ -465,4 +506,58 @@ fn receivers_at_the_same_time_lose_nothing() {
     let state = State::of(scene.ours.path());
     assert_eq!(state.summary, state.refs);
     assert_sound(scene.ours.path());
+}
+
+#[test]
+fn we_push_to_stock_and_to_us_and_both_make_the_same_of_it() {
+    let scene = Scene::new(&[]);
+    let sshd = serve(&scene);
+    let program = scene.link("ostree-push");
+    let push = |key: &str, arguments: &[&str]| {
+        let mut push = command(&program);
+        push.current_dir(scene.path()).args(options(&sshd, key));
+        push.arg("--repo=source").args(arguments);
+        push
+    };
+    let at_stock = format!("127.0.0.1:{}", scene.stock.path().display());
+    let at_stock = at_stock.as_str();
+    for arguments in [&["os/a"][..], &[], &["-n"], &["os/b"]] {
+        if arguments == ["-n"] {
+            scene.advance();
+        }
+        run(push("all", &[at_stock]).args(arguments));
+        run(push("ci", &["127.0.0.1:ours"]).args(arguments));
+        let refs = [&scene.stock, &scene.ours].map(|repo| State::of(repo.path()).refs);
+        assert_eq!(refs[0], refs[1], "{arguments:?}");
+        let count = if arguments == ["os/a"] { 1 } else { 2 };
+        assert_eq!(refs[0].len(), count);
+    }
+    assert_eq!(scene.ours.run(&["log", "os/b"]).matches("commit ").count(), 2);
+    scene.stock.fsck();
+    assert_sound(scene.ours.path());
+    // What nobody asks for does not change: the source has the summary that it had.
+    let told = fail(&mut push("all", &["127.0.0.1:nowhere", "os/none", "os/a"]));
+    assert!(told.contains("Refs os/none not found in "), "{told}");
+    let told = fail(&mut push("all", &["127.0.0.1:/nowhere/$(touch x)"]));
+    assert!(told.contains("/nowhere/$(touch x)"), "{told}");
+    let mut bare = push("all", &["directory"]);
+    assert_eq!(attempt(&mut bare).status.code(), Some(2));
+}
+
+#[test]
+fn push_leaves_the_source_and_no_process_behind() {
+    let scene = Scene::new(&[]);
+    let sshd = serve(&scene);
+    fs::remove_file(scene.source.path().join("summary")).unwrap();
+    let before = State::of(scene.source.path());
+    let mut push = command(scene.link("ostree-push"));
+    push.current_dir(scene.path()).args(options(&sshd, "ci"));
+    push.args(["--repo=source", "127.0.0.1:ours"]).process_group(0);
+    let mut child = push.spawn().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(State::of(scene.source.path()) == before);
+    assert_eq!(scene.ours.refs(), ["os/a", "os/b"]);
+    let mut left = command("sh");
+    left.args(["-c", &format!("kill -0 -- -{}", child.id())]);
+    fail(&mut left);
 }

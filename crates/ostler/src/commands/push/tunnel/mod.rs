@@ -94,7 +94,6 @@ impl Tunnel {
 /// summary that lists them. Returns how it ended.
 ///
 /// Whoever can list processes of the far end sees the URL, if the command line says it.
-#[expect(dead_code, reason = "for ostree-push, which names the command line itself")]
 pub(crate) fn while_serving(
     context: &Context,
     source: &Repo,
