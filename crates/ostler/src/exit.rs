@@ -49,6 +49,11 @@ pub(crate) struct UsageError(pub(crate) String);
 #[error("interrupted")]
 pub(crate) struct Interrupted;
 
+/// It failed, and whoever should hear of it has heard.
+#[derive(Debug, thiserror::Error)]
+#[error("told at the other end")]
+pub(crate) struct Told;
+
 /// A program that was to take our place could not.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot run {}", program.display())]
@@ -119,7 +124,7 @@ pub(crate) fn conclude(program: Program, ui: &Ui, result: anyhow::Result<()>) ->
         return Status::Done.code(program);
     };
     let status = Status::of(&error);
-    if status != Status::ClosedOutput {
+    if status != Status::ClosedOutput && !error.is::<Told>() {
         ui.error(&error);
         for hint in hints::of(&error, program) {
             ui.hint(&hint);

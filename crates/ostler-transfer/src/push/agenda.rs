@@ -3,6 +3,7 @@
 use super::{Fate, Pushed, PushedRef};
 use crate::error::{Result, TransferError};
 use crate::history::History;
+use crate::snapshot::Selection;
 use ostler_format::wire::{Finished, Update};
 use ostler_format::{Checksum, CollectionRef, RefName};
 use ostler_repo::Repo;
@@ -13,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 pub struct Wanted<'a> {
     /// Refs of the far end with the commits that they shall name; `None` for one that shall go.
     pub updates: &'a BTreeMap<RefName, Option<Checksum>>,
+    /// Refs of the far end that shall go unless they are among these.
+    pub drops: Option<&'a Selection>,
     /// Whether refs need not be fast-forwarded.
     pub force: bool,
     /// How many parents of each commit are offered, where the far end has not got them; `None` is all that are here. A ref that moves
@@ -65,6 +68,12 @@ impl Agenda {
         for (name, new) in wanted.updates {
             let old = advertised.get(name).copied();
             agenda.add(name, old, *new, wanted.force);
+        }
+        for (name, old) in advertised {
+            let goes = |drops: &Selection| drops.takes(name) && !wanted.updates.contains_key(name);
+            if wanted.drops.is_some_and(goes) {
+                agenda.add(name, Some(*old), None, wanted.force);
+            }
         }
         agenda.follow(advertised, wanted.depth);
         Ok(agenda)

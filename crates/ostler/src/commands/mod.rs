@@ -93,7 +93,7 @@ pub(crate) enum Command {
     /// Make the tree of one ref the next commit of another
     Promote(Box<promote::Args>),
     /// Bring commits to where clients pull them
-    Publish(publish::Args),
+    Publish(Box<publish::Args>),
     /// Push commits into a repository that another ostler guards
     Push(Box<push::Args>),
     /// Take a push in: what 'push' starts at the far end

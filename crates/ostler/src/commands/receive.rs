@@ -114,8 +114,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     };
     match ended {
         Err(TransferError::Interrupted) => Err(exit::Interrupted.into()),
+        // Whoever speaks with us has read it, and would read it once more from ssh.
+        Err(error) if args.sweep.is_none() && !is_about_the_line(&error) => Err(exit::Told.into()),
         ended => Ok(ended?),
     }
+}
+
+/// Returns whether the other end may be none that understands what we say.
+fn is_about_the_line(error: &TransferError) -> bool {
+    matches!(error, TransferError::Cut(_) | TransferError::Protocol(_))
 }
 
 /// Takes a push in. What comes after it is left to another process: whoever pushes waits for this one.

@@ -98,6 +98,14 @@ impl SignCommand {
 }
 
 impl Signing {
+    /// Returns whether anybody is to sign.
+    pub(crate) fn is_given(&self) -> bool {
+        !self.gpg_sign.is_empty()
+            || !self.sign.is_empty()
+            || !self.sign_from_file.is_empty()
+            || !self.command.sign_command.is_empty()
+    }
+
     /// Returns the signers that were asked for, those of GPG first. Programs end with what the command watches, or else with us.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use ostler_transfer::push::{Fate, Pushed};
 use ostler_transfer::receive::ReceiveRules;
 use ostler_transfer::{DirStore, Generation, TransferError};
 use std::fs;
+use std::path::Path;
 
 fn named(name: &str) -> RefName {
     name.parse().unwrap()
@@ -33,6 +34,47 @@ fn refs_arrive_with_all_that_they_lead_to_and_a_second_push_sends_nothing() {
     let again = scene.push_all();
     assert_eq!((again.objects, again.generation), (0, None));
     assert_eq!(fate(&again, "os/a"), &Fate::UpToDate);
+}
+
+#[test]
+fn a_push_with_nothing_to_do_takes_two_round_trips() {
+    let scene = Scene::new();
+    scene.push_all();
+    assert_eq!(scene.turns(&scene.all()), "><><");
+}
+
+#[test]
+fn no_more_history_is_offered_than_is_asked_for_but_what_a_fast_forward_needs() {
+    let scene = Scene::new();
+    for subject in ["second", "third"] {
+        scene.source.advance(subject);
+    }
+    let push = || {
+        let updates = Updates::from([(named("os/a"), scene.all()[&named("os/a")])]);
+        let ended = scene.push_by(&everything(), "tester", &updates, |mut options| {
+            options.wanted.depth = Some(1);
+            options
+        });
+        ended.pushed.unwrap();
+        scene.assert_has(&updates);
+        scene.target.fsck();
+        commits(scene.target.path())
+    };
+    assert_eq!(push(), 2);
+    for subject in ["fourth", "fifth", "sixth"] {
+        scene.source.advance(subject);
+    }
+    assert_eq!(push(), 5);
+}
+
+/// Counts the commits of a repository.
+fn commits(path: &Path) -> usize {
+    let directories = fs::read_dir(path.join("objects")).unwrap();
+    let files = directories.flat_map(|entry| fs::read_dir(entry.unwrap().path()).unwrap());
+    let paths = files.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|kind| kind == "commit"))
+        .count()
 }
 
 #[test]

@@ -15,8 +15,8 @@ use std::net::Shutdown;
 use std::num::NonZero;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -209,6 +209,24 @@ impl Scene {
         })
     }
 
+    /// Pushes, and returns who spoke to whom in turn: `>` for the pusher, `<` for the far end.
+    pub(crate) fn turns(&self, updates: &Updates) -> String {
+        let (near, far) = UnixStream::pair().expect("sockets");
+        let (source, target) = (self.source.open(), self.target());
+        let turns = Mutex::new(String::new());
+        thread::scope(|scope| {
+            let receiver = scope.spawn(move || receive_from(&target, far));
+            let line = near.try_clone().unwrap();
+            let hang_up = move || drop(line.shutdown(Shutdown::Both));
+            let input = Heard(near.try_clone().unwrap(), &turns);
+            let output = Said(Line(near), &turns);
+            let pushed = push(&source, input, output, &options(updates, &hang_up));
+            assert!(pushed.is_ok(), "{pushed:?}");
+            assert!(receiver.join().expect("no panic").is_ok());
+        });
+        turns.into_inner().unwrap()
+    }
+
     fn push_line(
         &self,
         source: &Repo,
@@ -269,6 +287,7 @@ fn options<'a>(updates: &'a Updates, hang_up: &'a (dyn Fn() + Sync)) -> PushOpti
         agent: "test",
         wanted: Wanted {
             updates,
+            drops: None,
             force: false,
             depth: None,
         },
@@ -407,5 +426,39 @@ impl Drop for Cut {
     fn drop(&mut self) {
         // Whoever goes takes both directions along.
         drop(self.line.shutdown(Shutdown::Read));
+    }
+}
+
+/// Notes when something comes.
+struct Heard<'a>(UnixStream, &'a Mutex<String>);
+
+/// Notes when something goes.
+struct Said<'a>(Line, &'a Mutex<String>);
+
+fn note(turns: &Mutex<String>, who: char) {
+    let mut turns = turns.lock().unwrap();
+    if !turns.ends_with(who) {
+        turns.push(who);
+    }
+}
+
+impl Read for Heard<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.read(buffer)?;
+        if count > 0 {
+            note(self.1, '<');
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Said<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        note(self.1, '>');
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }

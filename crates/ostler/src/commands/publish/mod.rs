@@ -3,10 +3,12 @@
 mod deltas;
 mod destination;
 mod events;
+mod far;
 mod lost;
 mod report;
 mod retention;
 
+use super::far::Way;
 use super::{Settle, Signing};
 use crate::context::Context;
 use crate::exit;
@@ -33,12 +35,16 @@ Examples:
   ostler --repo=/srv/build publish /srv/public --deltas='os/*/stable:3'
   ostler --repo=/srv/build publish /srv/public --verify
   ostler --repo=/srv/build publish /srv/public --gpg-sign=release@example.org
+  ostler --repo=/srv/build publish build@repo.example.org:/srv/repo 'os/*/stable' --delete-refs
 
 Objects arrive first and are hashed; then all refs and the summary change at once. A run that is cut \
 short leaves DEST as it was, and the next one goes on from there.
 
 Clients that are pulling meanwhile lose nothing: a commit of DEST that no ref leads to any more, or that lies \
 behind the history that is kept, is retired first, and only removed by a run after the time of grace.
+
+To another machine a publish goes as a push does ('ostler push --help'): the rules of the far end say what may be done, and what it keeps, \
+signs and makes deltas of; options about these are refused.
 
 How much history DEST keeps is said by --depth and --keep-younger-than, or by rules, of which the first that \
 matches a ref decides, in a file of DEST or of --policy:
@@ -55,7 +61,8 @@ matches a ref decides, in a file of DEST or of --policy:
   end-of-life = 2027-05-31        # after that day the refs are dropped")]
 #[expect(clippy::struct_excessive_bools, reason = "one field an option")]
 pub(crate) struct Args {
-    /// The directory to publish to: an archive repository, or an empty or absent one, which becomes one
+    /// The directory to publish to: an archive repository, or an empty or absent one, which becomes one; or HOST:PATH, or a remote's
+    /// name, where an ostler receives
     #[arg(value_name = "DEST")]
     destination: PathBuf,
     /// Refs, or patterns of refs ('*' within a part of a name, '**' across parts) [default: all refs]
@@ -106,6 +113,8 @@ pub(crate) struct Args {
     /// How many objects are put at once [default: the number of processors]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
+    #[command(flatten)]
+    way: Way,
 }
 
 /// What is hashed in less than a second.
@@ -114,6 +123,9 @@ pub(crate) const HELD_BYTES: u64 = 128 << 20;
 /// Publishes.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let source = context.open()?;
+    if let Some(destination) = far::destination(args, &source)? {
+        return far::run(context, args, &source, &destination);
+    }
     let interrupt = Interrupt::watch()?;
     let mut policy = Policy {
         selection: Selection::new(&args.refs)?,

@@ -29,6 +29,11 @@ pub(crate) struct RetentionArgs {
 }
 
 impl RetentionArgs {
+    /// Returns whether they say anything.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.depth.is_some() || self.keep_younger_than.is_some() || self.policy.is_some()
+    }
+
     /// Returns what they say, but for the rules of DEST. A commit that one of the options keeps is kept; they are for refs
     /// that no rule is for.
     pub(crate) fn read(&self, context: &Context) -> anyhow::Result<Retention> {

@@ -30,11 +30,16 @@ Examples:
   ostler --repo=/srv/build push ssh://build@repo.example.org:2222/os testing:stable
   ostler --repo=/srv/build push repo:os --delete=os/x86_64/old
   ostler --repo=/srv/build push /srv/repo --dry-run
+  ostler --repo=/srv/build push --via=tunnel build@old.example.org:/srv/repo os/x86_64/stable
 
 DEST is HOST:PATH or ssh://HOST[:PORT]/PATH, where an ostler is installed and a receive.toml says what may be \
 done ('ostler receive --help'), a directory, or the name of a remote whose url is one of these. The far \
 end asks for the objects that it lacks, hashes what comes, and moves all refs in one step, or none: each only from what \
 it named when the push began.
+
+With --via=tunnel the far end needs no ostler, but a key that may run commands and forward ports: it pulls what is pushed back through the same \
+ssh, from a server that nobody else can use, by ostree-receive, which makes commits of its own, or with --command=ostree by ostree alone, which keeps \
+their checksums. Refs move as stock moves them: each for itself, in one transaction.
 
 A push that is cut short changes nothing, and the next one goes on from there. Exit status 0 means that the refs have moved and that \
 this survives a power cut.")]
@@ -116,31 +121,99 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let updates = updates(&source, args)?;
     let interrupt = Interrupt::watch()?;
     let heard = Heard::new(context.ui());
-    let at_work = || match (args.via, &destination) {
-        (Via::Stream, _) => stream(
-            context,
-            &source,
-            &destination,
-            args,
-            &updates,
-            (&interrupt, &heard),
-        ),
+    let delivery = Delivery {
+        source: &source,
+        destination: &destination,
+        named: &args.destination,
+        way: &args.way,
+        wanted: Wanted {
+            updates: &updates,
+            drops: None,
+            force: args.force,
+            depth: args.depth(),
+        },
+        limit_rate: args.limit_rate,
+        dry_run: args.dry_run,
+    };
+    delivery.report(context, &interrupt, &heard, || match (args.via, &destination) {
+        (Via::Stream, _) => delivery.stream(context, &interrupt, &heard),
         (Via::Tunnel, Destination::Ssh { host, port, path }) => {
             let place = (host.as_str(), *port, path.as_str());
-            tunnel::push(context, &source, place, args, &updates, (&interrupt, &heard))
+            tunnel::push(context, &delivery, place, args.jobs, (&interrupt, &heard))
         }
         (Via::Tunnel, Destination::Directory(_)) => Err(exit::usage(
             "a tunnel leads through ssh: to a directory of this machine go without --via",
         )),
-    };
-    let pushed = context.ui().while_counting(|| heard.shown(), at_work);
-    let pushed = match pushed {
-        // A signal reaches ssh as well, which may be gone before we look.
-        Err(_) if interrupt.is_set() => return Err(exit::Interrupted.into()),
-        pushed => pushed?,
-    };
-    report::outcome(context.ui(), &args.destination, &pushed, args.dry_run)?;
-    refuse(&pushed, args)
+    })
+}
+
+/// Brings refs to an ostler of another machine, and tells what became of them.
+pub(super) fn to_far_end(context: &Context, delivery: &Delivery<'_>) -> anyhow::Result<()> {
+    let interrupt = Interrupt::watch()?;
+    let heard = Heard::new(context.ui());
+    delivery.report(context, &interrupt, &heard, || {
+        delivery.stream(context, &interrupt, &heard)
+    })
+}
+
+/// What is brought where.
+pub(super) struct Delivery<'a> {
+    pub(super) source: &'a Repo,
+    pub(super) destination: &'a Destination,
+    /// The destination in the user's words.
+    pub(super) named: &'a str,
+    pub(super) way: &'a Way,
+    pub(super) wanted: Wanted<'a>,
+    pub(super) limit_rate: Option<NonZero<u64>>,
+    pub(super) dry_run: bool,
+}
+
+impl Delivery<'_> {
+    /// Does the work with counters before the user's eyes, and tells what became of each ref.
+    fn report(
+        &self,
+        context: &Context,
+        interrupt: &Interrupt,
+        heard: &Heard<'_>,
+        work: impl FnOnce() -> anyhow::Result<Pushed>,
+    ) -> anyhow::Result<()> {
+        let pushed = context.ui().while_counting(|| heard.shown(), work);
+        let pushed = match pushed {
+            // A signal reaches ssh as well, which may be gone before we look.
+            Err(_) if interrupt.is_set() => return Err(exit::Interrupted.into()),
+            pushed => pushed?,
+        };
+        report::outcome(context.ui(), self.named, &pushed, self.dry_run)?;
+        // Where one is refused, none has moved.
+        if pushed.is_refused() {
+            let what = if self.dry_run { "would be" } else { "was" };
+            anyhow::bail!("nothing {what} pushed to {}", self.named);
+        }
+        Ok(())
+    }
+
+    /// Speaks with an ostler of the far end.
+    fn stream(&self, context: &Context, interrupt: &Interrupt, heard: &Heard<'_>) -> anyhow::Result<Pushed> {
+        let (line, input, output) = Line::open(context, self.destination, self.way)?;
+        let path = match self.destination {
+            Destination::Ssh { path, .. } => path.as_str(),
+            Destination::Directory(_) => "",
+        };
+        let options = PushOptions {
+            path,
+            agent: &Program::Ostler.user_agent(),
+            wanted: self.wanted,
+            limit_rate: self.limit_rate,
+            dry_run: self.dry_run,
+            interrupted: interrupt.flag(),
+            hang_up: &|| line.hang_up(),
+            reporter: heard,
+        };
+        let pushed = push(self.source, input, output, &options);
+        let pushed = pushed.map_err(|error| explained(error, &line, self.named))?;
+        line.close()?;
+        Ok(pushed)
+    }
 }
 
 /// Refuses options that mean nothing together.
@@ -154,40 +227,6 @@ fn check(args: &Args) -> anyhow::Result<()> {
         ));
     }
     Ok(())
-}
-
-/// Speaks with an ostler of the far end.
-fn stream(
-    context: &Context,
-    source: &Repo,
-    destination: &Destination,
-    args: &Args,
-    updates: &tunnel::Updates,
-    (interrupt, heard): (&Interrupt, &Heard<'_>),
-) -> anyhow::Result<Pushed> {
-    let (line, input, output) = Line::open(context, destination, &args.way)?;
-    let path = match destination {
-        Destination::Ssh { path, .. } => path.as_str(),
-        Destination::Directory(_) => "",
-    };
-    let options = PushOptions {
-        path,
-        agent: &Program::Ostler.user_agent(),
-        wanted: Wanted {
-            updates,
-            force: args.force,
-            depth: args.depth(),
-        },
-        limit_rate: args.limit_rate,
-        dry_run: args.dry_run,
-        interrupted: interrupt.flag(),
-        hang_up: &|| line.hang_up(),
-        reporter: heard,
-    };
-    let pushed = push(source, input, output, &options);
-    let pushed = pushed.map_err(|error| explained(error, &line, &args.destination))?;
-    line.close()?;
-    Ok(pushed)
 }
 
 impl Args {
@@ -246,15 +285,6 @@ fn explained(error: TransferError, line: &Line, destination: &str) -> anyhow::Er
             .context(context),
         None => error.context(context),
     }
-}
-
-/// Fails if a ref was refused: then none has moved.
-fn refuse(pushed: &Pushed, args: &Args) -> anyhow::Result<()> {
-    if pushed.is_refused() {
-        let what = if args.dry_run { "would be" } else { "was" };
-        anyhow::bail!("nothing {what} pushed to {}", args.destination);
-    }
-    Ok(())
 }
 
 /// What a user hears meanwhile: counters on a terminal, notes.

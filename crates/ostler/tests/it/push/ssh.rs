@@ -29,7 +29,8 @@ impl Scene {
         let target = StockRepo::init(&path.join("root/os repo"), "archive");
         let rules = path.join("receive.toml");
         let text = format!(
-            "root = \"{}/root\"\n[[allow]]\nwho = \"ci\"\nrefs = \"os/*\"\nmay = [\"create\", \"fast-forward\"]\n",
+            "root = \"{}/root\"\n[[allow]]\nwho = \"ci\"\nrefs = \"os/*\"\nmay = [\"create\", \"fast-forward\"]\n\
+             [[allow]]\nwho = \"ci\"\nrefs = \"test/*\"\nmay = [\"create\", \"delete\"]\n",
             path.display()
         );
         fs::write(&rules, text).unwrap();
@@ -51,8 +52,12 @@ impl Scene {
     }
 
     fn push(&self, key: &str, arguments: &[&str]) -> Command {
+        self.bring("push", key, arguments)
+    }
+
+    fn bring(&self, how: &str, key: &str, arguments: &[&str]) -> Command {
         let mut command = ostler(self.path());
-        command.args(["--repo=source", "push", "127.0.0.1:os repo"]);
+        command.args(["--repo=source", how, "127.0.0.1:os repo"]);
         command.arg(format!("--port={}", self.sshd.port()));
         command.arg("--identity").arg(self.sshd.key(key));
         for option in self.sshd.options() {
@@ -188,4 +193,75 @@ fn pushers_at_the_same_time_each_get_what_they_are_told() {
     }
     assert_eq!(scene.target.refs().len(), names.len());
     assert_sound(scene.target.path());
+}
+
+#[test]
+fn publish_goes_to_another_machine_as_a_push_of_what_its_patterns_select() {
+    let scene = Scene::new(0);
+    scene.source.run(&["refs", "--create=test/a", "os/a"]);
+    scene.source.run(&["refs", "--create=test/b", "os/a"]);
+    let publish = |arguments: &[&str]| {
+        let output = scene.bring("publish", "ci", arguments).output().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), told)
+    };
+    let (status, told) = publish(&["os/*", "test/*"]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("pushed 4 refs to 127.0.0.1:os repo"), "{told}");
+    assert_sound(scene.target.path());
+    scene.source.run(&["refs", "--delete", "test/b"]);
+    let (status, told) = publish(&["test/*", "--delete-refs", "--dry-run"]);
+    assert!(
+        status == Some(0) && told.contains("'test/b' would be deleted"),
+        "{told}"
+    );
+    let (status, told) = publish(&["test/*", "--delete-refs", "--json"]);
+    assert_eq!(status, Some(0), "{told}");
+    assert_eq!(scene.target.refs(), ["os/a", "os/b", "test/a"]);
+    scene.source.run(&["refs", "--delete", "os/b"]);
+    let (status, told) = publish(&["os/*", "--delete-refs"]);
+    assert!(
+        status == Some(1) && told.contains("may not be deleted by 'ci'"),
+        "{told}"
+    );
+    let (status, told) = publish(&["nothing/*"]);
+    assert!(
+        status == Some(1) && told.contains("no ref of the source matches 'nothing/*'"),
+        "{told}"
+    );
+    assert_eq!(scene.target.refs(), ["os/a", "os/b", "test/a"]);
+}
+
+#[test]
+fn what_a_far_end_decides_itself_is_refused_with_the_place_that_says_it() {
+    let scene = Scene::new(0);
+    for (option, way) in [
+        ("--depth=3", "policy.toml"),
+        ("--deltas=**", "policy.toml"),
+        ("--summary=generate", "receive.toml"),
+        ("--gpg-sign=release", "receive.toml"),
+        ("--no-sweep", "sweep"),
+        ("--verify", "fsck"),
+        ("--jobs=3", "stream"),
+    ] {
+        let output = scene.bring("publish", "ci", &[option]).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{option}: {told}");
+        assert!(told.contains(way), "{option}: {told}");
+    }
+    assert_eq!(scene.target.refs(), Vec::<String>::new());
+}
+
+#[test]
+fn errors_of_the_far_end_are_told_once() {
+    let scene = Scene::new(0);
+    let mut push = scene.push("ci", &[]);
+    fs::write(
+        scene.target.path().join("config"),
+        "[core]\nrepo_version=1\nmode=bare-user\n",
+    )
+    .unwrap();
+    let output = push.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told.matches("its mode is 'bare-user'").count(), 1, "{told}");
 }

@@ -17,7 +17,7 @@ mod forward;
 mod serving;
 mod talk;
 
-use super::{Args, Heard};
+use super::{Delivery, Heard};
 use crate::commands::far::{Way, quoted};
 use crate::context::Context;
 use crate::interrupt::Interrupt;
@@ -33,6 +33,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 use talk::Talk;
@@ -109,13 +110,14 @@ pub(crate) fn while_serving(
         .collect();
     let wanted = Wanted {
         updates: &updates,
+        drops: None,
         force: true,
         depth: Some(0),
     };
     let shelf = Shelf::stock(source, &BTreeMap::new(), &wanted)?;
     let tunnel = Tunnel::dig(context, host, way, &interrupt)?;
     let heard = Heard::new(context.ui());
-    tunnel.open(&shelf, jobs(None), &heard, |tunnel| {
+    tunnel.open(&shelf, threads(None), &heard, |tunnel| {
         let mut session = tunnel
             .forward
             .session(&far(&tunnel.url))
@@ -136,9 +138,9 @@ pub(crate) fn while_serving(
 }
 
 /// Returns how many threads hand out objects.
-fn jobs(asked: Option<std::num::NonZero<usize>>) -> usize {
+fn threads(asked: Option<NonZero<usize>>) -> usize {
     let jobs = asked.or_else(|| thread::available_parallelism().ok());
-    jobs.map_or(1, std::num::NonZero::get)
+    jobs.map_or(1, NonZero::get)
 }
 
 /// Where a push goes: the host, its port, the path of the repository there.
@@ -147,44 +149,43 @@ pub(super) type Place<'a> = (&'a str, Option<u16>, &'a str);
 /// Pushes so.
 pub(super) fn push(
     context: &Context,
-    source: &Repo,
+    delivery: &Delivery<'_>,
     place: Place<'_>,
-    args: &Args,
-    updates: &Updates,
+    jobs: Option<NonZero<usize>>,
     (interrupt, heard): (&Interrupt, &Heard<'_>),
 ) -> anyhow::Result<Pushed> {
     let is_flipping = Cell::new(false);
     let pushed = converse(
         context,
-        source,
+        delivery,
         place,
-        args,
-        updates,
+        threads(jobs),
         (interrupt, heard, &is_flipping),
     );
     pushed.map_err(|error| match is_flipping.get() {
         _ if interrupt.is_set() => error,
         true => error.context(format!(
             "refs of {} may have moved: look at them, or push again",
-            args.destination
+            delivery.named
         )),
-        false => error.context(format!("nothing was pushed to {}", args.destination)),
+        false => error.context(format!("nothing was pushed to {}", delivery.named)),
     })
 }
 
 fn converse(
     context: &Context,
-    source: &Repo,
+    delivery: &Delivery<'_>,
     (host, port, path): Place<'_>,
-    args: &Args,
-    updates: &Updates,
+    jobs: usize,
     (interrupt, heard, is_flipping): (&Interrupt, &Heard<'_>, &Cell<bool>),
 ) -> anyhow::Result<Pushed> {
-    let tunnel = Tunnel::dig(context, (host, port), &args.way, interrupt)?;
+    let Delivery { way, wanted, .. } = delivery;
+    let updates = wanted.updates;
+    let tunnel = Tunnel::dig(context, (host, port), way, interrupt)?;
     let session = tunnel.forward.session(&script());
     let moves = tunnel.server.movement();
-    let mut talk = Talk::start(session, interrupt, args.way.patience(), &moves)?;
-    let [tool, ostree, receive] = programs(args.way.command.as_deref())?;
+    let mut talk = Talk::start(session, interrupt, way.patience(), &moves)?;
+    let [tool, ostree, receive] = programs(way.command.as_deref())?;
     talk.say(&[path, tool, ostree, receive])?;
     let names: Vec<&str> = updates.keys().map(RefName::as_str).collect();
     talk.say(&names)?;
@@ -196,23 +197,26 @@ fn converse(
     }
     let nothing = BTreeMap::new();
     let wanted = Wanted {
-        updates,
-        force: args.force,
-        depth: if commits_anew { Some(0) } else { args.depth() },
+        depth: if commits_anew { Some(0) } else { wanted.depth },
+        ..*wanted
     };
-    let shelf = Shelf::stock(source, if commits_anew { &nothing } else { &told.refs }, &wanted)?;
-    let known = |pushed: &PushedRef| expected(pushed, args.dry_run);
-    if shelf.is_refused() || shelf.is_idle() || (args.dry_run && !commits_anew) {
+    let shelf = Shelf::stock(
+        delivery.source,
+        if commits_anew { &nothing } else { &told.refs },
+        &wanted,
+    )?;
+    let known = |pushed: &PushedRef| expected(pushed, delivery.dry_run);
+    if shelf.is_refused() || shelf.is_idle() || (delivery.dry_run && !commits_anew) {
         return Ok(pushed_of(shelf.refs().map(known), heard));
     }
-    let moved = tunnel.open(&shelf, jobs(args.jobs), heard, |tunnel| {
-        let told = go(&mut talk, tunnel, &shelf, (&told.refs, args));
+    let moved = tunnel.open(&shelf, jobs, heard, |tunnel| {
+        let told = go(&mut talk, tunnel, &shelf, (&told.refs, delivery));
         is_flipping.set(talk.is_flipping);
         drop(talk);
         told
     })?;
     let differs = |(name, new): (&RefName, &Option<Checksum>)| moved.refs.get(name) != new.as_ref();
-    if commits_anew && !args.dry_run && updates.iter().any(differs) {
+    if commits_anew && !delivery.dry_run && updates.iter().any(differs) {
         heard.tell(ANEW);
     }
     if moved.words.iter().any(|word| word == "signed") {
@@ -221,11 +225,11 @@ fn converse(
     let became = |pushed: &PushedRef| {
         let now = moved.refs.get(&pushed.name).copied();
         let old = told.refs.get(&pushed.name).copied();
-        let is_old = commits_anew && now == old && !args.dry_run;
+        let is_old = commits_anew && now == old && !delivery.dry_run;
         PushedRef {
             name: pushed.name.clone(),
             old,
-            new: if args.dry_run { pushed.new } else { now },
+            new: if delivery.dry_run { pushed.new } else { now },
             fate: if is_old {
                 Fate::UpToDate
             } else {
@@ -245,10 +249,10 @@ fn go(
     talk: &mut Talk<'_>,
     tunnel: &Tunnel,
     shelf: &Shelf<'_>,
-    (old, args): (&BTreeMap<RefName, Checksum>, &Args),
+    (old, delivery): (&BTreeMap<RefName, Checksum>, &Delivery<'_>),
 ) -> anyhow::Result<talk::Heard> {
     // All that there is: where the shelf ends, history does.
-    talk.say(&[&tunnel.url, "-1", &options(args)])?;
+    talk.say(&[&tunnel.url, "-1", &options(delivery)])?;
     for goes in [false, true] {
         for pushed in shelf.refs() {
             if pushed.fate == Fate::NotTried && pushed.new.is_none() == goes {
@@ -262,12 +266,12 @@ fn go(
 }
 
 /// Returns the options of `ostree-receive`.
-fn options(args: &Args) -> String {
+fn options(delivery: &Delivery<'_>) -> String {
     let mut options = Vec::new();
-    if args.dry_run {
+    if delivery.dry_run {
         options.push("-n");
     }
-    if args.force {
+    if delivery.wanted.force {
         options.push("-f");
     }
     options.join(" ")
