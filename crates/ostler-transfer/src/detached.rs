@@ -63,7 +63,7 @@ fn update(planner: &Planner<'_>, commit: Checksum, wanted: Vec<u8>) -> Result<Op
         None => wanted,
         Some(there) => {
             if let Ok(there) = parse_detached(there) {
-                united(own, &there)
+                united(own, &there).to_bytes()
             } else {
                 replaces_damaged = true;
                 wanted
@@ -102,7 +102,7 @@ pub(crate) fn edit(update: &DetachedUpdate) -> Edit {
 }
 
 /// Returns the source's metadata with what only the target has added behind it.
-fn united(mut source: VarDict, target: &VarDict) -> Vec<u8> {
+pub(crate) fn united(mut source: VarDict, target: &VarDict) -> VarDict {
     for (key, there) in target.iter() {
         let Some(own) = source.get(key) else {
             source.insert(key, there.clone());
@@ -116,7 +116,7 @@ fn united(mut source: VarDict, target: &VarDict) -> Vec<u8> {
             source.insert(key, Value::Array(kind.clone(), all));
         }
     }
-    source.to_bytes()
+    source
 }
 
 #[cfg(test)]
@@ -133,7 +133,7 @@ mod tests {
 
     fn united_bytes(source: &[u8], target: &[u8]) -> Vec<u8> {
         let dict = |bytes| VarDict::from_bytes(bytes).unwrap();
-        united(dict(source), &dict(target))
+        united(dict(source), &dict(target)).to_bytes()
     }
 
     #[test]

@@ -241,6 +241,16 @@ pub enum TransferError {
     /// What a pusher asks for is not allowed, or not to be had here.
     #[error("{0}")]
     Denied(String),
+    /// What is pushed is more than the rules of the receiver let in.
+    #[error("{what} has more than {limit}: {rule}")]
+    TooMuch {
+        /// What has so much.
+        what: String,
+        /// How much it may have.
+        limit: String,
+        /// What says so, and for which refs.
+        rule: String,
+    },
     /// Stopped by a test at a chosen step.
     #[error("stopped at step {0}")]
     Stopped(u64),

@@ -8,6 +8,7 @@
 //! Memory: some 100 bytes for each object that the commits consist of, no more than one object in memory, and of content no more
 //! than a message; larger content goes into a file without a name.
 
+use super::meter::Meter;
 use crate::channel::{Input, Output, malformed, unexpected};
 use crate::error::{Result, TransferError};
 use libdeflater::Decompressor;
@@ -15,9 +16,10 @@ use ostler_format::wire::{Batch, Encoding, Message};
 use ostler_format::{Checksum, Commit, DirTree, MAX_METADATA_SIZE, ObjectName, ObjectType, parse_detached};
 use ostler_repo::fs::TempFile;
 use ostler_repo::{Receiving, Repo, RepoError, Transaction, Trust};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::io::{Read, Write};
+use std::os::unix::fs::FileExt as _;
 
 /// How many objects are asked for in one message, at most.
 const ASKED_AT_ONCE: usize = 4096;
@@ -33,22 +35,30 @@ pub(super) struct Fill<'a> {
     /// The repository that is pushed to.
     target: &'a Repo,
     seen: HashSet<ObjectName>,
-    /// Commits and dirtrees that are here and have to be read.
-    unread: Vec<ObjectName>,
+    /// Commits and dirtrees that are here and have to be read, with how many directories they lie in.
+    unread: Vec<(ObjectName, u32)>,
     /// What is missing and was not asked for yet: metadata, content.
-    unasked: [Vec<ObjectName>; 2],
-    /// What was asked for and has not come.
-    asked: HashSet<ObjectName>,
+    unasked: [Vec<(ObjectName, u32)>; 2],
+    /// What was asked for and has not come, with how many directories it lies in.
+    asked: HashMap<ObjectName, u32>,
     begun: Option<Begun>,
     /// How many bytes of large content there is room for.
     room: Option<u64>,
+    meter: Meter<'a>,
     decompressor: Decompressor,
+}
+
+/// What leads on to other objects.
+enum Children {
+    Commit(Box<Commit>),
+    Tree(DirTree),
 }
 
 /// An object of which a part has come.
 #[derive(Debug)]
 struct Begun {
     name: ObjectName,
+    depth: u32,
     size: u64,
     bytes: Bytes,
 }
@@ -70,16 +80,17 @@ impl fmt::Debug for Fill<'_> {
 }
 
 impl<'a> Fill<'a> {
-    pub(super) fn new(transaction: &'a Transaction<'a>, target: &'a Repo) -> Result<Self> {
+    pub(super) fn new(transaction: &'a Transaction<'a>, target: &'a Repo, meter: Meter<'a>) -> Result<Self> {
         Ok(Self {
             transaction,
             target,
             seen: HashSet::new(),
             unread: Vec::new(),
             unasked: Default::default(),
-            asked: HashSet::new(),
+            asked: HashMap::new(),
             begun: None,
             room: target.free_bytes()?,
+            meter,
             decompressor: Decompressor::new(),
         })
     }
@@ -87,9 +98,11 @@ impl<'a> Fill<'a> {
     /// Notes which commits are needed: of each chain the first, and the others up to one that the repository has. What is
     /// known to be damaged there is asked for, whatever is there.
     pub(super) fn begin(&mut self, chains: &[Vec<Checksum>], damaged: &BTreeSet<ObjectName>) -> Result<()> {
+        let commits: usize = chains.iter().map(Vec::len).sum();
+        self.meter.expect_commits(commits as u64);
         for name in damaged {
             if !self.transaction.has(name)? && self.seen.insert(*name) {
-                self.ask(*name);
+                self.ask(*name, 0);
             }
         }
         for chain in chains {
@@ -99,10 +112,10 @@ impl<'a> Fill<'a> {
                 if is_whole && place > 0 {
                     break;
                 }
-                self.need(name)?;
+                self.need(name, 0)?;
                 let detached = ObjectName::new(*commit, ObjectType::CommitMeta);
                 if self.seen.insert(detached) {
-                    self.ask(detached);
+                    self.ask(detached, 0);
                 }
                 if is_whole {
                     break;
@@ -119,8 +132,8 @@ impl<'a> Fill<'a> {
         output: &mut Output<impl Write>,
     ) -> Result<()> {
         loop {
-            while let Some(name) = self.unread.pop() {
-                self.read(&name)?;
+            while let Some((name, depth)) = self.unread.pop() {
+                self.read(&name, depth)?;
                 if self.unasked.iter().map(Vec::len).sum::<usize>() >= ASKED_AT_ONCE {
                     self.send_requests(output)?;
                     output.flush()?;
@@ -145,7 +158,8 @@ impl<'a> Fill<'a> {
     fn send_requests(&mut self, output: &mut Output<impl Write>) -> Result<()> {
         for names in self.unasked.each_mut().map(std::mem::take) {
             for some in names.chunks(ASKED_AT_ONCE) {
-                output.send(&Message::Want(some.to_vec()))?;
+                let some = some.iter().map(|(name, _)| *name);
+                output.send(&Message::Want(some.collect()))?;
             }
             self.asked.extend(names);
         }
@@ -157,61 +171,64 @@ impl<'a> Fill<'a> {
         Ok(found.is_some_and(|stat| stat.size > 0))
     }
 
-    fn ask(&mut self, name: ObjectName) {
+    fn ask(&mut self, name: ObjectName, depth: u32) {
         let [metadata, content] = &mut self.unasked;
         match name.kind {
-            ObjectType::File => content.push(name),
-            _ => metadata.push(name),
+            ObjectType::File => content.push((name, depth)),
+            _ => metadata.push((name, depth)),
         }
     }
 
     /// Notes that an object is needed.
-    fn need(&mut self, name: ObjectName) -> Result<()> {
+    fn need(&mut self, name: ObjectName, depth: u32) -> Result<()> {
         if !self.seen.insert(name) {
             return Ok(());
         }
+        self.meter.seen(self.seen.len())?;
         if !self.transaction.has(&name)? && !self.is_at_target(&name)? {
-            self.ask(name);
+            self.ask(name, depth);
         } else if matches!(name.kind, ObjectType::Commit | ObjectType::DirTree) {
-            self.unread.push(name);
+            self.unread.push((name, depth));
         }
         Ok(())
     }
 
     /// Reads a commit or a dirtree that is here. One of the repository that cannot be read is damaged, and asked for.
-    fn read(&mut self, name: &ObjectName) -> Result<()> {
+    fn read(&mut self, name: &ObjectName, depth: u32) -> Result<()> {
         match self.children(name) {
-            Ok(children) => children.into_iter().try_for_each(|child| self.need(child)),
+            Ok(Children::Commit(commit)) => {
+                self.need(ObjectName::new(commit.root_tree, ObjectType::DirTree), 0)?;
+                self.need(ObjectName::new(commit.root_meta, ObjectType::DirMeta), 0)
+            }
+            Ok(Children::Tree(tree)) => {
+                self.meter.tree(name, &tree, depth)?;
+                for file in &tree.files {
+                    self.need(ObjectName::new(file.checksum, ObjectType::File), depth)?;
+                }
+                tree.dirs.iter().try_for_each(|dir| {
+                    self.need(ObjectName::new(dir.tree, ObjectType::DirTree), depth + 1)?;
+                    self.need(ObjectName::new(dir.meta, ObjectType::DirMeta), depth + 1)
+                })
+            }
             Err(RepoError::Corrupt { .. } | RepoError::Format { .. } | RepoError::Missing { .. })
                 if !self.transaction.has(name)? =>
             {
-                self.ask(*name);
+                self.ask(*name, depth);
                 Ok(())
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn children(&self, name: &ObjectName) -> Result<Vec<ObjectName>, RepoError> {
+    fn children(&self, name: &ObjectName) -> Result<Children, RepoError> {
         let bytes = self.transaction.load_metadata(name)?;
         let failed = || RepoError::format(format!("object {name}"));
         if name.kind == ObjectType::Commit {
-            let commit = Commit::parse(&bytes).map_err(failed())?;
-            return Ok(vec![
-                ObjectName::new(commit.root_tree, ObjectType::DirTree),
-                ObjectName::new(commit.root_meta, ObjectType::DirMeta),
-            ]);
+            return Commit::parse(&bytes)
+                .map(|commit| Children::Commit(Box::new(commit)))
+                .map_err(failed());
         }
-        let tree = DirTree::parse(&bytes).map_err(failed())?;
-        let files = tree.files.iter().map(|file| (file.checksum, ObjectType::File));
-        let dirs = tree
-            .dirs
-            .iter()
-            .flat_map(|dir| [(dir.tree, ObjectType::DirTree), (dir.meta, ObjectType::DirMeta)]);
-        let names = files.chain(dirs);
-        Ok(names
-            .map(|(checksum, kind)| ObjectName::new(checksum, kind))
-            .collect())
+        DirTree::parse(&bytes).map(Children::Tree).map_err(failed())
     }
 
     fn take(&mut self, message: Message) -> Result<()> {
@@ -220,16 +237,24 @@ impl<'a> Fill<'a> {
             (Message::Content { checksum, bytes }, None) => {
                 let name = ObjectName::new(checksum, ObjectType::File);
                 self.expect(&name)?;
+                self.meter.take(bytes.len() as u64, 0)?;
+                self.meter.content(&name, bytes.len() as u64)?;
+                self.meter.content(&name, declared_size(&bytes))?;
                 self.transaction.write_received(&checksum, bytes, RECEIVING)?;
                 Ok(())
             }
             (Message::Begin(name), None) => {
-                self.expect(&name)?;
+                let depth = self.expect(&name)?;
                 let bytes = match name.kind {
                     ObjectType::File => Bytes::File(self.transaction.temp_file()?),
                     _ => Bytes::Memory(Vec::new()),
                 };
-                self.begun = Some(Begun { name, size: 0, bytes });
+                self.begun = Some(Begun {
+                    name,
+                    depth,
+                    size: 0,
+                    bytes,
+                });
                 Ok(())
             }
             (Message::Data(data), Some(mut begun)) => {
@@ -238,9 +263,14 @@ impl<'a> Fill<'a> {
                 Ok(())
             }
             (Message::End, Some(begun)) => match begun.bytes {
-                Bytes::Memory(bytes) => self.take_metadata(&begun.name, &bytes),
+                Bytes::Memory(bytes) => self.take_metadata(&begun.name, begun.depth, &bytes),
                 Bytes::File(file) => {
                     let (checksum, size) = (begun.name.checksum, begun.size);
+                    let mut head = [0; DECLARED_SIZE_END];
+                    let read = file.file().read_at(&mut head, 0);
+                    let read = read.map_err(RepoError::io("read", self.transaction.repo().path()))?;
+                    let head = head.get(..read).unwrap_or_default();
+                    self.meter.content(&begun.name, declared_size(head))?;
                     self.transaction
                         .write_received_file(&checksum, file, size, RECEIVING)?;
                     Ok(())
@@ -251,18 +281,17 @@ impl<'a> Fill<'a> {
     }
 
     /// Takes an object off what is expected.
-    fn expect(&mut self, name: &ObjectName) -> Result<()> {
-        if self.asked.remove(name) {
-            Ok(())
-        } else {
-            Err(TransferError::Protocol(format!(
-                "it sends {name}, which nobody asked for"
-            )))
-        }
+    fn expect(&mut self, name: &ObjectName) -> Result<u32> {
+        let asked = self.asked.remove(name);
+        asked.ok_or_else(|| TransferError::Protocol(format!("it sends {name}, which nobody asked for")))
     }
 
-    fn append(&self, begun: &mut Begun, data: &[u8]) -> Result<()> {
+    fn append(&mut self, begun: &mut Begun, data: &[u8]) -> Result<()> {
+        self.meter.take(data.len() as u64, begun.size)?;
         begun.size += data.len() as u64;
+        if begun.name.kind == ObjectType::File {
+            self.meter.content(&begun.name, begun.size)?;
+        }
         match &mut begun.bytes {
             Bytes::Memory(bytes) if begun.size > MAX_METADATA_SIZE => {
                 bytes.clear();
@@ -302,13 +331,14 @@ impl<'a> Fill<'a> {
             }
         };
         for entry in Batch::entries(&plain).map_err(malformed)? {
-            self.expect(&entry.name)?;
-            self.take_metadata(&entry.name, entry.bytes)?;
+            let depth = self.expect(&entry.name)?;
+            self.meter.take(entry.bytes.len() as u64, 0)?;
+            self.take_metadata(&entry.name, depth, entry.bytes)?;
         }
         Ok(())
     }
 
-    fn take_metadata(&mut self, name: &ObjectName, bytes: &[u8]) -> Result<()> {
+    fn take_metadata(&mut self, name: &ObjectName, depth: u32, bytes: &[u8]) -> Result<()> {
         if name.kind == ObjectType::CommitMeta {
             if bytes.is_empty() {
                 return Ok(());
@@ -318,8 +348,18 @@ impl<'a> Fill<'a> {
         }
         self.transaction.write_named_metadata(name, bytes)?;
         if matches!(name.kind, ObjectType::Commit | ObjectType::DirTree) {
-            self.unread.push(*name);
+            self.unread.push((*name, depth));
         }
         Ok(())
     }
+}
+
+/// Where in a `.filez` the size ends that its content has when inflated.
+const DECLARED_SIZE_END: usize = 16;
+
+/// Returns the size that the beginning of a `.filez` declares, behind the length of its header; 0 of one that has none and is refused
+/// for that.
+fn declared_size(beginning: &[u8]) -> u64 {
+    let size = beginning.get(8..DECLARED_SIZE_END).and_then(<[u8]>::first_chunk);
+    size.copied().map_or(0, u64::from_be_bytes)
 }

@@ -7,8 +7,10 @@
 //! 3. *nothing locked*: all that the commits need is walked here, what is missing is asked for, hashed as it comes, and kept in
 //!    quarantine (`receive/quarantine.rs`), out of everybody's sight. A connection that breaks leaves it, and the next push of the same
 //!    pusher goes on with it;
-//! 4. *nothing locked*: the owner's programs judge (`receive/hooks.rs`), signatures are added in quarantine (`receive/sign.rs`), static deltas
-//!    are made there, and what is about to happen is written down (`receive/audit.rs`);
+//!    What rules limit is measured meanwhile (`receive/meter.rs`);
+//! 4. *nothing locked*: what rules require of commits is looked at (`receive/inspect/`), the owner's programs judge (`receive/hooks.rs`),
+//!    signatures are added in quarantine (`receive/sign.rs`), static deltas are made there, and what is about to happen is written down
+//!    (`receive/audit.rs`);
 //! 5. *one pusher after the other*: what is in quarantine is [published](crate::publish()) into the repository: objects are
 //!    hashed where they are linked from, the closure is looked at, and refs, summary and record change in one flip, each ref
 //!    from the value that the pusher has seen, or none does;
@@ -21,7 +23,9 @@ mod child;
 mod fill;
 mod hooks;
 mod incoming;
+mod inspect;
 mod judge;
+mod meter;
 mod place;
 mod problems;
 mod quarantine;
@@ -46,9 +50,11 @@ use crate::store::DirStore;
 use audit::Audit;
 use fill::Fill;
 use hooks::Matter;
+use inspect::Inspection;
+use meter::{Disk, Meter};
 use ostler_format::wire::{Finished, Hello, Message, Ruling, Update, Verdict};
 use ostler_format::{Checksum, CollectionRef, ObjectName, RefName};
-use ostler_repo::sign::Interruption;
+use ostler_repo::sign::{Interruption, TrustPaths};
 use ostler_repo::{OpenOptions, Repo};
 use quarantine::Quarantine;
 use sign::Seals;
@@ -85,6 +91,8 @@ pub struct ReceiveOptions<'a> {
     pub who: &'a str,
     /// Name and version of the program.
     pub agent: &'a str,
+    /// What checking signatures needs of its surroundings.
+    pub trust: &'a TrustPaths,
     /// How the repository is opened.
     pub open: &'a OpenOptions,
     /// Returns the time, in seconds since the epoch, UTC.
@@ -294,13 +302,20 @@ impl Session<'_> {
         output: &Mutex<Output<W>>,
     ) -> Result<Outcome> {
         let now = (self.options.clock)();
-        hooks::check(self.options)?;
-        let seals = Seals::gather(self.options, &offered.updates)?;
-        let quarantine = Quarantine::open(repo, self.options.pusher, self.options.open, now)?;
-        let outcome = self.fill_and_publish(repo, (&quarantine, &seals), offered, input, output);
+        let options = self.options;
+        hooks::check(options)?;
+        let seals = Seals::gather(options, &offered.updates)?;
+        let inspection = Inspection::new(options.rules, options.pusher, options.trust, &offered.updates)?;
+        let quarantine = Quarantine::open(repo, options.pusher, options.open, now)?;
+        let bounds = (&inspection, &seals);
+        let outcome = self.fill_and_publish((repo, &quarantine), bounds, offered, input, output);
         if matches!(
             outcome,
-            Ok(_) | Err(TransferError::Refused(_) | TransferError::Summary(_))
+            Ok(_)
+                | Err(TransferError::Refused(_)
+                    | TransferError::Summary(_)
+                    | TransferError::TooMuch { .. }
+                    | TransferError::NoSpace { .. })
         ) {
             let gone = quarantine.discard();
             let gone = gone.and_then(|()| Quarantine::tidy(repo, self.options.pusher, now));
@@ -314,8 +329,8 @@ impl Session<'_> {
 
     fn fill_and_publish<W: Write + Send>(
         &self,
-        repo: &Repo,
-        (held, seals): (&Quarantine, &Seals),
+        (repo, held): (&Repo, &Quarantine),
+        (inspection, seals): (&Inspection<'_>, &Seals),
         offered: &Offered,
         input: &mut Input<impl Read>,
         output: &Mutex<Output<W>>,
@@ -325,7 +340,14 @@ impl Session<'_> {
         for attempt in 0..ATTEMPTS {
             held.forget_detached()?;
             let mut transaction = quarantine.begin()?;
-            let mut fill = Fill::new(&transaction, repo)?;
+            let disk = Disk {
+                target: repo,
+                quarantine: held,
+                room: self.options.rules.room(),
+                allowance: 0,
+            };
+            let meter = Meter::new(inspection.limits(), disk);
+            let mut fill = Fill::new(&transaction, repo, meter)?;
             fill.begin(&offered.chains, &damaged)?;
             fill.run(input, &mut lock(output))?;
             for edit in quarantine::ref_edits(&offered.updates) {
@@ -333,6 +355,7 @@ impl Session<'_> {
             }
             transaction.commit()?;
             let published = with_signs_of_life(output, || {
+                inspection.run(quarantine, repo)?;
                 if attempt == 0 {
                     self.matter(repo, offered, &|text| tell(output, text))?
                         .judge(quarantine)?;

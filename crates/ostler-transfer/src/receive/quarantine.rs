@@ -15,7 +15,8 @@ use ostler_format::wire::Update;
 use ostler_repo::fs::{Dir, FileKind};
 use ostler_repo::{Expected, FileLock, OpenOptions, RefEdit, Repo, RepoError};
 use std::fs::canonicalize;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 const PLACE: &str = "extensions/ostler/incoming";
 const TURN: &str = "turn";
@@ -26,6 +27,9 @@ const SEPARATOR: char = '~';
 
 /// The longest name of a pusher.
 const MAX_PUSHER: usize = 64;
+
+/// What a file takes at least.
+const BLOCK: u64 = 4096;
 
 /// Settings of the repository that hold for the archive as well.
 const INHERITED: [&str; 2] = ["min-free-space-percent", "min-free-space-size"];
@@ -105,6 +109,41 @@ impl Quarantine {
                 {
                     held.unlink(&entry.name).map_err(failed())?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many bytes wait for all pushers, and for this one.
+    pub(super) fn occupied(&self) -> Result<(u64, u64)> {
+        let failed = || RepoError::io("look at what waits in", self.holder.path());
+        let mine = self.name.split(SEPARATOR).next().unwrap_or_default();
+        let (mut all, mut own) = (0, 0);
+        for entry in self.holder.entries().map_err(failed())? {
+            let Some(name) = entry.name.to_str().filter(|_| entry.kind == FileKind::Directory) else {
+                continue;
+            };
+            let bytes = bytes_below(&self.holder, name).map_err(failed())?;
+            all += bytes;
+            if name.split(SEPARATOR).next() == Some(mine) {
+                own += bytes;
+            }
+        }
+        Ok((all, own))
+    }
+
+    /// Removes what others left, and what this pusher left before, unless somebody uses it: it would only spare them to send it again.
+    pub(super) fn remove_unused(&self) -> Result<()> {
+        let entries = self.holder.entries();
+        for entry in entries.map_err(RepoError::io("list", self.holder.path()))? {
+            let Some(name) = entry.name.to_str().filter(|_| entry.kind == FileKind::Directory) else {
+                continue;
+            };
+            if name == self.name {
+                continue;
+            }
+            if let Some(_lock) = FileLock::try_acquire(&self.holder, lock_name(name))? {
+                remove(&self.holder, name)?;
             }
         }
         Ok(())
@@ -223,6 +262,25 @@ fn make(holder: &Dir, prefix: &str) -> Result<(String, FileLock)> {
             return Ok((name, lock));
         }
     }
+}
+
+/// Returns how many bytes the files below a directory have, each at least those of a block. What goes meanwhile does not count.
+fn bytes_below(holder: &Dir, name: &str) -> io::Result<u64> {
+    let mut bytes = 0;
+    let mut left = vec![PathBuf::from(name)];
+    while let Some(path) = left.pop() {
+        let Some(dir) = holder.open_dir_if_exists(&path)? else {
+            continue;
+        };
+        for entry in dir.entries()? {
+            if entry.kind == FileKind::Directory {
+                left.push(path.join(&entry.name));
+            } else if let Some(stat) = dir.stat(&entry.name)? {
+                bytes += stat.size.max(BLOCK);
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 /// Removes a quarantine whose lock is held.

@@ -7,6 +7,7 @@ use crate::interrupt::Interrupt;
 use crate::patience::{PatientRead, PatientWrite};
 use crate::program::Program;
 use anyhow::Context as _;
+use ostler_format::RefName;
 use ostler_transfer::TransferError;
 use ostler_transfer::receive::{
     ReceiveOptions, ReceiveRules, Rights, Surroundings, clean_up, is_clean_up_due, problems, receive,
@@ -35,6 +36,7 @@ What may be done is said by receive.toml; without it, or where no rule of it app
   refs = \"os/x86_64/**\"              # '*' within a part of a name, '**' across parts
   may = [\"create\", \"fast-forward\"]   # also \"force\" and \"delete\"
 
+Commits can be required to be signed, newer, bound to the ref and free of setuid files, and pushes be limited ([[require]]). \
 Programs of yours may refuse what is pushed ([hooks]), commits and summaries be signed ([[sign]]), pushes be written down (audit) and \
 what was retired be removed (sweep): docs/receive.md says how.
 
@@ -42,6 +44,7 @@ With --repo pushes go to that repository and no other, whatever path they name.
 
 Examples:
   ostler receive --check-config
+  ostler receive --check-config --as=ci-x86 os/x86_64/stable
   ostler receive --as=ci-x86 --config=/etc/ostler/ci.toml
   ostler receive --repo=/srv/repo --allow=create,fast-forward")]
 pub(crate) struct Args {
@@ -62,6 +65,9 @@ pub(crate) struct Args {
     /// Read the file, say what is wrong with it, and do nothing
     #[arg(long, conflicts_with = "allow")]
     check_config: bool,
+    /// Refs of which to say what the pusher may do, and what is required of their commits
+    #[arg(value_name = "REF", requires = "check_config")]
+    refs: Vec<RefName>,
     /// Remove from a repository what was retired for longer than the rules let it stay: started behind a push
     #[arg(long, value_name = "PATH", hide = true, conflicts_with_all = ["check_config", "allow"])]
     sweep: Option<PathBuf>,
@@ -98,6 +104,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         pusher: &pusher,
         who: &who,
         agent: &Program::Ostler.user_agent(),
+        trust: &crate::trust::paths(context),
         open: &context.open_options(true),
         clock: &|| environment.now(),
         jobs: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
@@ -180,11 +187,31 @@ fn check(context: &Context, args: &Args) -> anyhow::Result<()> {
         path.display(),
         counted(rules.len(), "rule")
     ))?;
-    let problems = problems(&rules);
+    explain(context, args, &rules)?;
+    let problems = problems(&rules, &crate::trust::paths(context));
     if problems.is_empty() {
         return Ok(());
     }
     anyhow::bail!("{}: {}", path.display(), problems.join("; "))
+}
+
+/// Says what the pusher may do to each ref that is named, and what is required of its commits.
+fn explain(context: &Context, args: &Args, rules: &ReceiveRules) -> anyhow::Result<()> {
+    let user = context.environment().user_name();
+    let pusher = args.pusher.as_ref().unwrap_or(&user);
+    for name in &args.refs {
+        let rights = rules.rights(pusher, name.as_str()).words();
+        let may = if rights.is_empty() {
+            "nothing".to_owned()
+        } else {
+            rights.join(", ")
+        };
+        let requirements = rules.requirements(pusher, name.as_str());
+        context
+            .ui()
+            .line(format!("'{name}': '{pusher}' may {may}; {requirements}"))?;
+    }
+    Ok(())
 }
 
 fn rules(context: &Context, args: &Args) -> anyhow::Result<ReceiveRules> {

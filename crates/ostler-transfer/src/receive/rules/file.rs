@@ -1,6 +1,8 @@
 //! The form of a file of rules, and where in it something is wrong.
 
 use super::hooks::HooksTable;
+use super::require::RequireEntry;
+use super::room::RoomTable;
 use super::sign::SignEntry;
 use super::{Allow, Rights};
 use crate::error::{Result, TransferError};
@@ -31,6 +33,10 @@ pub(super) struct File {
     pub(super) sign: Vec<Spanned<SignEntry>>,
     pub(super) audit: Option<Spanned<PathBuf>>,
     pub(super) sweep: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) require: Vec<RequireEntry>,
+    #[serde(default)]
+    pub(super) quarantine: RoomTable,
 }
 
 /// One table `[[allow]]`.
@@ -71,6 +77,11 @@ impl Source<'_> {
     /// Returns the error for what is wrong somewhere.
     pub(super) fn wrong(&self, span: Range<usize>, detail: &str) -> TransferError {
         self.wrong_at(span.start, detail)
+    }
+
+    /// Returns the number of the line in which something stands.
+    pub(super) fn line(&self, span: Range<usize>) -> usize {
+        line_at(self.bytes, span.start)
     }
 
     fn wrong_at(&self, at: usize, detail: &str) -> TransferError {

@@ -20,14 +20,27 @@
 //! summary = true                     # and summaries
 //! gpg = "KEY-ID"                     # or ed25519, spki: files of secret keys; or command: programs
 //!
+//! [[require]]                        # what commits must be like: see `rules/require.rs`
+//! refs = "os/**"
+//! signatures = {gpg = "/etc/ostler/release.gpg"}
+//! max-push = "20G"
+//!
+//! [quarantine]                       # what may wait: see `rules/room.rs`
+//! min-free = "10G"
+//!
 //! audit and sweep, above the first table: where pushes are written down, and how long what was retired stays
 //! ```
-//! What no rule allows is refused; what one rule allows no other takes away. Unknown keys, patterns that are none and words that
+//! What no rule allows is refused; what one rule allows no other takes away. What is required is required whoever allowed it. Unknown keys, patterns that are none and words that
 //! are none are errors with the number of their line.
 
 mod file;
 mod hooks;
+mod keys;
+mod limits;
+mod require;
+mod room;
 mod sign;
+mod size;
 
 pub(super) use hooks::{HookProgram, Hooks};
 pub(super) use sign::SignRule;
@@ -36,6 +49,12 @@ use crate::error::Result;
 use crate::policy::SummaryPolicy;
 use crate::snapshot::Selection;
 use file::Source;
+pub(crate) use keys::{Signatures, Verifier};
+pub(crate) use limits::{Measure, PushLimits};
+use ostler_repo::sign::TrustPaths;
+use require::Require;
+pub(crate) use require::{Bindings, Class, Required};
+pub(crate) use room::Room;
 use std::path::{Path, PathBuf};
 
 /// What may be done to a ref; nothing by default.
@@ -62,6 +81,10 @@ pub struct ReceiveRules {
     sign: Vec<SignRule>,
     audit: Option<PathBuf>,
     sweep: Option<u64>,
+    require: Vec<Require>,
+    /// What holds of bindings where no table says anything.
+    bindings: Bindings,
+    room: Room,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +96,20 @@ struct Allow {
 }
 
 impl Rights {
+    /// Returns the words for all of them.
+    pub fn words(self) -> Vec<&'static str> {
+        let words = [
+            (self.create, "create"),
+            (self.fast_forward, "fast-forward"),
+            (self.force, "force"),
+            (self.delete, "delete"),
+        ];
+        words
+            .into_iter()
+            .filter_map(|(may, word)| may.then_some(word))
+            .collect()
+    }
+
     /// Adds a right by the word for it; `None` for a word that is none.
     pub fn with(mut self, word: &str) -> Option<Self> {
         match word {
@@ -99,7 +136,7 @@ impl ReceiveRules {
     /// The largest file of rules, in bytes.
     pub const LIMIT: u64 = 1 << 20;
 
-    /// Returns rules that give everybody the same rights to all refs.
+    /// Returns rules that give everybody the same rights to all refs, and require nothing.
     pub fn everywhere(rights: Rights) -> Self {
         let allow = Allow {
             who: None,
@@ -108,6 +145,7 @@ impl ReceiveRules {
         };
         Self {
             allow: vec![allow],
+            bindings: Bindings::Any,
             ..Self::default()
         }
     }
@@ -141,6 +179,7 @@ impl ReceiveRules {
             .map(|entry| entry.get_ref().read(&source, entry.span()));
         let audit = parsed.audit.as_ref().map(|path| source.absolute(path));
         let sweep = parsed.sweep.as_ref().map(|text| source.span(text));
+        let require = parsed.require.iter().map(|entry| entry.read(&source));
         Ok(Self {
             root: root.transpose()?,
             summary,
@@ -149,6 +188,9 @@ impl ReceiveRules {
             sign: sign.collect::<Result<_>>()?,
             audit: audit.transpose()?,
             sweep: sweep.transpose()?,
+            require: require.collect::<Result<_>>()?,
+            bindings: Bindings::default(),
+            room: parsed.quarantine.read(&source)?,
         })
     }
 
@@ -200,6 +242,34 @@ impl ReceiveRules {
         };
         let rights = self.allow.iter().filter(applies).map(|allow| allow.rights);
         rights.fold(Rights::default(), Rights::and)
+    }
+
+    /// Returns what must hold of the commit that somebody moves a ref to.
+    pub(crate) fn required(&self, pusher: &str, name: &str) -> Required<'_> {
+        Required::of(&self.require, pusher, name, self.bindings)
+    }
+
+    /// Returns what must hold of the commit that somebody moves a ref to, in words.
+    pub fn requirements(&self, pusher: &str, name: &str) -> String {
+        self.required(pusher, name).to_string()
+    }
+
+    /// Returns how much may wait in quarantine.
+    pub(crate) const fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Reads all keys whose signatures are required anywhere, and returns what is wrong with them.
+    pub(super) fn key_problems(&self, paths: &TrustPaths) -> Vec<String> {
+        let loaded = self
+            .require
+            .iter()
+            .filter_map(Require::signatures)
+            .map(|keys| keys.load(paths));
+        loaded
+            .filter_map(Result::err)
+            .map(|error| error.chain())
+            .collect()
     }
 }
 

@@ -93,3 +93,53 @@ fn hooks_and_keys_that_cannot_be_are_told_with_their_line() {
         }
     }
 }
+
+#[test]
+fn what_is_required_adds_up_and_the_strictest_counts() {
+    let rules = parse(
+        "[[require]]\nrefs = '**'\nmax-push = '1G'\nmax-depth = 9\nforbid = ['xattrs', 'setuid']\n\
+         [[require]]\nwho = 'ci'\nrefs = ['os/**', 'x']\nmax-push = 1024\nmax-object = '2M'\nforbid = 'setuid'\nnewer = true\n\
+         signatures = {gpg = '/k.gpg', ed25519 = ['iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=', '/k'], all = true}\n",
+    );
+    assert_eq!(
+        rules.requirements("ci", "os/a"),
+        "bindings match; signed by gpg (/k.gpg) and ed25519 (iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=, /k); newer than before; \
+         without setuid, xattrs; max-object 2M, max-push 1K, max-depth 9"
+    );
+    assert_eq!(
+        rules.requirements("other", "os/a"),
+        "bindings match; without setuid, xattrs; max-push 1G, max-depth 9"
+    );
+    let any =
+        parse("[[require]]\nrefs = 'a'\nbindings = 'any'\n[[require]]\nrefs = '*'\nbindings = 'required'\n");
+    assert_eq!(any.requirements("x", "a"), "bindings required");
+}
+
+#[test]
+fn what_is_wrong_with_requirements_is_told_with_its_line() {
+    for (text, line) in [
+        ("[[require]]\nnewer = true\n", 1),
+        ("[[require]]\nrefs = 'a['\n", 2),
+        ("[[require]]\nrefs = 'a'\nbindings = 'some'\n", 3),
+        ("[[require]]\nrefs = 'a'\nforbid = ['setuid', 'devices']\n", 3),
+        ("[[require]]\nrefs = 'a'\nmax-object = '1X'\n", 3),
+        ("[[require]]\nrefs = 'a'\nmax-objects = 1\n", 3),
+        ("[[require]]\nrefs = 'a'\nnewer = true\nsignatures = {}\n", 4),
+        ("[[require]]\nrefs = 'a'\nsignatures = {gpg = []}\n", 3),
+        (
+            "[[require]]\nrefs = 'a'\nsignatures = {gpg = 'relative.gpg'}\n",
+            3,
+        ),
+        (
+            "[[require]]\nrefs = 'a'\nsignatures = {\n  spki = '/k',\n  ed25519 = 'short',\n}\n",
+            5,
+        ),
+        ("\n[quarantine]\nmax = -1\n", 3),
+        ("[quarantine]\nmaximum = 1\n", 2),
+    ] {
+        match ReceiveRules::parse(text.as_bytes(), "receive.toml") {
+            Err(TransferError::Policy { line: told, .. }) => assert_eq!(told, line, "{text}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+}

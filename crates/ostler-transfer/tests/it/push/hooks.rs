@@ -10,7 +10,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-const ALLOW: &str = "[[allow]]\nrefs = '**'\nmay = ['create', 'fast-forward', 'delete']\n";
+const ALLOW: &str = "[[allow]]\nrefs = '**'\nmay = ['create', 'fast-forward', 'delete']\n\
+                     [[require]]\nrefs = '**'\nbindings = 'any'\n";
 
 /// A scene whose target has hooks, and a directory for what they write.
 struct Hooked {

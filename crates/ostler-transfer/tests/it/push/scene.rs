@@ -3,6 +3,7 @@
 use super::peer::Peer;
 use crate::fixture::{NOW, Source};
 use ostler_format::{Checksum, RefName};
+use ostler_repo::sign::TrustPaths;
 use ostler_repo::{OpenOptions, Repo};
 use ostler_testkit::oracle::strays;
 use ostler_testkit::stock::StockRepo;
@@ -327,6 +328,7 @@ fn receive_over(
             pusher,
             who: pusher,
             agent: "test",
+            trust: &no_keys(),
             open: &OpenOptions::default(),
             clock: &|| NOW,
             jobs: NonZero::new(2).unwrap(),
@@ -334,6 +336,17 @@ fn receive_over(
             around: &Surroundings::default(),
         },
     )
+}
+
+/// Surroundings without keys.
+fn no_keys() -> TrustPaths {
+    TrustPaths {
+        gpg_keyrings: Vec::new(),
+        key_directories: Vec::new(),
+        temporary: std::env::temp_dir(),
+        dummy: false,
+        show_time: |time| time.to_string(),
+    }
 }
 
 /// Receives over a line whose other end is no pusher of ours.

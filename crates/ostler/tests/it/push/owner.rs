@@ -42,7 +42,8 @@ impl Scene {
         fs::create_dir(path.join("root")).unwrap();
         let target = StockRepo::init(&path.join("root/repo"), "archive");
         let rules = path.join("receive.toml");
-        let allow = "[[allow]]\nrefs = \"os/*\"\nmay = [\"create\", \"fast-forward\", \"delete\"]\n";
+        let allow = "[[allow]]\nrefs = \"os/*\"\nmay = [\"create\", \"fast-forward\", \"delete\"]\n\
+                     [[require]]\nrefs = \"**\"\nbindings = \"any\"\n";
         let text = format!("root = \"{}/root\"\n{}\n{allow}", path.display(), text(path));
         fs::write(&rules, text).unwrap();
         let receive = format!("{OSTLER} receive --as=ci --config={}", rules.display());

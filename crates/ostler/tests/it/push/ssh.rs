@@ -30,7 +30,8 @@ impl Scene {
         let rules = path.join("receive.toml");
         let text = format!(
             "root = \"{}/root\"\n[[allow]]\nwho = \"ci\"\nrefs = \"os/*\"\nmay = [\"create\", \"fast-forward\"]\n\
-             [[allow]]\nwho = \"ci\"\nrefs = \"test/*\"\nmay = [\"create\", \"delete\"]\n",
+             [[allow]]\nwho = \"ci\"\nrefs = \"test/*\"\nmay = [\"create\", \"delete\"]\n\
+             [[require]]\nrefs = \"**\"\nbindings = \"any\"\n",
             path.display()
         );
         fs::write(&rules, text).unwrap();
