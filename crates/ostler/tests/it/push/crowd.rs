@@ -56,9 +56,7 @@ fn far_end(directory: &Path, number: usize, accident: Accident) -> PathBuf {
         ),
         // The shell's parent is the pusher.
         Accident::Pusher(bytes) => {
-            format!(
-                "{{ dd bs=64K count={bytes} iflag=count_bytes status=none; kill -9 $PPID; exec cat; }} | {OSTLER} \"$@\"\n"
-            )
+            format!("{{ stdbuf -o0 head -c {bytes}; kill -9 $PPID; exec cat; }} | {OSTLER} \"$@\"\n")
         }
     };
     fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();

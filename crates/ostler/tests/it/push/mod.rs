@@ -2,6 +2,7 @@
 
 mod crowd;
 mod hostile;
+mod kills;
 mod local;
 mod owner;
 mod owner_killed;
