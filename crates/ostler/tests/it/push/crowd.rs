@@ -28,11 +28,11 @@ enum Accident {
     Pusher(u32),
 }
 
-/// One push: a commit of its own, for a ref of its own and the shared one.
+/// One push: a commit that no other push has, for a ref that two push to, and for every second one also the shared ref.
 #[derive(Debug, Clone)]
 struct Attempt {
     commit: String,
-    own: String,
+    refs: Vec<String>,
     accident: Accident,
 }
 
@@ -77,8 +77,9 @@ fn accident(number: usize) -> Accident {
 fn push(directory: &Path, number: usize, attempt: &Attempt) -> Told {
     let mut push = ostler(directory);
     push.args(["--repo=source", "push", "target", "--json", "--force"]);
-    push.arg(format!("{}:{SHARED}", attempt.commit));
-    push.arg(format!("{}:{}", attempt.commit, attempt.own));
+    for name in &attempt.refs {
+        push.arg(format!("{}:{name}", attempt.commit));
+    }
     if attempt.accident != Accident::None {
         let program = far_end(directory, number, attempt.accident);
         push.arg("--command").arg(program);
@@ -142,7 +143,10 @@ fn whatever_befalls_many_pushers_there_is_one_order_that_all_were_told_of() {
             tree.file("own", format!("{number}"), 0o644);
             Attempt {
                 commit: source.commit(&format!("candidate{number}"), tree.path()),
-                own: format!("own/{}", number / 2),
+                refs: match number % 2 {
+                    0 => vec![format!("own/{}", number / 2)],
+                    _ => vec![format!("own/{}", number / 2), SHARED.to_owned()],
+                },
                 accident: accident(number),
             }
         })
@@ -159,7 +163,7 @@ fn whatever_befalls_many_pushers_there_is_one_order_that_all_were_told_of() {
     let mut told = told;
     let attempt = Attempt {
         commit: attempts[0].commit.clone(),
-        own: "last".into(),
+        refs: vec!["last".to_owned(), SHARED.to_owned()],
         accident: Accident::None,
     };
     assert_ne!(generations(&completed(&mut last, path)).len(), 0);
@@ -180,11 +184,9 @@ fn whatever_befalls_many_pushers_there_is_one_order_that_all_were_told_of() {
     assert_eq!(strays(target.path()), Vec::<String>::new());
     let left = fs::read_dir(path.join("target/extensions/ostler/incoming")).unwrap();
     assert_eq!(left.count(), 0);
-    let accepted = told
-        .iter()
-        .filter(|told| matches!(told, Told::Accepted(..)))
-        .count();
-    assert!(accepted >= 2, "somebody is first, and the last is alone");
+    // Of three pairs in four somebody moves their ref for whom no accident was meant, or the other one did before.
+    let least = PUSHERS / 2 * 3 / 4 + 1;
+    assert!(order.len() > least, "only {} generations", order.len() - 1);
 }
 
 /// Runs a command on the target, which completes what was cut short there.
@@ -208,18 +210,15 @@ fn check_order(attempts: &[Attempt], told: &[Told], order: &[BTreeMap<String, St
             before.keys().all(|name| after.contains_key(name)),
             "{number}: a ref is lost"
         );
-        let who = attempts.iter().zip(0..).find_map(|(attempt, index)| {
-            let is_own = after.get(&attempt.own) == Some(&attempt.commit);
-            let is_it =
-                is_own && changed.contains_key(&attempt.own) && after.get(SHARED) == Some(&attempt.commit);
-            is_it.then_some(index)
+        let who = attempts.iter().position(|attempt| {
+            let moved = |name: &String| after.get(name) == Some(&attempt.commit);
+            attempt.refs.iter().all(moved) && attempt.refs.iter().any(|name| changed.contains_key(name))
         });
         let Some(who) = who else {
             panic!("{number}: nobody wanted {changed:?}");
         };
-        let names = BTreeSet::from([SHARED, attempts[who].own.as_str()]);
         assert!(
-            changed.keys().all(|name| names.contains(name.as_str())),
+            changed.keys().all(|name| attempts[who].refs.contains(name)),
             "{number}: {changed:?}"
         );
         assert_eq!(
