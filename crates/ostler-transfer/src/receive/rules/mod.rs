@@ -153,7 +153,7 @@ impl ReceiveRules {
     /// Reads the bytes of a file of rules, which messages call `file`.
     ///
     /// # Errors
-    /// [`TransferError::Policy`] with the line of what is wrong.
+    /// [`TransferError::Policy`](crate::TransferError::Policy) with the line of what is wrong.
     pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
         let source = Source { bytes, file };
         let parsed = source.read()?;
