@@ -4,7 +4,7 @@ use crate::command::{command, run};
 use crate::disk::is_root;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -92,6 +92,15 @@ impl Sshd {
             "BatchMode=yes".to_owned(),
             "LogLevel=ERROR".to_owned(),
         ]
+    }
+
+    /// Lets a command of ours that takes `--port`, `--identity` and `-o` speak to this server by the key of a name.
+    pub fn reach(&self, command: &mut Command, key: &str) {
+        command.arg(format!("--port={}", self.port));
+        command.arg("--identity").arg(self.key(key));
+        for option in self.options() {
+            command.arg("-o").arg(option);
+        }
     }
 
     /// Returns what the server has logged.

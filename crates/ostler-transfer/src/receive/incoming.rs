@@ -8,15 +8,14 @@
 //!    from the value that the caller has seen, or none does;
 //! 4. the archive goes.
 
-use super::HELD_BYTES;
 use super::quarantine::Quarantine;
-use crate::error::{Result, TransferError};
+use super::{HELD_BYTES, own_ref, require_archive, store_of};
+use crate::error::Result;
 use crate::policy::{Policy, RefMove, Signing, SummaryPolicy};
 use crate::publish::{Outcome, PublishOptions, publish};
 use crate::report::Reporter;
 use crate::retention::Retention;
-use crate::store::DirStore;
-use ostler_format::{CollectionRef, RefName, RemoteName};
+use ostler_format::{RefName, RemoteName};
 use ostler_repo::refs::{Expected, RefEdit};
 use ostler_repo::{FileLock, OpenOptions, Repo};
 use std::collections::BTreeMap;
@@ -64,20 +63,15 @@ impl<'a> Incoming<'a> {
     /// Makes the archive, with a remote of these settings from which it can be filled.
     ///
     /// # Errors
-    /// [`TransferError::UnfitTarget`] if the repository is no archive, [`TransferError::Denied`] for a name that is none of a pusher,
-    /// [`TransferError::Repo`].
+    /// [`TransferError::UnfitTarget`](crate::TransferError::UnfitTarget) if the repository is no archive, [`TransferError::Denied`](crate::TransferError::Denied) for a name that is none of a pusher,
+    /// [`TransferError::Repo`](crate::TransferError::Repo).
     pub fn open(
         target: &'a Repo,
         remote: &RemoteName,
         settings: &[(&str, String)],
         options: IncomingOptions<'a>,
     ) -> Result<Self> {
-        if !target.mode().is_archive() {
-            return Err(TransferError::UnfitTarget {
-                target: target.path().display().to_string(),
-                reason: format!("its mode is '{}', and pushes go to archives", target.mode()),
-            });
-        }
+        require_archive(target)?;
         target.require_writable()?;
         let quarantine = Quarantine::open(target, options.pusher, options.open, (options.clock)())?;
         let group = format!("remote \"{remote}\"");
@@ -108,7 +102,7 @@ impl<'a> Incoming<'a> {
     /// Waits until no other receiver publishes, and keeps others from it until what is returned goes.
     ///
     /// # Errors
-    /// [`TransferError::Repo`] when that takes too long.
+    /// [`TransferError::Repo`](crate::TransferError::Repo) when that takes too long.
     pub fn turn(&self) -> Result<FileLock> {
         Quarantine::turn(self.target)
     }
@@ -124,31 +118,16 @@ impl<'a> Incoming<'a> {
         summary: SummaryPolicy,
         signing: Signing,
     ) -> Result<Outcome> {
-        let reference = |name: &RefName| CollectionRef {
-            collection: None,
-            name: name.clone(),
-        };
         let set = |(name, wanted): (&RefName, &RefMove)| {
-            let refspec = ostler_format::Refspec {
-                remote: None,
-                name: name.clone(),
-            };
-            wanted.new.map(|new| RefEdit::set(refspec, Expected::Any, new))
+            let set = |new| RefEdit::set(name.clone(), Expected::Any, new);
+            wanted.new.map(set)
         };
         let edits: Vec<_> = moves.iter().filter_map(set).collect();
         self.archive.edit_refs(&edits)?;
-        let target = Repo::open_with(self.target.path(), self.options.open.clone())?;
-        if let Some(observer) = self.target.observer() {
-            target.set_observer(observer);
-        }
-        let store = DirStore::new(target);
+        let store = store_of(self.target, self.options.open)?;
+        let own = moves.iter().map(|(name, wanted)| (own_ref(name), *wanted));
         let policy = Policy {
-            moves: Some(
-                moves
-                    .iter()
-                    .map(|(name, wanted)| (reference(name), *wanted))
-                    .collect(),
-            ),
+            moves: Some(own.collect()),
             summary,
             signing,
             retention: Retention::of_target(&store)?,
@@ -174,7 +153,7 @@ impl<'a> Incoming<'a> {
     /// Removes the archive, and what earlier runs of the same pusher left.
     ///
     /// # Errors
-    /// [`TransferError::Repo`].
+    /// [`TransferError::Repo`](crate::TransferError::Repo).
     pub fn discard(self) -> Result<()> {
         let (target, pusher, now) = (self.target, self.options.pusher, (self.options.clock)());
         drop(self.archive);

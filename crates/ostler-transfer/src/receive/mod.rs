@@ -254,12 +254,7 @@ impl Session<'_> {
     fn open(&self, path: &str) -> Result<Repo> {
         let path = place::locate(self.options.rules.root(), self.options.repository, path)?;
         let repo = Repo::open_with(&path, self.options.open.clone())?;
-        if !repo.mode().is_archive() {
-            return Err(TransferError::UnfitTarget {
-                target: path.display().to_string(),
-                reason: format!("its mode is '{}', and pushes go to archives", repo.mode()),
-            });
-        }
+        require_archive(&repo)?;
         self.audit.note_repository(repo.path());
         repo.require_writable()?;
         repo.complete_flip()?;
@@ -386,23 +381,15 @@ impl Session<'_> {
         offered: &Offered,
         output: &Mutex<Output<W>>,
     ) -> Result<Outcome> {
-        let target = Repo::open_with(repo.path(), self.options.open.clone())?;
-        if let Some(observer) = repo.observer() {
-            target.set_observer(observer);
-        }
-        let store = DirStore::new(target);
+        let store = store_of(repo, self.options.open)?;
         let moves = offered.updates.iter().map(|update| {
-            let name = CollectionRef {
-                collection: None,
-                name: update.name.clone(),
-            };
             let rights = (self.options.rules).rights(self.options.pusher, update.name.as_str());
             let wanted = RefMove {
                 old: update.old,
                 new: update.new,
                 force: update.force && rights.force,
             };
-            (name, wanted)
+            (own_ref(&update.name), wanted)
         });
         let policy = Policy {
             moves: Some(moves.collect::<BTreeMap<_, _>>()),
@@ -482,6 +469,34 @@ impl Session<'_> {
             generation: finished.generation,
             repository: Some(repo.path().to_owned()),
         })
+    }
+}
+
+/// Refuses repositories that no push goes to.
+fn require_archive(repo: &Repo) -> Result<()> {
+    if repo.mode().is_archive() {
+        return Ok(());
+    }
+    Err(TransferError::UnfitTarget {
+        target: repo.path().display().to_string(),
+        reason: format!("its mode is '{}', and pushes go to archives", repo.mode()),
+    })
+}
+
+/// Opens a repository once more, for what has come to be published into.
+fn store_of(repo: &Repo, options: &OpenOptions) -> Result<DirStore> {
+    let target = Repo::open_with(repo.path(), options.clone())?;
+    if let Some(observer) = repo.observer() {
+        target.set_observer(observer);
+    }
+    Ok(DirStore::new(target))
+}
+
+/// Returns a ref of the repository's own.
+fn own_ref(name: &RefName) -> CollectionRef {
+    CollectionRef {
+        collection: None,
+        name: name.clone(),
     }
 }
 

@@ -28,7 +28,7 @@ receive.toml, and has no rules about refs.
 For a key alone, ~/.ssh/authorized_keys says:
   restrict,command=\"ostler receive-shell --as=ci-x86\" ssh-ed25519 AAAA...
 
-Clients may ask for 'ostler receive', with refs, --from and --dry-run; who they are and which rules count, they may not say.
+Clients may ask for 'ostler receive' without any argument; who they are and which rules count, they may not say.
 
 Examples:
   ostler receive-shell -c 'ostler receive'
@@ -151,17 +151,13 @@ impl Asked {
     }
 }
 
-/// Refuses options of `receive` that are not the client's to give.
+/// Refuses arguments of `receive`: what a push is about travels in its greeting, and the rest is not the client's to say.
 fn check(arguments: &[String]) -> anyhow::Result<()> {
-    let is_harmless = |argument: &String| {
-        let harmless = ["--from", "--dry-run", "-n", "--json"].contains(&argument.as_str());
-        !argument.starts_with('-') || harmless || argument.starts_with("--from=")
-    };
-    match arguments.iter().find(|argument| !is_harmless(argument)) {
+    match arguments.first() {
         None => Ok(()),
-        Some(option) => Err(exit::usage(format!(
+        Some(argument) => Err(exit::usage(format!(
             "{} is not for whoever pushes to say",
-            option.escape_debug()
+            argument.escape_debug()
         ))),
     }
 }
@@ -183,10 +179,6 @@ mod tests {
         for (command, asked) in [
             ("ostler receive", Asked::Receive(Vec::new())),
             ("'/opt/ostler/bin/ostler' receive", Asked::Receive(Vec::new())),
-            (
-                "ostler receive --from http://x/y os/a",
-                Asked::Receive(words("--from http://x/y os/a")),
-            ),
             (
                 "ostree-receive -n repo 'http://127.0.0.1:1' os/a;id",
                 Asked::OstreeReceive(words("-n repo http://127.0.0.1:1 os/a;id")),
@@ -210,6 +202,9 @@ mod tests {
             "ostler receive --config=mine",
             "ostler receive --allow=force --repo=/srv/repo",
             "ostler receive -- --as",
+            "ostler receive --check-config os/a",
+            "ostler receive --sweep=/srv/repo",
+            "ostler receive os/a",
             "ostler 'receive",
         ] {
             assert_eq!(read(command, false), None, "{command}");

@@ -113,11 +113,7 @@ impl Scene {
         let path = format!("{}:/usr/bin:/bin", self.path().join("bin").display());
         push.env("PATH", path);
         push.args(["--repo=source", "push", "127.0.0.1:os", "--json"]);
-        push.arg(format!("--port={}", self.sshd.port()));
-        push.arg("--identity").arg(self.sshd.key("ci"));
-        for option in self.sshd.options() {
-            push.arg("-o").arg(option);
-        }
+        self.sshd.reach(&mut push, "ci");
         let pushing = push
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -64,11 +64,7 @@ impl Scene {
     fn push(&self, key: &str, arguments: &[&str]) -> Output {
         let mut push = ostler(self.directory.path());
         push.args(["--repo=source", "push", "127.0.0.1:repo"]);
-        push.arg(format!("--port={}", self.sshd.port()));
-        push.arg("--identity").arg(self.sshd.key(key));
-        for option in self.sshd.options() {
-            push.arg("-o").arg(option);
-        }
+        self.sshd.reach(&mut push, key);
         attempt(push.args(arguments))
     }
 

@@ -59,11 +59,7 @@ impl Scene {
     fn bring(&self, how: &str, key: &str, arguments: &[&str]) -> Command {
         let mut command = ostler(self.path());
         command.args(["--repo=source", how, "127.0.0.1:os repo"]);
-        command.arg(format!("--port={}", self.sshd.port()));
-        command.arg("--identity").arg(self.sshd.key(key));
-        for option in self.sshd.options() {
-            command.arg("-o").arg(option);
-        }
+        self.sshd.reach(&mut command, key);
         command.args(arguments);
         command
     }

@@ -42,11 +42,7 @@ impl Scene {
         let mut command = ostler(self.path());
         let place = format!("127.0.0.1:{}", self.target.path().display());
         command.args(["--repo=source", "push", "--via=tunnel", &place]);
-        command.arg(format!("--port={}", self.sshd.port()));
-        command.arg("--identity").arg(self.sshd.key("all"));
-        for option in self.sshd.options() {
-            command.arg("-o").arg(option);
-        }
+        self.sshd.reach(&mut command, "all");
         command.args(arguments);
         command
     }
