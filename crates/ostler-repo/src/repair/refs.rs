@@ -50,21 +50,23 @@ pub(super) fn restore(
     report: &mut RepairReport,
 ) -> Result<()> {
     let broken = report.broken_commits();
+    let is_whole =
+        |found: &RestoredRef| !broken.contains(&found.commit) && !report.incomplete.contains(&found.commit);
+    let (mut set_anew, mut lost) = (BTreeMap::new(), BTreeMap::new());
     for (name, damaged) in survey.damaged {
-        match found
-            .remove(&name)
-            .filter(|found| !broken.contains(&found.commit))
-        {
+        match found.remove(&name).filter(is_whole) {
             Some(restored) if options.dry_run || set(repo, &name, restored.commit)? => {
-                report.restored_refs.insert(name.to_string(), restored);
+                set_anew.insert(name.to_string(), restored);
             }
             // Somebody has written it meanwhile.
             Some(_) => {}
             None => {
-                report.lost_refs.insert(name.to_string(), damaged.detail);
+                lost.insert(name.to_string(), damaged.detail);
             }
         }
     }
+    report.restored_refs = set_anew;
+    report.lost_refs = lost;
     Ok(())
 }
 

@@ -314,6 +314,24 @@ fn a_damaged_ref_that_no_source_has_whole_stays_and_is_told() {
 }
 
 #[test]
+fn a_damaged_ref_is_not_set_to_a_commit_of_which_a_part_is_missing_on_purpose() {
+    let scene = scene("archive");
+    let child = StockRepo::init(&scene.path("part"), "archive");
+    let source = scene.repo.path().to_str().unwrap();
+    child.run(&["pull-local", "--commit-metadata-only", source, "main"]);
+    let file = scene.path("part/refs/heads/main");
+    fs::write(&file, "").unwrap();
+    let mut repair = ostler(scene.directory.path());
+
+    let output = attempt(repair.args(["--repo=part", "repair", "--from=backup"]));
+
+    let said = describe(&repair, &output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("Lost ref 'main'"), "{said}");
+    assert_eq!(fs::read(&file).unwrap(), b"");
+}
+
+#[test]
 fn sources_that_cannot_be_used_are_refused_and_the_dead_are_cleaned_up_after() {
     let scene = scene("archive");
     for (source, reason) in [
