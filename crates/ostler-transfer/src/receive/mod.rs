@@ -34,6 +34,7 @@ mod sign;
 
 pub use after::{clean_up, is_clean_up_due};
 pub use incoming::{Incoming, IncomingOptions};
+pub use place::locate;
 pub use problems::problems;
 pub use rules::{ReceiveRules, Rights};
 
@@ -252,7 +253,7 @@ impl Session<'_> {
 
     /// Opens the repository that is asked for, if it may be pushed to.
     fn open(&self, path: &str) -> Result<Repo> {
-        let path = place::locate(self.options.rules.root(), self.options.repository, path)?;
+        let path = locate(self.options.rules.root(), self.options.repository, path)?;
         let repo = Repo::open_with(&path, self.options.open.clone())?;
         require_archive(&repo)?;
         self.audit.note_repository(repo.path());

@@ -7,8 +7,11 @@ use crate::error::{Result, TransferError};
 use std::fs::canonicalize;
 use std::path::{Component, Path, PathBuf};
 
-/// Returns the path of the repository.
-pub(super) fn locate(root: Option<&Path>, given: Option<&Path>, asked: &str) -> Result<PathBuf> {
+/// Returns the path of the repository that is asked for: below `root`, or the one that is given.
+///
+/// # Errors
+/// [`TransferError::Denied`] for any other.
+pub fn locate(root: Option<&Path>, given: Option<&Path>, asked: &str) -> Result<PathBuf> {
     if let Some(given) = given {
         let is_it = asked.is_empty() || {
             let same = |asked: &Path| canonicalize(asked).ok() == canonicalize(given).ok();

@@ -29,6 +29,7 @@ mod pull;
 mod pull_local;
 mod push;
 mod receive;
+mod receive_from;
 mod receive_shell;
 mod refs;
 mod remote;

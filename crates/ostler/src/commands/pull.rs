@@ -293,19 +293,19 @@ fn summary_cache(
 }
 
 /// Waits longer each time: a server is between two writes, or a cache keeps one file longer than the other.
-fn pause(number: u32) {
+pub(super) fn pause(number: u32) {
     thread::sleep(Duration::from_millis(250) * (1 << number.min(4)));
 }
 
 /// Shows how far the pull is, and sees to it that signals end it.
-struct Watcher<'a> {
+pub(super) struct Watcher<'a> {
     context: &'a Context,
     interrupt: Interrupt,
     progress: Mutex<PullProgress>,
 }
 
 impl<'a> Watcher<'a> {
-    fn new(context: &'a Context) -> anyhow::Result<Self> {
+    pub(super) fn new(context: &'a Context) -> anyhow::Result<Self> {
         Ok(Self {
             context,
             interrupt: Interrupt::watch()?,
@@ -313,7 +313,7 @@ impl<'a> Watcher<'a> {
         })
     }
 
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let progress = self.progress.lock().map(|progress| *progress).unwrap_or_default();
         format!(
             "Receiving objects: {}/{} {}",

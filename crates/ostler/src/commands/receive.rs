@@ -1,5 +1,6 @@
 //! `receive`: the far end of a push, started by ssh.
 
+use super::receive_from;
 use crate::context::Context;
 use crate::counted::counted;
 use crate::exit;
@@ -46,14 +47,15 @@ Examples:
   ostler receive --check-config
   ostler receive --check-config --as=ci-x86 os/x86_64/stable
   ostler receive --as=ci-x86 --config=/etc/ostler/ci.toml
-  ostler receive --repo=/srv/repo --allow=create,fast-forward")]
+  ostler receive --repo=/srv/repo --allow=create,fast-forward
+  ostler receive --from=https://build.example.org/repo --path=/srv/repos/os os/x86_64/stable")]
 pub(crate) struct Args {
     /// Who pushes, by a name that the rules know [default: the user who runs this]
     #[arg(long = "as", value_name = "NAME")]
-    pusher: Option<String>,
+    pub(super) pusher: Option<String>,
     /// The file that says what may be done [default: ~/.config/ostler/receive.toml, else /etc/ostler/receive.toml]
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Allow this for all refs of the repository that --repo names, in place of a file: create, fast-forward, force, delete
     #[arg(
         long,
@@ -61,19 +63,32 @@ pub(crate) struct Args {
         value_delimiter = ',',
         conflicts_with = "config"
     )]
-    allow: Vec<String>,
+    pub(super) allow: Vec<String>,
     /// Read the file, say what is wrong with it, and do nothing
-    #[arg(long, conflicts_with = "allow")]
+    #[arg(long, conflicts_with = "allow", group = "about")]
     check_config: bool,
-    /// Refs of which to say what the pusher may do, and what is required of their commits
-    #[arg(value_name = "REF", requires = "check_config")]
-    refs: Vec<RefName>,
     /// Remove from a repository what was retired for longer than the rules let it stay: started behind a push
     #[arg(long, value_name = "PATH", hide = true, conflicts_with_all = ["check_config", "allow"])]
     sweep: Option<PathBuf>,
+    /// Take commits from this repository, in place of a push, by the same rules
+    #[arg(long, value_name = "URL", group = "about")]
+    pub(super) from: Option<String>,
+    /// Bring them to this repository, as a push names it
+    #[arg(long, value_name = "PATH", requires = "from")]
+    pub(super) path: Option<String>,
+    /// Move refs even where that is no fast-forward, if the rules allow it
+    #[arg(long, requires = "from")]
+    pub(super) force: bool,
+    /// Say what would become of the refs, and leave them
+    #[arg(short = 'n', long, requires = "from")]
+    pub(super) dry_run: bool,
+    /// With --from, refs there, with the refs here that shall name them [default: all that its summary lists]; with --check-config,
+    /// refs of which to say what the pusher may do, and what is required of their commits
+    #[arg(value_name = "REF[:DESTREF]", requires = "about")]
+    pub(super) refs: Vec<String>,
     /// Give up when nothing has moved for so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "300")]
-    idle_timeout: NonZero<u64>,
+    pub(super) idle_timeout: NonZero<u64>,
 }
 
 /// Where the rules of all users lie.
@@ -83,6 +98,9 @@ const SYSTEM: &str = "/etc/ostler/receive.toml";
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     if args.check_config {
         return check(context, args);
+    }
+    if let Some(url) = &args.from {
+        return receive_from::run(context, args, url);
     }
     if args.sweep.is_none() && io::stdin().is_terminal() {
         return Err(exit::usage(
@@ -200,6 +218,9 @@ fn explain(context: &Context, args: &Args, rules: &ReceiveRules) -> anyhow::Resu
     let user = context.environment().user_name();
     let pusher = args.pusher.as_ref().unwrap_or(&user);
     for name in &args.refs {
+        let name: RefName = name
+            .parse()
+            .map_err(|fault: ostler_format::FormatError| exit::usage(fault.to_string()))?;
         let rights = rules.rights(pusher, name.as_str()).words();
         let may = if rights.is_empty() {
             "nothing".to_owned()
@@ -214,7 +235,7 @@ fn explain(context: &Context, args: &Args, rules: &ReceiveRules) -> anyhow::Resu
     Ok(())
 }
 
-fn rules(context: &Context, args: &Args) -> anyhow::Result<ReceiveRules> {
+pub(super) fn rules(context: &Context, args: &Args) -> anyhow::Result<ReceiveRules> {
     if !args.allow.is_empty() {
         if context.named_repository().is_none() {
             return Err(exit::usage("--allow is about the repository that --repo names"));

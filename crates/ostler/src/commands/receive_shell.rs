@@ -205,6 +205,7 @@ mod tests {
             "ostler receive --check-config os/a",
             "ostler receive --sweep=/srv/repo",
             "ostler receive os/a",
+            "ostler receive --from=http://10.0.0.1/repo --path=os",
             "ostler 'receive",
         ] {
             assert_eq!(read(command, false), None, "{command}");

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 /// A far end on this machine lets whoever may write to the repository do all.
-const ALL: &str = "--allow=create,fast-forward,force,delete";
+pub(crate) const ALL: &str = "--allow=create,fast-forward,force,delete";
 
 /// A child and its pipes.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Line {
         destination: &Destination,
         way: &Way,
     ) -> anyhow::Result<(Self, PatientRead, PatientWrite)> {
-        let mut command = match destination {
+        let command = match destination {
             Destination::Directory(path) => {
                 let program = match &way.command {
                     Some(program) => program.clone(),
@@ -47,6 +47,14 @@ impl Line {
                 command
             }
         };
+        Self::start(command, way)
+    }
+
+    /// Starts a program that speaks for the far end.
+    pub(crate) fn start(
+        mut command: Command,
+        way: &Way,
+    ) -> anyhow::Result<(Self, PatientRead, PatientWrite)> {
         let program = command.get_program().display().to_string();
         let mut child = command
             .stdin(Stdio::piped())

@@ -4,7 +4,7 @@ mod destination;
 mod line;
 
 pub(crate) use destination::Destination;
-pub(crate) use line::{Line, quoted};
+pub(crate) use line::{ALL, Line, quoted};
 
 use std::ffi::OsString;
 use std::num::NonZero;
@@ -34,6 +34,17 @@ pub(crate) struct Way {
 }
 
 impl Way {
+    /// Returns the way to a process on this machine.
+    pub(crate) const fn here(idle_timeout: NonZero<u64>) -> Self {
+        Self {
+            ssh_option: Vec::new(),
+            port: None,
+            identity: None,
+            command: None,
+            idle_timeout,
+        }
+    }
+
     /// Returns a call of ssh with the options that were asked for; `port` is that of the destination. The host is still to come.
     pub(crate) fn ssh(&self, port: Option<u16>) -> Command {
         let mut command = Command::new("ssh");

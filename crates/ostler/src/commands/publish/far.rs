@@ -49,6 +49,7 @@ pub(super) fn run(
         &Delivery {
             source,
             destination,
+            receiver: None,
             named: &args.destination.to_string_lossy(),
             way: &args.way,
             wanted: Wanted {

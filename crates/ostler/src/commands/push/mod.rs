@@ -1,5 +1,6 @@
 //! `push`: brings commits into a repository that another ostler guards.
 
+mod pull;
 mod report;
 mod tunnel;
 
@@ -20,6 +21,7 @@ use ostler_transfer::push::{PushOptions, PushReporter, Pushed, Wanted, push};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The arguments of `push`.
@@ -30,6 +32,7 @@ Examples:
   ostler --repo=/srv/build push ssh://build@repo.example.org:2222/os testing:stable
   ostler --repo=/srv/build push repo:os --delete=os/x86_64/old
   ostler --repo=/srv/build push /srv/repo --dry-run
+  ostler push --via=pull --source-url=https://build.example.org/repo build@repo.example.org:os os/x86_64/stable
   ostler --repo=/srv/build push --via=tunnel build@old.example.org:/srv/repo os/x86_64/stable
 
 DEST is HOST:PATH or ssh://HOST[:PORT]/PATH, where an ostler is installed and a receive.toml says what may be \
@@ -40,6 +43,9 @@ it named when the push began.
 With --via=tunnel the far end needs no ostler, but a key that may run commands and forward ports: it pulls what is pushed back through the same \
 ssh, from a server that nobody else can use, by ostree-receive, which makes commits of its own, or with --command=ostree by ostree alone, which keeps \
 their checksums. Refs move as stock moves them: each for itself, in one transaction.
+
+With --via=pull nothing goes from here: 'ostler receive --from' at the far end, which ssh has to be allowed to run, pulls the refs from a URL, by the rules \
+of its receive.toml.
 
 A push that is cut short changes nothing, and the next one goes on from there. Exit status 0 means that the refs have moved and that \
 this survives a power cut.")]
@@ -69,6 +75,9 @@ pub(crate) struct Args {
     /// How objects get there
     #[arg(long, value_enum, default_value_t, value_name = "WAY")]
     via: Via,
+    /// Where the refs are on HTTP, for --via=pull
+    #[arg(long, value_name = "URL", required_if_eq("via", "pull"))]
+    source_url: Option<String>,
     /// Offer so many parents of each commit whose ref DEST has not got, or that moves by --force; -1 for all
     #[arg(long, value_name = "DEPTH", default_value = "-1", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     depth: i64,
@@ -90,6 +99,8 @@ enum Via {
     Stream,
     /// Stock's ostree-receive or ostree there pulls them back through ssh
     Tunnel,
+    /// An ostler there pulls them from --source-url
+    Pull,
 }
 
 /// Reads a number of bytes.
@@ -118,12 +129,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     check(args)?;
     let source = context.open()?;
     let destination = Destination::parse(&args.destination, &source)?;
+    if args.via == Via::Pull {
+        return pull::run(context, args, &destination);
+    }
     let updates = updates(&source, args)?;
     let interrupt = Interrupt::watch()?;
     let heard = Heard::new(context.ui());
     let delivery = Delivery {
         source: &source,
         destination: &destination,
+        receiver: None,
         named: &args.destination,
         way: &args.way,
         wanted: Wanted {
@@ -141,6 +156,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
             let place = (host.as_str(), *port, path.as_str());
             tunnel::push(context, &delivery, place, args.jobs, (&interrupt, &heard))
         }
+        (Via::Pull, _) => Err(exit::usage("--via=pull pushes nothing from here")),
         (Via::Tunnel, Destination::Directory(_)) => Err(exit::usage(
             "a tunnel leads through ssh: to a directory of this machine go without --via",
         )),
@@ -160,6 +176,8 @@ pub(super) fn to_far_end(context: &Context, delivery: &Delivery<'_>) -> anyhow::
 pub(super) struct Delivery<'a> {
     pub(super) source: &'a Repo,
     pub(super) destination: &'a Destination,
+    /// Returns the call of its receiver, where that is not the usual one.
+    pub(super) receiver: Option<&'a dyn Fn() -> Command>,
     /// The destination in the user's words.
     pub(super) named: &'a str,
     pub(super) way: &'a Way,
@@ -194,7 +212,10 @@ impl Delivery<'_> {
 
     /// Speaks with an ostler of the far end.
     fn stream(&self, context: &Context, interrupt: &Interrupt, heard: &Heard<'_>) -> anyhow::Result<Pushed> {
-        let (line, input, output) = Line::open(context, self.destination, self.way)?;
+        let (line, input, output) = match self.receiver {
+            Some(receiver) => Line::start(receiver(), self.way)?,
+            None => Line::open(context, self.destination, self.way)?,
+        };
         let path = match self.destination {
             Destination::Ssh { path, .. } => path.as_str(),
             Destination::Directory(_) => "",
@@ -218,10 +239,16 @@ impl Delivery<'_> {
 
 /// Refuses options that mean nothing together.
 fn check(args: &Args) -> anyhow::Result<()> {
-    if args.via == Via::Tunnel && args.limit_rate.is_some() {
+    if args.via != Via::Stream && args.limit_rate.is_some() {
         return Err(exit::usage("--limit-rate is for --via=stream"));
     }
-    if args.via == Via::Stream && args.jobs.is_some() {
+    if args.via == Via::Pull && (!args.delete.is_empty() || args.depth().is_some()) {
+        return Err(exit::usage("--delete and --depth are not for --via=pull"));
+    }
+    if args.via != Via::Pull && args.source_url.is_some() {
+        return Err(exit::usage("--source-url is for --via=pull"));
+    }
+    if args.via != Via::Tunnel && args.jobs.is_some() {
         return Err(exit::usage(
             "--jobs is for --via=tunnel: a stream is one in any case",
         ));

@@ -1,6 +1,7 @@
 //! Pushes by the binary: to a directory, and through a real ssh server.
 
 mod crowd;
+mod from;
 mod hostile;
 mod kills;
 mod local;
