@@ -5,6 +5,9 @@
 //! 2. what is missing is pulled into it;
 //! 3. it is pushed from there to another `receive`, as from anywhere: so whatever the rules ask of a push is asked of this;
 //! 4. it goes. A run that is killed leaves it, and it goes as all that is old in `tmp`.
+//!
+//! The repository that is meant is not locked before the push. What a prune removes of it until then is missing when the push reads
+//! it, which fails then and moves no ref.
 
 use super::far::{Destination, Way};
 use super::pull::{Watcher, pause};
@@ -149,7 +152,8 @@ struct Waiting {
 
 impl Waiting {
     fn make(target: &Repo) -> anyhow::Result<Self> {
-        let holder = target.root().open_dir("tmp").context("cannot open tmp")?;
+        let holder = target.root().open_dir("tmp");
+        let holder = holder.with_context(|| format!("cannot open tmp of {}", target.path().display()))?;
         let name = holder.make_random_dir("ostler-from-", 0o700);
         let name = name.with_context(|| format!("cannot make a directory in {}", holder.path().display()))?;
         let path = holder.path_of(&name);
@@ -165,10 +169,16 @@ impl Waiting {
 
     fn archive(target: &Repo, path: &Path) -> anyhow::Result<Repo> {
         let repo = Repo::create(path, RepoMode::Archive, target.config().collection_id())?;
-        let parent = std::fs::canonicalize(target.path()).context("cannot find the repository")?;
+        let parent = std::fs::canonicalize(target.path());
+        let parent = parent.with_context(|| format!("cannot find {}", target.path().display()))?;
         let parent = parent
             .to_str()
-            .context("the path of the repository is no UTF-8")?
+            .with_context(|| {
+                format!(
+                    "the path {} is not UTF-8, and cannot be that of a parent",
+                    parent.display()
+                )
+            })?
             .to_owned();
         repo.edit_config(|file| {
             file.set("core", "parent", &parent)?;

@@ -26,12 +26,25 @@ impl Destination {
     /// # Errors
     /// A usage error for what is none of these.
     pub(crate) fn parse(text: &str, source: &Repo) -> anyhow::Result<Self> {
-        if !text.contains(['/', ':'])
+        if Self::may_be_remote(text)
             && let Some(remote) = source.remote(text)
         {
             let url = remote.text("url")?.unwrap_or_default();
             return Self::of_url(&url, &format!("remote '{text}' is at {url}"));
         }
+        Self::read(text)
+    }
+
+    /// Returns whether the remotes of a repository decide what is meant.
+    pub(crate) fn may_be_remote(text: &str) -> bool {
+        !text.contains(['/', ':'])
+    }
+
+    /// As [`parse`](Self::parse), for what is no name of a remote.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub(crate) fn read(text: &str) -> anyhow::Result<Self> {
         Self::of_url(text, text)
     }
 

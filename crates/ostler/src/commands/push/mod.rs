@@ -127,11 +127,11 @@ fn rate(text: &str) -> Result<NonZero<u64>, String> {
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     check(args)?;
+    if args.via == Via::Pull {
+        return pull::run(context, args);
+    }
     let source = context.open()?;
     let destination = Destination::parse(&args.destination, &source)?;
-    if args.via == Via::Pull {
-        return pull::run(context, args, &destination);
-    }
     let updates = updates(&source, args)?;
     let interrupt = Interrupt::watch()?;
     let heard = Heard::new(context.ui());
@@ -150,16 +150,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         limit_rate: args.limit_rate,
         dry_run: args.dry_run,
     };
-    delivery.report(context, &interrupt, &heard, || match (args.via, &destination) {
-        (Via::Stream, _) => delivery.stream(context, &interrupt, &heard),
-        (Via::Tunnel, Destination::Ssh { host, port, path }) => {
+    delivery.report(context, &interrupt, &heard, || match (&destination, args.via) {
+        (Destination::Ssh { host, port, path }, Via::Tunnel) => {
             let place = (host.as_str(), *port, path.as_str());
             tunnel::push(context, &delivery, place, args.jobs, (&interrupt, &heard))
         }
-        (Via::Pull, _) => Err(exit::usage("--via=pull pushes nothing from here")),
-        (Via::Tunnel, Destination::Directory(_)) => Err(exit::usage(
+        (Destination::Directory(_), Via::Tunnel) => Err(exit::usage(
             "a tunnel leads through ssh: to a directory of this machine go without --via",
         )),
+        _ => delivery.stream(context, &interrupt, &heard),
     })
 }
 

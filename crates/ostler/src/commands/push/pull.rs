@@ -1,4 +1,5 @@
-//! A push of what is on HTTP already: the far end is asked to pull it, and tells itself what became of the refs.
+//! A push of what is on HTTP already: the far end is asked to pull it, and tells itself what became of the refs. Nothing goes
+//! from here, so no repository is needed here, unless to find a remote by its name.
 
 use super::Args;
 use crate::commands::far::{ALL, Destination, quoted};
@@ -14,9 +15,14 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs it.
-pub(super) fn run(context: &Context, args: &Args, destination: &Destination) -> anyhow::Result<()> {
+pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let destination = if Destination::may_be_remote(&args.destination) {
+        Destination::parse(&args.destination, &context.open()?)?
+    } else {
+        Destination::read(&args.destination)?
+    };
     let interrupt = Interrupt::watch()?;
-    let mut command = call(context, args, destination)?;
+    let mut command = call(context, args, &destination)?;
     let program = command.get_program().display().to_string();
     let child = command.stdin(Stdio::null()).spawn();
     let mut child = child.with_context(|| format!("cannot start {program}"))?;

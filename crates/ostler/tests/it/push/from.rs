@@ -104,7 +104,8 @@ fn push_lets_the_far_end_pull_from_a_url() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let push = |arguments: &[&str]| {
         let mut command = ostler(scene.path());
-        command.args(["--repo=source", "push", "127.0.0.1:os repo", "--via=pull"]);
+        // No repository is named, and there is none where this runs.
+        command.args(["push", "127.0.0.1:os repo", "--via=pull"]);
         command.arg(format!("--source-url={}", scene.server.url()));
         command.arg(format!("--port={}", sshd.port()));
         command.arg("--identity").arg(sshd.key("all"));
