@@ -10,6 +10,7 @@ mod base64;
 mod ed25519;
 mod gpg_listing;
 mod gpg_status;
+mod packets;
 mod pem;
 mod spki;
 
@@ -18,6 +19,7 @@ pub use base64::{decode_base64, encode_base64};
 pub use ed25519::{ED25519_SIGNATURE, Ed25519PublicKey, Ed25519SecretKey};
 pub use gpg_listing::{GpgKey, GpgKeyPart, GpgUser, parse_gpg_listing, split_user};
 pub use gpg_status::{GpgStatus, GpgVerdict, parse_gpg_import, parse_gpg_status};
+pub use packets::are_signature_packets;
 pub use pem::{PemBlock, pem_blocks};
 pub use spki::{KeyKind, SubjectPublicKeyInfo, private_key_kind};
 
