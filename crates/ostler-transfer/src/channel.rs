@@ -160,12 +160,12 @@ pub(crate) fn unexpected(message: &Message) -> TransferError {
     let text = match message {
         Message::Hello(_) => "a greeting",
         Message::Refs { .. } => "refs",
-        Message::Offer(_) | Message::Offered | Message::Chain { .. } => "an offer",
+        Message::Offer(_) | Message::Offered | Message::Chain { .. } | Message::Beside(_) => "an offer",
         Message::Want(_) => "a request",
         Message::Batch(_) | Message::Content { .. } | Message::Begin(_) | Message::Data(_) | Message::End => {
             "an object"
         }
-        Message::Verdicts { .. } | Message::Finished(_) => "a result",
+        Message::Verdicts { .. } | Message::Finished(_) | Message::Joined(_) => "a result",
         Message::Note(_) | Message::Alive | Message::Error(_) | Message::Unknown(_) => "a word",
     };
     TransferError::Protocol(format!("{text} comes where it may not"))

@@ -11,7 +11,8 @@ use crate::plan::DetachedUpdate;
 use crate::planner::{Planner, Published};
 use crate::store::{Edit, Expect};
 use ostler_format::gvariant::{Value, VarDict};
-use ostler_format::{Checksum, ObjectName, ObjectType, parse_detached};
+use ostler_format::signatures::Engine;
+use ostler_format::{Checksum, FormatError, ObjectName, ObjectType, parse_detached};
 use ostler_repo::RepoError;
 
 /// The largest file of detached metadata, in bytes: the limit of clients.
@@ -99,6 +100,16 @@ pub(crate) fn edit(update: &DetachedUpdate) -> Edit {
         expect,
         new: Some(update.new.clone()),
     }
+}
+
+/// Returns the signatures that may be added to a commit long after it was published, in the order of their engines.
+pub(crate) fn signatures_of(detached: &VarDict) -> Result<Vec<(Engine, &[u8])>, FormatError> {
+    let mut all = Vec::new();
+    for engine in [Engine::Gpg, Engine::Ed25519, Engine::Spki] {
+        let own = ostler_format::signatures(detached, engine.key())?;
+        all.extend(own.into_iter().map(|signature| (engine, signature)));
+    }
+    Ok(all)
 }
 
 /// Returns the source's metadata with what only the target has added behind it.

@@ -13,6 +13,9 @@ pub const VERSION: u16 = 1;
 /// The capability to inflate batches.
 pub const CAN_INFLATE: u64 = 1;
 
+/// The capability to compare signatures of commits whose refs do not move, and to add those that are missing.
+pub const CAN_JOIN: u64 = 2;
+
 /// The most bytes of a program's name.
 pub const MAX_AGENT: usize = 255;
 
@@ -42,7 +45,7 @@ impl Hello {
         Self {
             lowest: VERSION,
             highest: VERSION,
-            capabilities: CAN_INFLATE,
+            capabilities: CAN_INFLATE | CAN_JOIN,
             agent: agent.to_owned(),
             path: path.to_owned(),
         }

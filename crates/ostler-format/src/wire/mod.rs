@@ -23,19 +23,23 @@
 //! | 14 | note | UTF-8 text |
 //! | 15 | alive | empty |
 //! | 16 | error | UTF-8 text |
+//! | 128 | beside | entries, see [`SignedRef`] |
+//! | 129 | joined | entries, see [`Joined`] |
 //!
 //! Refused are: unknown types below 128 (those from 128 on are left out by who does not know them), payloads that are longer,
 //! names that are no names of refs, objects of other types than content, dirtree, dirmeta, commit and detached metadata, flags
 //! that are not zero or one, and bytes behind the end of a payload (except of [`Hello`], to which later versions add).
 
 mod batch;
+mod beside;
 mod cursor;
 mod hello;
 mod offer;
 mod outcome;
 
 pub use batch::{Batch, BatchEntry, Encoding, MAX_BATCH};
-pub use hello::{CAN_INFLATE, Hello, MAX_AGENT, MAX_PATH, VERSION};
+pub use beside::{Joined, MAX_TOLD, SignedRef, signature_digest};
+pub use hello::{CAN_INFLATE, CAN_JOIN, Hello, MAX_AGENT, MAX_PATH, VERSION};
 pub use offer::{Offer, Update};
 pub use outcome::{Finished, Ruling, Verdict};
 
@@ -141,6 +145,10 @@ pub enum Message {
     Alive,
     /// Why the sender of it gives up; nothing follows.
     Error(String),
+    /// Signatures of commits whose refs do not move: only for a far end that [can join](CAN_JOIN) them.
+    Beside(Vec<SignedRef>),
+    /// What became of those that the far end lacked; others are not among them.
+    Joined(Vec<Joined>),
     /// A message that is not known and may be left out.
     Unknown(u8),
 }
@@ -183,6 +191,8 @@ impl Message {
             14 => Self::Note(cursor.rest_as_text()?),
             15 => Self::Alive,
             16 => Self::Error(cursor.rest_as_text()?),
+            128 => Self::Beside(cursor.all(SignedRef::parse)?),
+            129 => Self::Joined(cursor.all(Joined::parse)?),
             unknown if unknown >= OPTIONAL => return Ok(Self::Unknown(unknown)),
             unknown => {
                 return Err(FormatError::invalid(
@@ -234,6 +244,8 @@ impl Message {
             Self::Note(_) => 14,
             Self::Alive => 15,
             Self::Error(_) => 16,
+            Self::Beside(_) => 128,
+            Self::Joined(_) => 129,
             Self::Unknown(kind) => *kind,
         }
     }
@@ -274,6 +286,8 @@ impl Message {
                 }
             }
             Self::Finished(finished) => finished.write(out),
+            Self::Beside(refs) => refs.iter().for_each(|signed| signed.write(out)),
+            Self::Joined(all) => all.iter().for_each(|joined| joined.write(out)),
             Self::Note(text) | Self::Error(text) => out.extend_from_slice(cut(text).as_bytes()),
             Self::Offered | Self::End | Self::Alive | Self::Unknown(_) => {}
         }

@@ -1,10 +1,10 @@
 //! What a push is about: told from the refs of the far end, before anything is offered.
 
-use super::{Fate, Pushed, PushedRef};
+use super::{Fate, Pushed, PushedRef, PushedSignatures};
 use crate::error::{Result, TransferError};
 use crate::history::History;
 use crate::snapshot::Selection;
-use ostler_format::wire::{Finished, Update};
+use ostler_format::wire::{Finished, SignedRef, Update};
 use ostler_format::{Checksum, CollectionRef, RefName};
 use ostler_repo::Repo;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -37,6 +37,10 @@ pub(super) struct Agenda {
     pub(super) chains: Vec<Vec<Checksum>>,
     /// The last commits of chains behind which the far end need not have anything.
     pub(super) cut: HashSet<Checksum>,
+    /// Refs that do not move, with the signatures of their commits; by name.
+    pub(super) beside: Vec<SignedRef>,
+    /// What became of those that the far end lacked.
+    signatures: BTreeMap<RefName, PushedSignatures>,
     /// The commits that refs of the far end name and we have: what they consist of need not be sent.
     pub(super) history: History,
 }
@@ -63,6 +67,8 @@ impl Agenda {
             untold: BTreeSet::new(),
             chains: Vec::new(),
             cut: HashSet::new(),
+            beside: Vec::new(),
+            signatures: BTreeMap::new(),
             history,
         };
         for (name, new) in wanted.updates {
@@ -165,6 +171,22 @@ impl Agenda {
         Ok(())
     }
 
+    /// Notes what became of signatures; fails with what is said where that cannot be.
+    pub(super) fn note_signatures(&mut self, pushed: PushedSignatures) -> Result<(), &'static str> {
+        let place = self.beside.binary_search_by(|told| told.name.cmp(&pushed.name));
+        let told = place.ok().and_then(|place| self.beside.get(place));
+        let Some(told) = told.filter(|told| told.commit == pushed.commit) else {
+            return Err("what it was not told of");
+        };
+        if pushed.added > told.signatures.len() || pushed.refused.is_some() && pushed.added > 0 {
+            return Err("what cannot be");
+        }
+        match self.signatures.insert(pushed.name.clone(), pushed) {
+            Some(_) => Err("twice"),
+            None => Ok(()),
+        }
+    }
+
     /// Checks that the far end has told of each ref that was offered, and that all have moved or none.
     pub(super) fn check_told(&self) -> Result<()> {
         if let Some(name) = self.untold.first() {
@@ -187,6 +209,7 @@ impl Agenda {
     pub(super) fn into_pushed(self, finished: Finished, (objects, bytes): (u64, u64)) -> Pushed {
         Pushed {
             refs: self.refs.into_values().collect(),
+            signatures: self.signatures.into_values().collect(),
             generation: finished.generation,
             objects,
             bytes,

@@ -4,6 +4,7 @@
 //! what the source has beside.
 
 use super::agenda::Agenda;
+use super::late;
 use super::shelf::Piece;
 use crate::error::{Damage, Result, TransferError};
 use crate::lists::Lists;
@@ -25,6 +26,8 @@ pub(super) struct Cargo<'r> {
     _held: Option<LockGuard<'r>>,
     /// The commits of the chains.
     commits: HashSet<Checksum>,
+    /// Commits of which the far end may ask for signatures, and for nothing else.
+    beside: HashSet<Checksum>,
     /// What they need beyond commits that the far end has, sorted.
     lacking: Vec<ObjectName>,
     /// All that they need, sorted: walked when something else is asked for, since the far end may have lost anything.
@@ -67,8 +70,9 @@ impl<'r> Cargo<'r> {
             pinned,
             _held: held,
             // Each commit, and what is detached from it.
-            most: most + 2 * commits.len(),
+            most: most + 2 * commits.len() + agenda.beside.len(),
             commits,
+            beside: agenda.beside.iter().map(|told| told.commit).collect(),
             lacking,
             whole: OnceLock::new(),
         })
@@ -76,6 +80,9 @@ impl<'r> Cargo<'r> {
 
     /// Returns whether an object is part of what was offered.
     pub(super) fn is_offered(&self, name: &ObjectName) -> Result<bool> {
+        if name.kind == ObjectType::CommitMeta && self.beside.contains(&name.checksum) {
+            return Ok(true);
+        }
         if matches!(name.kind, ObjectType::Commit | ObjectType::CommitMeta) {
             return Ok(self.commits.contains(&name.checksum));
         }
@@ -132,6 +139,9 @@ impl<'r> Cargo<'r> {
 
     /// Returns the bytes of a metadata object; of detached metadata that is not there, none.
     pub(super) fn metadata(&self, name: &ObjectName) -> Result<Vec<u8>> {
+        if name.kind == ObjectType::CommitMeta && !self.commits.contains(&name.checksum) {
+            return Ok(late::signed(self.source, &name.checksum)?.to_bytes());
+        }
         if name.kind == ObjectType::CommitMeta {
             return match self.source.load_metadata(name) {
                 Err(error) if error.is_not_found() => Ok(Vec::new()),

@@ -13,6 +13,7 @@
 mod agenda;
 mod cargo;
 mod feed;
+mod late;
 mod pace;
 mod requests;
 mod shelf;
@@ -26,7 +27,9 @@ use agenda::Agenda;
 use cargo::Cargo;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use feed::Feed;
-use ostler_format::wire::{CAN_INFLATE, Finished, Hello, Message, Offer, PIECE, Ruling, Verdict};
+use ostler_format::wire::{
+    CAN_INFLATE, CAN_JOIN, Finished, Hello, Joined, Message, Offer, PIECE, Ruling, SignedRef, Verdict,
+};
 use ostler_format::{Checksum, ObjectName, RefName};
 use ostler_repo::Repo;
 use pace::Paced;
@@ -115,11 +118,26 @@ pub struct PushedRef {
     pub fate: Fate,
 }
 
+/// What became of signatures that a commit has got at the source since it was pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedSignatures {
+    /// A ref at the far end that names the commit, and does not move.
+    pub name: RefName,
+    /// The commit.
+    pub commit: Checksum,
+    /// How many the far end has added, on disk; or would add, where that was only asked.
+    pub added: usize,
+    /// Why it has added none.
+    pub refused: Option<String>,
+}
+
 /// What a push did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
     /// Each ref, by name.
     pub refs: Vec<PushedRef>,
+    /// Commits of refs that do not move, where the far end lacked signatures.
+    pub signatures: Vec<PushedSignatures>,
     /// The number of the generation that the far end made.
     pub generation: Option<u64>,
     /// Objects that were sent.
@@ -134,6 +152,11 @@ impl Pushed {
         self.refs
             .iter()
             .any(|pushed| matches!(pushed.fate, Fate::Refused(_)))
+    }
+
+    /// Returns whether the far end lacks signatures and has not taken them.
+    pub fn lacks_signatures(&self) -> bool {
+        self.signatures.iter().any(|pushed| pushed.refused.is_some())
     }
 }
 
@@ -165,9 +188,12 @@ pub fn push(
     }
     let advertised = refs_of(&mut input)?;
     let guard = source.lock(ostler_repo::LockKind::Shared)?;
-    let agenda = Agenda::of(source, &advertised, &options.wanted)?;
+    let mut agenda = Agenda::of(source, &advertised, &options.wanted)?;
     if agenda.is_refused() {
         return Ok(agenda.into_pushed(Finished::default(), (0, 0)));
+    }
+    if theirs.can(CAN_JOIN) {
+        agenda.beside = late::told(source, &agenda, options.reporter, || output.show_life())?;
     }
     let cargo = Cargo::pin(source, &agenda, !options.dry_run, guard)?;
     offer(&mut output, &agenda, options.dry_run)?;
@@ -215,6 +241,17 @@ fn offer(output: &mut Output<impl Write>, agenda: &Agenda, dry_run: bool) -> Res
             })?;
         }
     }
+    if dry_run && agenda.updates.is_empty() && !agenda.beside.is_empty() {
+        // It is only a question, though no ref is asked about.
+        output.send(&Message::Offer(Offer {
+            updates: Vec::new(),
+            dry_run,
+            more: false,
+        }))?;
+    }
+    for (page, _) in pages(&agenda.beside, SignedRef::length) {
+        output.send(&Message::Beside(page.to_vec()))?;
+    }
     output.send(&Message::Offered)?;
     output.flush()
 }
@@ -231,6 +268,7 @@ pub(crate) fn pages<T>(entries: &[T], size: impl Fn(&T) -> usize) -> impl Iterat
 enum Answer {
     Want(Vec<ObjectName>),
     Verdicts(Vec<Verdict>),
+    Joined(Vec<Joined>),
     Finished(Finished),
     Failed(TransferError),
 }
@@ -249,6 +287,7 @@ fn converse<W: Write>(
         unread: &unread,
         objects: cargo.most(),
         verdicts: agenda.updates.len(),
+        joined: agenda.beside.len(),
         notes: MAX_NOTES,
         reporter: options.reporter,
     };
@@ -282,6 +321,8 @@ struct Listener<'a> {
     objects: usize,
     /// How many verdicts have yet to come.
     verdicts: usize,
+    /// Of how many commits it may yet be told what became of signatures.
+    joined: usize,
     /// How many bytes of notes are passed on.
     notes: usize,
     reporter: &'a dyn PushReporter,
@@ -317,6 +358,13 @@ impl Listener<'_> {
                     TransferError::Protocol("it tells of more refs than were offered".into())
                 })?;
                 Ok(Some(Answer::Verdicts(verdicts)))
+            }
+            Message::Joined(joined) => {
+                let left = self.joined.checked_sub(joined.len());
+                self.joined = left.ok_or_else(|| {
+                    TransferError::Protocol("it tells of more signatures than it was told of".into())
+                })?;
+                Ok(Some(Answer::Joined(joined)))
             }
             Message::Finished(finished) => Ok(Some(Answer::Finished(finished))),
             Message::Note(text) => {
@@ -365,6 +413,7 @@ fn serve<W: Write>(
                 continue;
             }
             Ok(Answer::Verdicts(verdicts)) => agenda.take_verdicts(&verdicts)?,
+            Ok(Answer::Joined(joined)) => agenda.take_joined(joined)?,
             Ok(Answer::Finished(finished)) => {
                 agenda.check_told()?;
                 return Ok(finished);
@@ -382,6 +431,23 @@ fn serve<W: Write>(
 }
 
 impl Agenda {
+    /// Notes what the far end says of signatures.
+    fn take_joined(&mut self, all: Vec<Joined>) -> Result<()> {
+        for joined in all {
+            let name = joined.name.clone();
+            self.note_signatures(PushedSignatures {
+                name: joined.name,
+                commit: joined.commit,
+                added: usize::from(joined.added),
+                refused: (!joined.reason.is_empty() || joined.added == 0).then_some(joined.reason),
+            })
+            .map_err(|what| {
+                TransferError::Protocol(format!("of the signatures of '{name}' it tells {what}"))
+            })?;
+        }
+        Ok(())
+    }
+
     /// Notes what the far end says of refs.
     fn take_verdicts(&mut self, verdicts: &[Verdict]) -> Result<()> {
         for verdict in verdicts {

@@ -9,6 +9,8 @@
 //! | `moving` | the refs are about to move, or to be refused after all |
 //! | `accepted` | they have moved |
 //! | `refused` | a ref was refused, and none has moved |
+//! | `adding` | signatures are about to be added to commits that refs name already |
+//! | `added` | nothing else was to do, and they have been added |
 //! | `asked`, `nothing` | it was only a question; there was nothing to do |
 //! | `failed` | the push broke off, with the reason; after `accepted`: the pusher may not know |
 //! | `swept`, `sweep-failed` | what was retired is gone, or not |
@@ -16,7 +18,7 @@
 use super::ReceiveOptions;
 use crate::error::{Result, TransferError};
 use jiff::Timestamp;
-use ostler_format::wire::{Finished, Ruling, Update, Verdict};
+use ostler_format::wire::{Finished, Joined, Ruling, Update, Verdict};
 use ostler_format::{Checksum, RefName};
 use ostler_repo::fs::Dir;
 use serde::Serialize;
@@ -42,6 +44,8 @@ pub(super) struct Audit<'a> {
 struct Known {
     repository: Option<String>,
     updates: Vec<Update>,
+    /// What becomes of signatures of what does not move.
+    joined: Vec<Joined>,
 }
 
 /// What became of each ref.
@@ -59,6 +63,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     repository: Option<&'a str>,
     refs: Vec<Row<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signatures: Vec<SignedRow<'a>>,
     received_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     objects: Option<u64>,
@@ -79,6 +85,16 @@ struct Row<'a> {
     force: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<&'static str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+}
+
+/// Signatures that a commit has got from the pusher, or why it has got none.
+#[derive(Serialize)]
+struct SignedRow<'a> {
+    r#ref: &'a str,
+    commit: String,
+    added: u8,
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
 }
@@ -110,6 +126,19 @@ impl<'a> Audit<'a> {
     /// Writes down that refs are about to move.
     pub(super) fn moving(&self) -> Result<()> {
         self.write("moving", &[], None, None)
+    }
+
+    /// Writes down that signatures are about to be added.
+    pub(super) fn adding(&self, planned: Vec<Joined>) -> Result<()> {
+        self.known().joined = planned;
+        let written = self.write("adding", &[], None, None);
+        self.known().joined.clear();
+        written
+    }
+
+    /// Notes what became of them.
+    pub(super) fn note_joined(&self, joined: &[Joined]) {
+        self.known().joined = joined.to_vec();
     }
 
     /// Writes down how it ended.
@@ -147,6 +176,7 @@ impl<'a> Audit<'a> {
             process: std::process::id(),
             repository: known.repository.as_deref(),
             refs: known.updates.iter().map(|update| row(update, &judged)).collect(),
+            signatures: known.joined.iter().map(signed_row).collect(),
             received_bytes: self.taken.load(Ordering::Relaxed),
             objects: made.map(|finished| finished.objects),
             bytes: made.map(|finished| finished.bytes),
@@ -192,6 +222,15 @@ fn unwritable(path: &Path, error: &io::Error) -> TransferError {
         "the audit log {} cannot be written: {error}",
         path.display()
     ))
+}
+
+fn signed_row(joined: &Joined) -> SignedRow<'_> {
+    SignedRow {
+        r#ref: joined.name.as_str(),
+        commit: joined.commit.to_string(),
+        added: joined.added,
+        reason: &joined.reason,
+    }
 }
 
 fn row<'a>(update: &'a Update, judged: &Judged<'a>) -> Row<'a> {

@@ -317,19 +317,7 @@ impl<'a> Fill<'a> {
     }
 
     fn take_batch(&mut self, batch: Batch) -> Result<()> {
-        let plain = match batch.encoding {
-            Encoding::Plain => batch.body,
-            Encoding::Deflate => {
-                let mut plain = vec![0; batch.length];
-                let inflated = self.decompressor.deflate_decompress(&batch.body, &mut plain);
-                if inflated.ok() != Some(batch.length) {
-                    return Err(TransferError::Protocol(
-                        "a batch does not inflate to its length".into(),
-                    ));
-                }
-                plain
-            }
-        };
+        let plain = inflated(batch, &mut self.decompressor)?;
         for entry in Batch::entries(&plain).map_err(malformed)? {
             let depth = self.expect(&entry.name)?;
             self.meter.take(entry.bytes.len() as u64, 0)?;
@@ -352,6 +340,21 @@ impl<'a> Fill<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns the entries of a batch as they are.
+pub(super) fn inflated(batch: Batch, decompressor: &mut Decompressor) -> Result<Vec<u8>> {
+    if batch.encoding == Encoding::Plain {
+        return Ok(batch.body);
+    }
+    let mut plain = vec![0; batch.length];
+    let inflated = decompressor.deflate_decompress(&batch.body, &mut plain);
+    if inflated.ok() != Some(batch.length) {
+        return Err(TransferError::Protocol(
+            "a batch does not inflate to its length".into(),
+        ));
+    }
+    Ok(plain)
 }
 
 /// Where in a `.filez` the size ends that its content has when inflated.

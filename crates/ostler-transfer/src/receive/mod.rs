@@ -7,14 +7,15 @@
 //! 3. *nothing locked*: all that the commits need is walked here, what is missing is asked for, hashed as it comes, and kept in
 //!    quarantine (`receive/quarantine.rs`), out of everybody's sight. A connection that breaks leaves it, and the next push of the same
 //!    pusher goes on with it;
-//!    What rules limit is measured meanwhile (`receive/meter.rs`);
+//!    What rules limit is measured meanwhile (`receive/meter.rs`). Signatures that commits of refs which do not move have got are
+//!    asked for before (`receive/late.rs`), and kept in memory;
 //! 4. *nothing locked*: what rules require of commits is looked at (`receive/inspect/`), the owner's programs judge (`receive/hooks.rs`),
 //!    signatures are added in quarantine (`receive/sign.rs`), static deltas are made there, and what is about to happen is written down
 //!    (`receive/audit.rs`);
 //! 5. *one pusher after the other*: what is in quarantine is [published](crate::publish()) into the repository: objects are
 //!    hashed where they are linked from, the closure is looked at, and refs, summary and record change in one flip, each ref
 //!    from the value that the pusher has seen, or none does;
-//! 6. the quarantine goes, the end is written down, `post-receive` hears of it, and the pusher is told what became of each ref;
+//! 6. the quarantine goes, late signatures are added, the end is written down, `post-receive` hears of it, and the pusher is told what became of each ref;
 //! 7. by another process, if the caller starts one: [what was retired goes](clean_up).
 
 mod after;
@@ -25,7 +26,9 @@ mod hooks;
 mod incoming;
 mod inspect;
 mod judge;
+mod late;
 mod meter;
+mod offered;
 mod place;
 mod problems;
 mod quarantine;
@@ -34,11 +37,13 @@ mod sign;
 
 pub use after::{clean_up, is_clean_up_due};
 pub use incoming::{Incoming, IncomingOptions};
+pub(crate) use late::MAX_LATE;
+pub(crate) use offered::{MAX_COMMITS, MAX_TOLD_NAMES, MAX_UPDATES};
 pub use place::locate;
 pub use problems::problems;
 pub use rules::{ReceiveRules, Rights};
 
-use crate::channel::{Input, Output, SIGN_OF_LIFE, unexpected};
+use crate::channel::{Input, Output, SIGN_OF_LIFE};
 use crate::deltas;
 use crate::error::{Damage, Result, TransferError};
 use crate::execute::lock;
@@ -52,9 +57,11 @@ use audit::Audit;
 use fill::Fill;
 use hooks::Matter;
 use inspect::Inspection;
+use late::Late;
 use meter::{Disk, Meter};
-use ostler_format::wire::{Finished, Hello, Message, Ruling, Update, Verdict};
-use ostler_format::{Checksum, CollectionRef, ObjectName, RefName};
+use offered::Offered;
+use ostler_format::wire::{Finished, Hello, Message, Ruling, Verdict};
+use ostler_format::{CollectionRef, ObjectName, RefName};
 use ostler_repo::sign::{Interruption, TrustPaths};
 use ostler_repo::{OpenOptions, Repo};
 use quarantine::Quarantine;
@@ -70,10 +77,6 @@ use std::thread;
 
 /// How often what is found to be missing, or lost to others, is made good before we give up.
 const ATTEMPTS: u32 = 8;
-
-/// The most updates of a push, and the most commits that its chains name.
-const MAX_UPDATES: usize = 1 << 16;
-const MAX_COMMITS: usize = 1 << 18;
 
 /// Up to so many bytes are linked into the repository in one go: what is hashed in less than a second.
 const HELD_BYTES: u64 = 128 << 20;
@@ -179,14 +182,6 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// What is offered.
-#[derive(Debug, Default)]
-struct Offered {
-    updates: Vec<Update>,
-    chains: Vec<Vec<Checksum>>,
-    dry_run: bool,
-}
-
 impl Session<'_> {
     fn run<W: Write + Send>(
         &self,
@@ -209,7 +204,7 @@ impl Session<'_> {
         }
         let repo = self.open(&theirs.path)?;
         self.advertise(&repo, &mut lock(output))?;
-        let Some(offered) = take_offer(input)? else {
+        let Some(offered) = Offered::take(input)? else {
             // There was nothing to do.
             self.audit.end("nothing", &[], &Finished::default())?;
             return Ok(Received {
@@ -221,34 +216,57 @@ impl Session<'_> {
         self.audit.note_updates(&offered.updates);
         let refs = repo.list_refs(ostler_repo::RefScope::Local)?;
         let refs = refs.into_iter().map(|(refspec, commit)| (refspec.name, commit));
-        let judged = judge::verdicts(self.options, &refs.collect(), &offered.updates)?;
+        let refs = refs.collect();
+        let judged = judge::verdicts(self.options, &refs, &offered.updates)?;
         let refused = judged.iter().any(|verdict| verdict.ruling == Ruling::Refused);
         if offered.updates.is_empty() {
             Quarantine::tidy(&repo, self.options.pusher, (self.options.clock)())?;
         }
-        let passed = match (refused, offered.updates.is_empty()) {
-            (true, _) => Some("refused"),
-            (_, true) => Some("nothing"),
-            _ => offered.dry_run.then_some("asked"),
+        let mut late = Late::new(self.options, &repo);
+        if !refused {
+            late.gather(&refs, &offered, input, output)?;
+        }
+        let passed = match (refused, offered.dry_run, offered.updates.is_empty()) {
+            (true, ..) => Some("refused"),
+            (_, true, _) => Some("asked"),
+            (.., true) => Some(self.add(&mut late, output, "nothing")),
+            _ => None,
         };
+        let nothing = Finished::default();
         if let Some(event) = passed {
-            return self.conclude(event, output, judged, (&repo, &offered, Finished::default()));
+            return self.conclude(event, output, (judged, &late), (&repo, &offered, nothing));
         }
         match self.take_in(&repo, &offered, input, output) {
             Ok(outcome) => {
+                self.add(&mut late, output, "accepted");
                 let finished = Finished {
                     generation: outcome.generation,
                     objects: outcome.plan.objects.len() as u64,
                     bytes: outcome.plan.bytes(),
                 };
-                self.conclude("accepted", output, judged, (&repo, &offered, finished))
+                self.conclude("accepted", output, (judged, &late), (&repo, &offered, finished))
             }
             Err(TransferError::Refused(refusals)) => {
                 let refused = judge::refused(&judged, &refusals);
-                self.conclude("refused", output, refused, (&repo, &offered, Finished::default()))
+                late.forget();
+                self.conclude("refused", output, (refused, &late), (&repo, &offered, nothing))
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Adds signatures to what does not move, when the refs that move have moved. Returns how the push ended.
+    fn add<W: Write + Send>(
+        &self,
+        late: &mut Late<'_>,
+        output: &Mutex<Output<W>>,
+        otherwise: &'static str,
+    ) -> &'static str {
+        with_signs_of_life(output, || late.put(self.audit));
+        if otherwise == "nothing" && late.has_added() {
+            return "added";
+        }
+        otherwise
     }
 
     /// Opens the repository that is asked for, if it may be pushed to.
@@ -443,19 +461,20 @@ impl Session<'_> {
         &self,
         event: &'static str,
         output: &Mutex<Output<W>>,
-        verdicts: Vec<Verdict>,
+        (verdicts, late): (Vec<Verdict>, &Late<'_>),
         (repo, offered, finished): (&Repo, &Offered, Finished),
     ) -> Result<Received> {
         let written = self.audit.end(event, &verdicts, &finished);
         match written {
-            // They have moved, and that is what the pusher has to know.
-            Err(error) if event == "accepted" => tell(output, &error.chain()),
+            // It has happened, and that is what the pusher has to know.
+            Err(error) if ["accepted", "added"].contains(&event) => tell(output, &error.chain()),
             written => written?,
         }
         if let Some(generation) = finished.generation {
             self.report(repo, offered, output, generation);
         }
         let output = &mut lock(output);
+        late.tell(output)?;
         let size = |verdict: &Verdict| verdict.name.as_str().len() + verdict.reason.len() + 5;
         for (page, more) in pages(&verdicts, size) {
             output.send(&Message::Verdicts {
@@ -498,44 +517,6 @@ fn own_ref(name: &RefName) -> CollectionRef {
     CollectionRef {
         collection: None,
         name: name.clone(),
-    }
-}
-
-/// Takes updates and chains; `None` where the pusher goes without offering anything.
-fn take_offer(input: &mut Input<impl Read>) -> Result<Option<Offered>> {
-    let mut offered = Offered::default();
-    let mut commits = 0;
-    let mut goes_on = false;
-    let mut is_first = true;
-    loop {
-        let message = match input.next_or_end()? {
-            None if is_first => return Ok(None),
-            None => return Err(TransferError::Cut(io::ErrorKind::UnexpectedEof.into())),
-            Some(message) => message,
-        };
-        is_first = false;
-        match message {
-            Message::Offer(offer) => {
-                offered.dry_run |= offer.dry_run;
-                offered.updates.extend(offer.updates);
-            }
-            Message::Chain { commits: page, more } => {
-                commits += page.len();
-                match offered.chains.last_mut().filter(|_| goes_on) {
-                    Some(chain) => chain.extend(page),
-                    None => offered.chains.push(page),
-                }
-                goes_on = more;
-            }
-            Message::Offered => return Ok(Some(offered)),
-            other => return Err(unexpected(&other)),
-        }
-        if offered.updates.len() > MAX_UPDATES || commits > MAX_COMMITS || offered.chains.len() > MAX_UPDATES
-        {
-            return Err(TransferError::Protocol(format!(
-                "it offers more than {MAX_UPDATES} refs or {MAX_COMMITS} commits"
-            )));
-        }
     }
 }
 

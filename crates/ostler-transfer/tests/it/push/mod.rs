@@ -6,6 +6,8 @@ mod far_ends;
 mod garbage;
 mod hooks;
 mod hostile;
+mod late;
+mod late_hostile;
 mod limits;
 mod many;
 mod names;

@@ -59,7 +59,12 @@ impl Peer {
 
     /// Greets as a far end with refs, and returns the commits that are offered.
     pub(crate) fn greet_pusher(&mut self, refs: &[(&str, Checksum)]) -> Vec<Checksum> {
-        self.send(&Message::Hello(Hello::ours("test", "")));
+        self.greet_pusher_as(Hello::ours("test", ""), refs)
+    }
+
+    /// As [`greet_pusher`](Self::greet_pusher), with another greeting.
+    pub(crate) fn greet_pusher_as(&mut self, hello: Hello, refs: &[(&str, Checksum)]) -> Vec<Checksum> {
+        self.send(&Message::Hello(hello));
         let refs = refs.iter().map(|(name, commit)| (name.parse().unwrap(), *commit));
         self.send(&Message::Refs {
             refs: refs.collect(),

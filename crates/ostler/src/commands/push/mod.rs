@@ -38,7 +38,7 @@ Examples:
 DEST is HOST:PATH or ssh://HOST[:PORT]/PATH, where an ostler is installed and a receive.toml says what may be \
 done ('ostler receive --help'), a directory, or the name of a remote whose url is one of these. The far \
 end asks for the objects that it lacks, hashes what comes, and moves all refs in one step, or none: each only from what \
-it named when the push began.
+it named when the push began. Signatures that its commits have got since they were pushed are brought as well.
 
 With --via=tunnel the far end needs no ostler, but a key that may run commands and forward ports: it pulls what is pushed back through the same \
 ssh, from a server that nobody else can use, by ostree-receive, which makes commits of its own, or with --command=ostree by ostree alone, which keeps \
@@ -205,6 +205,10 @@ impl Delivery<'_> {
         if pushed.is_refused() {
             let what = if self.dry_run { "would be" } else { "was" };
             anyhow::bail!("nothing {what} pushed to {}", self.named);
+        }
+        if pushed.lacks_signatures() {
+            let what = if self.dry_run { "would be" } else { "were" };
+            anyhow::bail!("not all signatures {what} pushed to {}", self.named);
         }
         Ok(())
     }

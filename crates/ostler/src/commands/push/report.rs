@@ -4,7 +4,7 @@ use crate::counted::counted;
 use crate::sizes::format_size;
 use crate::ui::{Ui, printable};
 use ostler_format::Checksum;
-use ostler_transfer::push::{Fate, Pushed, PushedRef};
+use ostler_transfer::push::{Fate, Pushed, PushedRef, PushedSignatures};
 use serde::Serialize;
 
 /// The last line of a push, as JSON.
@@ -14,6 +14,7 @@ struct Record<'a> {
     destination: &'a str,
     generation: Option<u64>,
     refs: Vec<RefRecord<'a>>,
+    signatures: Vec<SignaturesRecord<'a>>,
     sent_objects: u64,
     sent_bytes: u64,
 }
@@ -28,6 +29,16 @@ struct RefRecord<'a> {
     reason: Option<&'a str>,
 }
 
+/// Signatures that a commit has got which was there already.
+#[derive(Debug, Serialize)]
+struct SignaturesRecord<'a> {
+    name: String,
+    commit: String,
+    added: usize,
+    /// Why none was added.
+    reason: Option<&'a str>,
+}
+
 /// Prints it.
 pub(super) fn outcome(ui: &Ui, destination: &str, pushed: &Pushed, dry_run: bool) -> anyhow::Result<()> {
     if ui.json() {
@@ -36,6 +47,7 @@ pub(super) fn outcome(ui: &Ui, destination: &str, pushed: &Pushed, dry_run: bool
             destination,
             generation: pushed.generation,
             refs: pushed.refs.iter().map(record).collect(),
+            signatures: pushed.signatures.iter().map(signatures_record).collect(),
             sent_objects: pushed.objects,
             sent_bytes: pushed.bytes,
         });
@@ -45,9 +57,19 @@ pub(super) fn outcome(ui: &Ui, destination: &str, pushed: &Pushed, dry_run: bool
             ui.line(sentence(moved, dry_run))?;
         }
     }
+    for signatures in &pushed.signatures {
+        ui.line(sentence_of_signatures(signatures, dry_run))?;
+    }
     let is_moved = |moved: &&PushedRef| moved.fate == Fate::Accepted;
     let count = pushed.refs.iter().filter(is_moved).count();
     if dry_run || pushed.is_refused() {
+        return Ok(());
+    }
+    let added = pushed.signatures.iter().map(|pushed| pushed.added).sum::<usize>();
+    if count == 0 && added > 0 {
+        return ui.line(format!("pushed {} to {destination}", counted(added, "signature")));
+    }
+    if count == 0 && pushed.lacks_signatures() {
         return Ok(());
     }
     if count == 0 {
@@ -79,6 +101,25 @@ fn record(pushed: &PushedRef) -> RefRecord<'_> {
         result,
         reason,
     }
+}
+
+fn signatures_record(pushed: &PushedSignatures) -> SignaturesRecord<'_> {
+    SignaturesRecord {
+        name: pushed.name.to_string(),
+        commit: pushed.commit.to_string(),
+        added: pushed.added,
+        reason: pushed.refused.as_deref(),
+    }
+}
+
+fn sentence_of_signatures(pushed: &PushedSignatures, dry_run: bool) -> String {
+    let PushedSignatures { name, commit, .. } = pushed;
+    if let Some(reason) = &pushed.refused {
+        return format!("'{name}': no signatures for {commit}: {}", printable(reason));
+    }
+    let would = if dry_run { "would be " } else { "" };
+    let count = counted(pushed.added, "signature");
+    format!("'{name}': {count} {would}added to {commit}")
 }
 
 fn sentence(pushed: &PushedRef, dry_run: bool) -> String {

@@ -128,3 +128,21 @@ fn push_lets_the_far_end_pull_from_a_url() {
     let told = scene.run(push(&["os/a"]).arg("--delete=os/a"), 2);
     assert!(told.contains("are not for --via=pull"), "{told}");
 }
+
+#[test]
+fn signatures_made_since_are_pulled_as_they_are_pushed() {
+    let scene = Scene::new();
+    scene.run(&mut scene.receive(&["os/a"]), 0);
+    let commit = scene.source.rev_parse("os/a");
+    let key = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2DXWpgBgrEKt9VL/tPJZAc6DuFy89qmIyWvAhpo9wdRGg==";
+    fs::write(scene.path().join("key"), key).unwrap();
+    let mut sign = ostler(scene.path());
+    scene.run(sign.args(["--repo=source", "sign", "--keys-file=key", "os/a"]), 0);
+    let told = scene.run(&mut scene.receive(&["os/a"]), 0);
+    assert!(
+        told.contains(&format!("'os/a': 1 signature added to {commit}")),
+        "{told}"
+    );
+    let told = scene.run(&mut scene.receive(&["os/a"]), 0);
+    assert!(told.contains("is up to date"), "{told}");
+}

@@ -2,7 +2,7 @@
 
 use crate::programs::OSTLER;
 use crate::publish_scene::make_source;
-use ostler_format::wire::{Hello, Message, Offer, Ruling, Update, Verdict};
+use ostler_format::wire::{Hello, Message, Offer, Ruling, SignedRef, Update, Verdict};
 use ostler_format::{Checksum, ObjectName, ObjectType};
 use ostler_testkit::command::{command, fail};
 use ostler_testkit::oracle::strays;
@@ -127,6 +127,54 @@ fn receiver_flooded_with_offers_commits_or_nothing_stays_within_its_memory() {
         input.write_all(&bytes_of(&[Message::End]))
     });
     assert!(errors.contains("an object comes where it may not"), "{errors}");
+    assert_unchanged(&target);
+}
+
+#[test]
+fn receiver_flooded_with_signatures_stays_within_its_memory() {
+    let (directory, _source, target) = scene();
+    let path = directory.path();
+    let hello = bytes_of(&[Message::Hello(Hello::ours("test", ""))]);
+    let page = |number: usize, name: &str, signatures: usize| {
+        let one = |place: usize| SignedRef {
+            name: format!("{number}/{place}/{name}").parse().unwrap(),
+            commit: Checksum::of(b"x"),
+            signatures: vec![Checksum::of(b"y"); signatures],
+        };
+        Message::Beside((0..100).map(one).collect())
+    };
+    let long = ["x"; 4].map(|part| part.repeat(200)).join("/");
+    for (name, signatures) in [("x", 192), (&long, 1)] {
+        let errors = told(path, |input| {
+            input.write_all(&hello)?;
+            for number in 0.. {
+                input.write_all(&bytes_of(&[page(number, name, signatures)]))?;
+            }
+            Ok(())
+        });
+        assert!(errors.contains("it offers more than"), "{errors}");
+    }
+    // As much as may be, of refs that are not there: all of it is told back.
+    let mut child = receiver(path, "");
+    let mut input = child.stdin.take().unwrap();
+    let output = thread::scope(|scope| {
+        scope.spawn(move || {
+            input.write_all(&hello).unwrap();
+            for number in 0..600 {
+                let page = bytes_of(&[page(number, &"x".repeat(120), 4)]);
+                input.write_all(&page).unwrap();
+            }
+            input.write_all(&bytes_of(&[Message::Offered])).unwrap();
+        });
+        child.wait_with_output().unwrap()
+    });
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(
+        output.stdout.len() > 600 * 100 * 150,
+        "{} bytes",
+        output.stdout.len()
+    );
     assert_unchanged(&target);
 }
 

@@ -4,6 +4,7 @@ mod crowd;
 mod from;
 mod hostile;
 mod kills;
+mod late;
 mod local;
 mod owner;
 mod owner_killed;

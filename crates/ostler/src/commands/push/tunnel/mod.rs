@@ -312,6 +312,7 @@ fn pushed_of(refs: impl Iterator<Item = PushedRef>, heard: &Heard<'_>) -> Pushed
     let (objects, bytes) = heard.counted();
     Pushed {
         refs: refs.collect(),
+        signatures: Vec::new(),
         generation: None,
         objects,
         bytes,
