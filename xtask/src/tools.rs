@@ -19,6 +19,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("rsync", "rsync"),
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
+    ("sshfs", "sshfs"),
     ("bsdtar", "libarchive-tools"),
     ("bzip2", "bzip2"),
     ("cpio", "cpio"),

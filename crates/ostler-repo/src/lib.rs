@@ -65,7 +65,7 @@ pub use incoming::Incoming;
 pub use keyfile::KeyFile;
 pub use lock::{FileLock, Holder, LockGuard, LockKind, LockUser, LockUsers, LockWait, Observer, Waiter};
 pub use objects::ContentReader;
-pub use objects::archive::{ArchiveStream, verify_archived};
+pub use objects::archive::{ArchiveStream, verify_archived, verify_archived_file};
 pub use objects::store::check_bare_user_only;
 pub use partial::Partial;
 pub use pin::PinDir;

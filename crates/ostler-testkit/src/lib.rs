@@ -35,6 +35,7 @@ pub mod proxy;
 pub mod random;
 pub mod socks;
 pub mod sshd;
+pub mod sshfs;
 pub mod stock;
 pub mod strace;
 pub mod tree;

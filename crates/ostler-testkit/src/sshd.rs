@@ -162,7 +162,7 @@ fn configuration(own: &Path, port: u16) -> String {
     format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile {}\nAuthorizedKeysFile {}\n\
          StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-         PermitRootLogin prohibit-password\nMaxStartups 100\nUseDNS no\n",
+         PermitRootLogin prohibit-password\nMaxStartups 100\nUseDNS no\nSubsystem sftp internal-sftp\n",
         own("host"),
         own("pid"),
         own("authorized_keys")

@@ -207,6 +207,27 @@ pub fn count_calls(program: &Command, syscalls: &[&str]) -> BTreeMap<String, u32
     most
 }
 
+/// Runs `program`, which must succeed, and returns the system calls by which it reached into a directory, or into what was opened below.
+#[track_caller]
+pub fn calls_below(program: &Command, directory: &Path) -> Vec<String> {
+    let options = ["-y", "-s", "4096", "-e", "trace=%file,%desc"].map(str::to_owned);
+    let (output, log) = traced(program, &options);
+    assert!(output.status.success(), "{}", describe(program, &output));
+    let directory = directory.display().to_string();
+    // Those that stay on this machine.
+    let is_local = |call: &str| {
+        ["close(", "fcntl(", "lseek("]
+            .iter()
+            .any(|name| call.starts_with(name))
+    };
+    let calls = log
+        .lines()
+        .filter_map(|line| Some(line.split_once(' ')?.1.trim_start()));
+    let calls =
+        calls.filter(|call| call.contains(&directory) && !call.starts_with("<...") && !is_local(call));
+    calls.map(str::to_owned).collect()
+}
+
 /// A system call that a program made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {

@@ -29,7 +29,7 @@ const LISTS: usize = 200;
 pub(crate) fn list(plan: &Plan, store: &dyn Store, as_stored: bool) -> Result<Option<Vec<u8>>> {
     let is_known = |added: &&Addition| as_stored || added.name.kind.is_metadata();
     let compressed: Vec<_> = plan.objects.iter().filter(|added| !is_known(added)).collect();
-    let looked = in_parallel(&compressed, |added| {
+    let looked = in_parallel(store, &compressed, |added| {
         Ok(store.look(&added.name)?.map(|size| (added.name, size)))
     })?;
     let looked: HashMap<_, _> = looked.into_iter().collect();

@@ -3,20 +3,24 @@
 //! The closure is listed from the source while it is locked; it is looked at under the target's lease, when nothing
 //! can be removed any more. Where the target can tell which of its objects cannot have come or gone since, the look is taken before,
 //! on the processors that the plan leaves idle, and only what may have changed is looked at again. What is sent in this run is
-//! hashed and needs no look.
+//! hashed and needs no look. Where each look is a message to another machine, the record of the last generation stands for
+//! what it covers.
 
 use crate::added;
 use crate::error::{Result, TransferError};
+use crate::flight::in_flight;
+use crate::generation::Generation;
 use crate::history::History;
 use crate::inventory::Inventory;
+use crate::lists::Lists;
 use crate::plan::Plan;
 use crate::planner::missing_dirtree;
 use crate::snapshot::Snapshot;
 use crate::store::{Stamp, Store};
-use ostler_format::{Checksum, LIST_ENTRY, ObjectName, list_entry};
+use ostler_format::{Checksum, LIST_ENTRY, ObjectName, ObjectType, list_entry};
 use ostler_repo::parallel::{spread, spread_beside};
 use ostler_repo::{ListedObject, ObjectList, Repo};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -31,6 +35,12 @@ pub(crate) struct Ahead {
     found: Vec<Odd>,
 }
 
+/// An object to be looked at, with the size that it should have where that is known.
+type Looked = (ObjectName, Option<u64>);
+
+/// Where looks are dear and there are more than so many objects to look at, directories are listed.
+const LISTED: usize = 512;
+
 /// An object that is missing at the target (0), or there with another number of bytes than was expected.
 type Odd = (ObjectName, u64);
 
@@ -40,12 +50,14 @@ pub(crate) struct Tips<'a> {
     pub(crate) source: &'a Repo,
     pub(crate) lists: Vec<Arc<ObjectList>>,
     pub(crate) ahead: Option<Ahead>,
+    /// What commits of the source consist of, as far as known.
+    pub(crate) known: &'a Lists<'a>,
 }
 
 /// Objects that the target must have, with the size that the source's copy has where that says something.
 #[derive(Debug, Default)]
 pub(crate) struct Closure {
-    objects: Vec<(ObjectName, Option<u64>)>,
+    objects: Vec<Looked>,
 }
 
 impl Ahead {
@@ -87,7 +99,7 @@ impl Tips<'_> {
     pub(crate) fn look_after(
         &self,
         store: &dyn Store,
-        plan: &Plan,
+        (plan, inventory): (&Plan, &Inventory),
         first: impl FnOnce() -> Result<()>,
     ) -> Result<BTreeSet<ObjectName>> {
         let held = self.ahead.as_ref().map(|ahead| ahead.holds(store)).transpose()?;
@@ -100,6 +112,10 @@ impl Tips<'_> {
         let is_sent = |name: &ObjectName| sent.binary_search(name).is_ok();
         let rest = match &held {
             Some(held) if held.iter().all(|holds| *holds) => Closure::default(),
+            _ if store.looks_are_dear() => {
+                let recorded = self.recorded(store, plan, inventory)?;
+                self.closure(store, |name| !is_sent(name) && !recorded.contains(name))?
+            }
             _ => self.closure(store, |name| !holds(name) && !is_sent(name))?,
         };
         let mut holes = rest.look_after(store, first)?;
@@ -107,6 +123,27 @@ impl Tips<'_> {
         let known = known.filter(|(name, _)| holds(name) && !is_sent(name));
         holes.extend(holes_among(store, known.copied().collect())?);
         Ok(holes)
+    }
+
+    /// Returns what the target has by the record of its last generation, if its refs are those of the record: what the refs that move
+    /// named until now. (The refs of the inventory are still those of the target.)
+    fn recorded(&self, store: &dyn Store, plan: &Plan, inventory: &Inventory) -> Result<HashSet<ObjectName>> {
+        let record = Generation::latest(store)?;
+        if record.is_none_or(|record| record.refs != Generation::refs_of(&inventory.refs)) {
+            return Ok(HashSet::new());
+        }
+        let olds = plan.refs.iter().filter_map(|update| update.old);
+        let whole: BTreeSet<_> = olds.filter(|old| !inventory.partial.contains(old)).collect();
+        let mut names = HashSet::new();
+        for old in &whole {
+            let commit = ObjectName::new(*old, ObjectType::Commit);
+            if self.source.has_object(&commit)?
+                && let Some(list) = self.known.of_base(old)?
+            {
+                names.extend(list.names());
+            }
+        }
+        Ok(names)
     }
 
     /// Lists objects. Sizes are those of the source's files where these are stored alike, else those that the target's records
@@ -123,6 +160,10 @@ impl Tips<'_> {
         if self.lists.len() > 1 {
             objects.sort_unstable_by_key(|(name, _)| *name);
             objects.dedup_by_key(|(name, _)| *name);
+        }
+        if store.looks_are_dear() {
+            // Many lists would have to be fetched to learn them.
+            return Ok(Closure { objects });
         }
         let unsized_names: Vec<_> = (objects.iter())
             .filter_map(|(name, size)| size.is_none().then_some(*name))
@@ -162,17 +203,57 @@ impl Closure {
         store: &dyn Store,
         first: impl FnOnce() -> Result<()>,
     ) -> Result<BTreeSet<ObjectName>> {
-        let look = |found: &mut Vec<Odd>, (name, size): &(ObjectName, Option<u64>)| {
-            look_at(store, name, *size, found)
-        };
+        if store.looks_are_dear() {
+            first()?;
+            return self.look_at_distance(store);
+        }
+        let look = |found: &mut Vec<Odd>, (name, size): &Looked| look_at(store, name, *size, found);
         let stop = AtomicBool::new(false);
         let found = spread_beside(first, &self.objects, threads(), &stop, Vec::new, look, |_| {})?;
         holes_among(store, found.into_iter().flatten().collect())
     }
 
+    /// Looks with many looks under way at once. Of many objects the directories are listed first: what is missing costs no
+    /// look then, and many file systems keep from a listing what they will be asked.
+    fn look_at_distance(&self, store: &dyn Store) -> Result<BTreeSet<ObjectName>> {
+        let mut dirs: BTreeMap<u8, Vec<&Looked>> = BTreeMap::new();
+        for looked in &self.objects {
+            let [first, ..] = looked.0.checksum.as_bytes();
+            dirs.entry(*first).or_default().push(looked);
+        }
+        let mut found = Vec::new();
+        let mut there: Vec<&Looked> = self.objects.iter().collect();
+        if self.objects.len() > LISTED {
+            there.clear();
+            let dirs: Vec<_> = dirs.into_iter().collect();
+            let listed = in_flight(store.jobs(), &dirs, |(dir, objects)| {
+                let dir = format!("{dir:02x}");
+                let entries = store.list(&format!("objects/{dir}"))?.into_iter();
+                let names = entries.filter_map(|entry| ObjectName::from_loose(&dir, &entry.name));
+                let names: HashSet<_> = names.collect();
+                Ok::<_, TransferError>(
+                    objects
+                        .iter()
+                        .partition::<Vec<&Looked>, _>(|(name, _)| names.contains(name)),
+                )
+            })?;
+            for (present, missing) in listed {
+                there.extend(present);
+                found.extend(missing.into_iter().map(|(name, _)| (*name, 0)));
+            }
+        }
+        let odd = in_flight(store.jobs(), &there, |(name, size)| {
+            let mut odd = Vec::new();
+            look_at(store, name, *size, &mut odd)?;
+            Ok::<_, TransferError>(odd)
+        })?;
+        found.extend(odd.into_iter().flatten());
+        holes_among(store, found)
+    }
+
     /// Returns the objects that are not there, or are there and not what their names say.
     pub(crate) fn verify(&self, store: &dyn Store) -> Result<BTreeSet<ObjectName>> {
-        let holes = in_parallel(&self.objects, |(name, _)| {
+        let holes = in_parallel(store, &self.objects, |(name, _)| {
             Ok((!store.verify(name)?).then_some(*name))
         })?;
         Ok(holes.into_iter().collect())
@@ -198,7 +279,11 @@ fn holes_among(store: &dyn Store, odd: Vec<Odd>) -> Result<BTreeSet<ObjectName>>
     let unknown: Vec<_> = (others.into_iter().zip(recorded))
         .filter_map(|((name, size), recorded)| (size != recorded).then_some(name))
         .collect();
-    let damaged = in_parallel(&unknown, |name| Ok((!store.verify(name)?).then_some(*name)))?;
+    let damaged = in_parallel(
+        store,
+        &unknown,
+        |name| Ok((!store.verify(name)?).then_some(*name)),
+    )?;
     Ok(missing.into_iter().map(|(name, _)| name).chain(damaged).collect())
 }
 
@@ -218,11 +303,18 @@ pub(crate) fn holes_of_partial(
     Closure::of_history(source, &history, &tips)?.verify(store)
 }
 
-/// Applies a function to all items on several threads; the order of the results is not defined.
+/// Applies a function that asks a store to all items on several threads; the order of the results is not defined.
 pub(crate) fn in_parallel<T: Sync, R: Send>(
+    store: &dyn Store,
     items: &[T],
     work: impl Fn(&T) -> Result<Option<R>> + Sync,
 ) -> Result<Vec<R>> {
+    if store.looks_are_dear() {
+        return Ok(in_flight(store.jobs(), items, work)?
+            .into_iter()
+            .flatten()
+            .collect());
+    }
     let gather = |results: &mut Vec<R>, item: &T| {
         results.extend(work(item)?);
         Ok::<_, TransferError>(())

@@ -4,6 +4,7 @@
 //! Carried for every commit of the selected history that the target has. A signature that only the target has (a server may add its
 //! own) stays: lists of signatures are united, the source's first. What the target has and nobody can read is replaced.
 
+use crate::check::in_parallel;
 use crate::error::{Damage, Result, TransferError};
 use crate::history::History;
 use crate::inventory::detached_path;
@@ -24,16 +25,17 @@ pub(crate) fn updates(
     history: &History,
     published: &Published<'_>,
 ) -> Result<Vec<DetachedUpdate>> {
-    let mut commits: Vec<_> = history.commits().copied().collect();
-    commits.sort_unstable();
+    let commits: Vec<_> = history.commits().copied().collect();
+    let mut found = in_parallel(planner.store, &commits, |commit| {
+        let name = ObjectName::new(*commit, ObjectType::CommitMeta);
+        let wanted = own(planner, &name)?;
+        Ok(wanted.map(|wanted| (*commit, update(planner, *commit, wanted))))
+    })?;
+    found.sort_unstable_by_key(|(commit, _)| *commit);
     let mut updates = Vec::new();
     let mut damaged = Vec::new();
-    for commit in commits {
-        let name = ObjectName::new(commit, ObjectType::CommitMeta);
-        let Some(wanted) = own(planner, &name)? else {
-            continue;
-        };
-        match update(planner, commit, wanted) {
+    for (commit, update) in found {
+        match update {
             Ok(Some(update)) if published.has(&commit)? => updates.push(update),
             Err(TransferError::CorruptSource(found)) if published.has(&commit)? => damaged.extend(found),
             Ok(_) | Err(TransferError::CorruptSource(_)) => {}

@@ -150,6 +150,14 @@ pub enum TransferError {
         /// What is wrong.
         detail: String,
     },
+    /// Another publisher has taken the lease file of a mounted directory from this run.
+    #[error(
+        "another publisher has taken over {target}, since this run showed no sign of life there: run it again"
+    )]
+    LeaseLost {
+        /// The target.
+        target: String,
+    },
     /// The user interrupted the run.
     #[error("interrupted")]
     Interrupted,

@@ -13,6 +13,7 @@ mod deltas;
 mod detached;
 mod error;
 mod execute;
+mod flight;
 mod generation;
 mod history;
 pub mod http;
@@ -57,7 +58,7 @@ pub use retire::Retirement;
 pub use rollback::{RollbackOptions, RollbackOutcome, rollback};
 pub use snapshot::{Selection, Snapshot};
 pub use store::{
-    Body, Clock, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, Overwrite, Removed, Stamp,
-    Step, Store,
+    Body, Clock, DirStore, Edit, Entry, Expect, Hook, Item, Lease, MemoryStore, MountedStore, Overwrite,
+    Removed, Stamp, Step, Store,
 };
 pub use sweep::{SweepOptions, Swept, is_due, sweep};

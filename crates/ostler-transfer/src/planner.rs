@@ -191,7 +191,7 @@ impl Planner<'_> {
         let (difference, bases) = self.difference(commits, refs, history)?;
         let wanted = in_order(&difference, self.holes);
         let numbered: Vec<_> = wanted.iter().enumerate().collect();
-        let mut looked = in_parallel(&numbered, |(index, name)| {
+        let mut looked = in_parallel(self.store, &numbered, |(index, name)| {
             Ok(Some((*index, **name, self.addition(name)?)))
         })?;
         looked.sort_unstable_by_key(|(index, ..)| *index);

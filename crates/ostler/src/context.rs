@@ -213,7 +213,9 @@ struct Waiting {
 impl Observer for Waiting {
     fn waiting_for_lock(&self, wait: &LockWait) {
         let holders: Vec<String> = wait.holders.iter().map(ToString::to_string).collect();
-        let holders = if holders.is_empty() {
+        let holders = if let Some(elsewhere) = &wait.elsewhere {
+            elsewhere.clone()
+        } else if holders.is_empty() {
             "another program".to_owned()
         } else {
             holders.join(", ")

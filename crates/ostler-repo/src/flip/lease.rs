@@ -53,13 +53,13 @@ impl Repo {
     }
 
     /// Completes a flip that a crash cut short; for whoever comes to work in the repository. Costs one look where
-    /// there is none. One that a publisher is just making is left to it, and none is completed by a process that
+    /// there is none. One that a publisher is just making is left to it, here or through a mount, and none is completed by a process that
     /// may not write.
     ///
     /// # Errors
     /// As [`recover_flip`](Self::recover_flip), and as [`lock_refs`](Self::lock_refs).
     pub fn complete_flip(&self) -> Result<Option<Recovery>> {
-        if !self.is_writable() || !self.flip_pending()? {
+        if !self.is_writable() || !self.flip_pending()? || self.is_leased()? {
             return Ok(None);
         }
         self.make_holder()?;

@@ -4,6 +4,7 @@
 //! extensions/ostler/flip/0, 1, …   the new files, written and synced
 //! extensions/ostler/flip/intent    which file goes where, and what is there before
 //! extensions/ostler/lock           held by a publisher from its last look until its flip is done
+//! extensions/ostler/lease          there while somebody publishes through a mount, see [`LeaseOwner`]
 //! ```
 //!
 //! Order of effects, and what a reader of the repository sees after each:
@@ -26,12 +27,14 @@
 
 mod check;
 mod lease;
+mod owner;
 mod place;
 mod recover;
 #[cfg(test)]
 mod tests;
 
 pub use lease::FlipLease;
+pub use owner::LeaseOwner;
 pub use recover::Recovery;
 
 use crate::error::{RepoError, Result};

@@ -26,7 +26,9 @@ impl Repo {
         let failed = |name: &str| RepoError::io("write", flip.path_of(name));
         clear(flip)?;
         let fsync = self.config().fsync();
-        let single = edits.len() <= SINGLE_SYNCS;
+        // Of a file system of another machine, `syncfs` reaches only this end.
+        let single =
+            edits.len() <= SINGLE_SYNCS || flip.is_remote().map_err(RepoError::io("look at", flip.path()))?;
         for (index, edit) in edits.iter().enumerate() {
             let Some(bytes) = &edit.new else { continue };
             let name = index.to_string();

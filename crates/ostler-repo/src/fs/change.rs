@@ -1,5 +1,6 @@
 //! Names: making, moving and removing them, and bringing them to disk.
 
+use super::remote::where_known;
 use super::{Dir, FileKind, Linked, permissions};
 use rustix::fs::{self as sys, AtFlags, FileType, Gid, RenameFlags, Uid};
 use rustix::io::Errno;
@@ -370,7 +371,7 @@ impl Dir {
     /// # Errors
     /// What the system answers. An error stands for lost names: a second call may claim success.
     pub fn fsync(&self) -> io::Result<()> {
-        Ok(sys::fsync(self.as_fd())?)
+        Ok(where_known(sys::fsync(self.as_fd()))?)
     }
 
     /// Brings the name `relative` to disk: syncs the directory that holds it.
@@ -403,7 +404,7 @@ impl Dir {
     /// # Errors
     /// What the system answers.
     pub fn syncfs(&self) -> io::Result<()> {
-        Ok(sys::syncfs(self.as_fd())?)
+        Ok(where_known(sys::syncfs(self.as_fd()))?)
     }
 }
 

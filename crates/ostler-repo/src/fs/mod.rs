@@ -11,8 +11,10 @@
 mod append;
 mod beneath;
 mod change;
+mod remote;
 mod temp;
 
+pub use remote::sync_file;
 pub use temp::TempFile;
 
 use rustix::fs as sys;

@@ -6,6 +6,7 @@
 //! or a ref. It is locked for as long as its maker lives, so that the next one can tell and
 //! [remove](Dir::remove_abandoned) it.
 
+use super::remote::where_known;
 use super::{Dir, FileKind, Linked, permissions};
 use rustix::fs::{self as sys, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -51,7 +52,7 @@ impl TempFile {
     /// # Errors
     /// What the system answers. After an error the file must be given up: a second call may claim success.
     pub fn sync(&self) -> io::Result<()> {
-        Ok(sys::fdatasync(&self.file)?)
+        Ok(where_known(sys::fdatasync(&self.file))?)
     }
 
     /// Gives the file the name `name` in `holder`, where nothing has that name.
@@ -163,10 +164,19 @@ impl Dir {
     /// # Errors
     /// What the system answers.
     pub fn link_temp(&self, mut temp: TempFile, relative: impl AsRef<Path>) -> io::Result<Linked> {
-        let (holder, name) = self.parent_of(relative.as_ref())?;
+        let relative = relative.as_ref();
+        let (holder, name) = self.parent_of(relative)?;
         match temp.link(holder.as_fd(), name) {
             Ok(()) => Ok(Linked::New),
             Err(Errno::EXIST) => Ok(Linked::Exists),
+            // A file system without links: between the look and the rename nobody is kept out.
+            Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) if temp.name.is_some() => {
+                if self.stat(relative)?.is_some() {
+                    return Ok(Linked::Exists);
+                }
+                self.try_replace(&mut temp, relative)?;
+                Ok(Linked::New)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -71,6 +71,8 @@ pub struct LockWait {
     pub kind: LockKind,
     /// Who holds it, as far as the kernel tells this user.
     pub holders: Vec<Holder>,
+    /// Who holds it elsewhere, where a file says so in place of the kernel.
+    pub elsewhere: Option<String>,
     /// How long it has lasted.
     pub waited: Duration,
     /// When it will be given up; `None` is never.

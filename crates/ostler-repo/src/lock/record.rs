@@ -138,6 +138,7 @@ impl Request<'_> {
                 path: self.path.clone(),
                 kind: self.kind,
                 holders: find_holders(waiting),
+                elsewhere: None,
                 waited,
                 limit: self.limit,
             });

@@ -141,3 +141,11 @@ pub fn verify_archived(name: &ObjectName, bytes: &[u8]) -> Result<()> {
         super::verify::check_metadata(name, bytes)
     }
 }
+
+/// Checks that a file holds the content object that a name says, as an archive stores it: from its start, in pieces.
+///
+/// # Errors
+/// As [`verify_archived`].
+pub fn verify_archived_file(name: &ObjectName, file: std::fs::File, size: u64) -> Result<()> {
+    ContentReader::of_archive(*name, file, size, super::content::Checking::Quick)?.verify()
+}

@@ -160,7 +160,9 @@ impl Reading<'_> {
         let mut odd = Vec::new();
         let mut leaves = Vec::new();
         let mut level = Vec::new();
-        for (checksum, read) in in_parallel(commits, |commit| Ok(Some((*commit, self.commit(commit)?))))? {
+        for (checksum, read) in in_parallel(self.store, commits, |commit| {
+            Ok(Some((*commit, self.commit(commit)?)))
+        })? {
             odd.extend(read.odd);
             if let Some(commit) = read.contents {
                 level.push(commit.root_tree);
@@ -177,7 +179,7 @@ impl Reading<'_> {
             if level.is_empty() {
                 break;
             }
-            let trees = in_parallel(&level, |tree| self.tree(tree).map(Some))?;
+            let trees = in_parallel(self.store, &level, |tree| self.tree(tree).map(Some))?;
             level.clear();
             for read in trees {
                 odd.extend(read.odd);
@@ -193,7 +195,7 @@ impl Reading<'_> {
         }
         leaves.sort_unstable();
         leaves.dedup();
-        odd.extend(in_parallel(&leaves, |name| self.leaf(name))?);
+        odd.extend(in_parallel(self.store, &leaves, |name| self.leaf(name))?);
         Ok(odd)
     }
 

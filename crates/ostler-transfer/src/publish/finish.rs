@@ -44,7 +44,7 @@ impl Run<'_> {
             return Ok(Ending::Again(Again::Moved(lost)));
         }
         // In place, before a ref names them, objects harm nobody if the run has to compute again.
-        let holes = tips.look_after(self.store, plan, settle)?;
+        let holes = tips.look_after(self.store, (plan, inventory), settle)?;
         if !holes.is_empty() {
             return Ok(Ending::Again(Again::Holes(holes.into_iter().collect())));
         }

@@ -198,6 +198,7 @@ impl<'a> Run<'a> {
                 source: self.source,
                 lists: moved,
                 ahead,
+                known: &lists,
             };
             if self.options.dry_run || plan.is_empty() {
                 // What an earlier attempt put has been brought by somebody else.

@@ -57,7 +57,7 @@ impl Needed {
     fn descend(&mut self, store: &dyn Store, level: &BTreeSet<Checksum>) -> Result<BTreeSet<Checksum>> {
         let tree = |checksum: &Checksum| ObjectName::new(*checksum, ObjectType::DirTree);
         let level: Vec<_> = level.iter().map(tree).collect();
-        let read = in_parallel(&level, |name| {
+        let read = in_parallel(store, &level, |name| {
             let bytes = store.get(&object_path(*name), METADATA_LIMIT)?;
             let parse = |bytes: Vec<u8>| DirTree::parse(&bytes).map_err(TransferError::format(name));
             bytes.filter(|bytes| !bytes.is_empty()).map(parse).transpose()
@@ -87,7 +87,7 @@ impl Needed {
     /// Returns some of what is not there, or has no bytes.
     pub(super) fn look(&self, store: &dyn Store) -> Result<Vec<ObjectName>> {
         let objects: Vec<_> = self.objects.iter().copied().collect();
-        let mut missing = in_parallel(&objects, |name| {
+        let mut missing = in_parallel(store, &objects, |name| {
             let found = store.look(name)?;
             Ok(found.is_none_or(|size| size == 0).then_some(*name))
         })?;

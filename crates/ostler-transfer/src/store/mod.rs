@@ -14,9 +14,11 @@
 
 mod directory;
 mod memory;
+mod mounted;
 
 pub use directory::DirStore;
 pub use memory::{Clock, Hook, MemoryStore, Step};
+pub use mounted::MountedStore;
 
 use crate::error::Result;
 use ostler_format::{Checksum, ObjectName, ObjectType};
@@ -25,6 +27,8 @@ use ostler_repo::fs::Dir;
 use ostler_repo::{Recovery, Repo};
 use std::fmt;
 use std::io::Read;
+use std::num::NonZero;
+use std::thread;
 
 /// Something that is put once under a name and then not changed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -139,6 +143,18 @@ pub trait Store: Send + Sync {
     /// dirtrees one after the other, children first.
     fn stages(&self) -> bool {
         false
+    }
+
+    /// Returns whether each look takes as long as a message to another machine and back. Then what a ref that moves leads to
+    /// is not looked at object by object where the record of the last generation says that it is there, and many
+    /// operations are under way at once.
+    fn looks_are_dear(&self) -> bool {
+        false
+    }
+
+    /// Returns how many operations are worth having under way at once.
+    fn jobs(&self) -> NonZero<usize> {
+        thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
     }
 
     /// Returns the bytes of a small file, or `None` if there is none.

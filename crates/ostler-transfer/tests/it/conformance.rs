@@ -2,7 +2,9 @@
 
 use ostler_format::{Checksum, FileHeader, ObjectName, ObjectType, RepoMode, Xattrs};
 use ostler_repo::Repo;
-use ostler_transfer::{Body, DirStore, Edit, Expect, Item, MemoryStore, Overwrite, Store, TransferError};
+use ostler_transfer::{
+    Body, DirStore, Edit, Expect, Item, MemoryStore, MountedStore, Overwrite, Store, TransferError,
+};
 use tempfile::TempDir;
 
 /// Runs a case against a fresh store of each kind.
@@ -11,6 +13,8 @@ fn each(case: impl Fn(&str, &dyn Store)) {
     let dir = TempDir::new().unwrap();
     let repo = Repo::create(&dir.path().join("repo"), RepoMode::Archive, None).unwrap();
     case("directory", &DirStore::new(repo));
+    let repo = Repo::create(&dir.path().join("mounted"), RepoMode::Archive, None).unwrap();
+    case("mounted directory", &MountedStore::new(repo, "a test"));
 }
 
 /// Returns a content object and its bytes in an archive: an empty file, or a link with a target.
@@ -154,6 +158,7 @@ fn one_unmet_expectation_and_nothing_changes() {
             );
         }
         assert!(!store.pending().unwrap(), "{kind}");
+        let _lease = store.lease().unwrap();
         assert!(
             store.recover().unwrap().is_none(),
             "{kind}: there is nothing to complete"

@@ -7,6 +7,7 @@ use ostler_repo::{Recovery, Repo};
 use ostler_transfer::{
     Body, Edit, Entry, Item, Lease, Overwrite, Removed, Result, Stamp, Store, TransferError,
 };
+use std::num::NonZero;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,6 +40,11 @@ impl<'a> FaultyStore<'a> {
         }
     }
 
+    /// Returns how many operations there were.
+    pub(crate) fn operations(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
     /// Returns how often trees were read.
     pub(crate) fn trees_read(&self) -> u64 {
         self.trees.load(Ordering::Relaxed)
@@ -55,6 +61,14 @@ impl<'a> FaultyStore<'a> {
 impl Store for FaultyStore<'_> {
     fn describe(&self) -> String {
         self.store.describe()
+    }
+
+    fn looks_are_dear(&self) -> bool {
+        self.store.looks_are_dear()
+    }
+
+    fn jobs(&self) -> NonZero<usize> {
+        self.store.jobs()
     }
 
     fn stages(&self) -> bool {

@@ -5,6 +5,8 @@ mod ahead;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod distant;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod faulty;

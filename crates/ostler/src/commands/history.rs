@@ -1,11 +1,12 @@
 //! `history`: what was published to a target, when, by whom; and which generations must stay.
 
+use crate::commands::target;
 use crate::context::Context;
 use crate::counted::counted;
 use crate::dates;
 use crate::sizes::format_size;
 use crate::ui::printable;
-use ostler_transfer::{DirStore, Generation, Past, Silent, present_refs, ref_differences, set_pinned};
+use ostler_transfer::{Generation, Past, Silent, Store, present_refs, ref_differences, set_pinned};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -65,15 +66,15 @@ struct Pinning {
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     context.refuse_repository()?;
-    let store = DirStore::new(context.open_at(&args.destination)?);
+    let store = target::open(context, &args.destination)?;
     match (args.pin, args.unpin) {
-        (Some(number), _) => set(context, &store, number, true),
-        (None, Some(number)) => set(context, &store, number, false),
-        (None, None) => list(context, &store, args),
+        (Some(number), _) => set(context, &*store, number, true),
+        (None, Some(number)) => set(context, &*store, number, false),
+        (None, None) => list(context, &*store, args),
     }
 }
 
-fn set(context: &Context, store: &DirStore, number: u64, pinned: bool) -> anyhow::Result<()> {
+fn set(context: &Context, store: &dyn Store, number: u64, pinned: bool) -> anyhow::Result<()> {
     let changed = set_pinned(store, number, pinned, &|| context.environment().now(), &Silent)?;
     let record = Pinning {
         generation: number,
@@ -89,7 +90,7 @@ fn set(context: &Context, store: &DirStore, number: u64, pinned: bool) -> anyhow
     (context.ui()).either(&record, format_args!("generation {number}: {what}"))
 }
 
-fn list(context: &Context, store: &DirStore, args: &Args) -> anyhow::Result<()> {
+fn list(context: &Context, store: &dyn Store, args: &Args) -> anyhow::Result<()> {
     let past = Past::read(store)?;
     let present = present_refs(store)?;
     let current = past.standing(&present).map(|record| record.number);

@@ -46,6 +46,7 @@ mod snapshot;
 mod static_delta;
 mod summary;
 mod sweep;
+mod target;
 mod trivial_httpd;
 
 pub(crate) use demo::Occupied;

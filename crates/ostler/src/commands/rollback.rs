@@ -2,11 +2,12 @@
 
 use super::publish::Events;
 use super::{Settle, Signing};
+use crate::commands::target;
 use crate::context::Context;
 use crate::counted::counted;
 use crate::summary_choice::SummaryChoice;
 use anyhow::Context as _;
-use ostler_transfer::{DirStore, RefUpdate, RollbackOptions, RollbackOutcome, SummaryPlan, rollback};
+use ostler_transfer::{RefUpdate, RollbackOptions, RollbackOutcome, SummaryPlan, rollback};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -59,7 +60,7 @@ struct Record<'a> {
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     context.refuse_repository()?;
-    let store = DirStore::new(context.open_at(&args.destination)?);
+    let store = target::open(context, &args.destination)?;
     let events = Events::new(context.ui());
     let options = RollbackOptions {
         generation: args.generation,
@@ -71,7 +72,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         who: &context.environment().who(),
         reporter: &events,
     };
-    match rollback(&store, &options) {
+    match rollback(&*store, &options) {
         Ok(outcome) => tell(context, args, &outcome),
         Err(error) if error.is_partly_done() => Err(error.into()),
         Err(error) => Err(error).with_context(|| {

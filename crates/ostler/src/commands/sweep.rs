@@ -1,5 +1,6 @@
 //! `sweep`: removes from a target what nothing has needed for the time of grace.
 
+use crate::commands::target;
 use crate::context::Context;
 use crate::counted::counted;
 use crate::exit;
@@ -7,7 +8,7 @@ use crate::interrupt::Interrupt;
 use crate::sizes::format_size;
 use crate::spans::Span;
 use anyhow::Context as _;
-use ostler_transfer::{DirStore, Reporter, Retention, SweepOptions, Swept, TransferError, sweep};
+use ostler_transfer::{Reporter, Retention, SweepOptions, Swept, TransferError, sweep};
 use serde::Serialize;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -90,14 +91,11 @@ impl Reporter for Notes<'_> {
 /// Runs it.
 pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     context.refuse_repository()?;
-    let store = DirStore::new(context.open_at(&args.destination)?);
+    let store = target::open(context, &args.destination)?;
     let interrupt = Interrupt::watch()?;
-    let threads = args
-        .jobs
-        .or_else(|| std::thread::available_parallelism().ok())
-        .unwrap_or(NonZero::<usize>::MIN);
+    let threads = args.jobs.unwrap_or_else(|| store.jobs());
     let options = SweepOptions {
-        retention: &Retention::of_target(&store)?,
+        retention: &Retention::of_target(&*store)?,
         now: context.environment().now(),
         grace: args.grace.seconds(),
         dry_run: args.dry_run,
@@ -105,7 +103,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         interrupted: interrupt.flag(),
         reporter: &Notes(context),
     };
-    let swept = match sweep(&store, &options) {
+    let swept = match sweep(&*store, &options) {
         Err(TransferError::Interrupted) => return Err(exit::Interrupted.into()),
         swept => swept.with_context(|| format!("cannot sweep {}", args.destination.display()))?,
     };

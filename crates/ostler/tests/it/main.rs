@@ -15,6 +15,7 @@ mod interop;
 mod lock;
 mod maintaining;
 mod memory;
+mod mounted;
 mod os_tree;
 mod output;
 mod power;

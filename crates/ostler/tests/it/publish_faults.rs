@@ -87,6 +87,18 @@ fn second_publish_by_copies_survives_a_kill_at_any_call() {
 }
 
 #[test]
+fn first_publish_to_a_mount_survives_a_kill_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    kill_everywhere(&Scene::first(directory.path(), &["--remote-fs"]));
+}
+
+#[test]
+fn second_publish_to_a_mount_survives_a_kill_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    kill_everywhere(&Scene::second(directory.path(), &["--remote-fs"]));
+}
+
+#[test]
 fn repository_whose_making_was_cut_short_twice_is_made() {
     let directory = tempfile::tempdir().unwrap();
     let scene = Scene::first(directory.path(), &[]);
@@ -166,6 +178,13 @@ fn second_publish_survives_an_input_output_error_at_any_call() {
 }
 
 #[test]
+fn second_publish_to_a_mount_survives_an_input_output_error_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::second(directory.path(), &["--remote-fs"]);
+    refuse_everywhere(&scene, "EIO", "Input/output error", |_| true);
+}
+
+#[test]
 fn first_publish_survives_a_full_disk_at_any_call() {
     let directory = tempfile::tempdir().unwrap();
     let scene = Scene::first(directory.path(), &[]);
@@ -177,6 +196,14 @@ fn first_publish_survives_a_full_disk_at_any_call() {
 fn second_publish_survives_a_full_disk_at_any_call() {
     let directory = tempfile::tempdir().unwrap();
     let scene = Scene::second(directory.path(), &["--copy"]);
+    let fills = |call: &Call| FILLING.contains(&call.syscall.as_str());
+    refuse_everywhere(&scene, "ENOSPC", "No space left", fills);
+}
+
+#[test]
+fn first_publish_to_a_mount_survives_a_full_disk_at_any_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = Scene::first(directory.path(), &["--remote-fs"]);
     let fills = |call: &Call| FILLING.contains(&call.syscall.as_str());
     refuse_everywhere(&scene, "ENOSPC", "No space left", fills);
 }

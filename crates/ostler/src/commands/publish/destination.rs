@@ -5,6 +5,7 @@
 //! no repository, then the rest.
 
 use super::{Args, nothing_published};
+use crate::commands::target;
 use crate::context::Context;
 use crate::exit;
 use anyhow::Context as _;
@@ -58,18 +59,20 @@ impl Destination {
                 had_directory,
             });
         }
-        let target = context.open_at(path)?;
-        if source.root().is_same(target.root())? {
+        let repo = context.open_at(path)?;
+        if source.root().is_same(repo.root())? {
             let (target, source) = (path.display(), source.root().path().display());
             return Err(exit::usage(format!(
                 "{target} is {source}, the repository that is published itself"
             )));
         }
-        let store = DirStore::new(target).sharing_files(!args.copy);
-        Ok(Self {
-            store: Box::new(store),
-            made,
-        })
+        let is_mounted = args.remote_fs || target::is_mounted(&repo)?;
+        let store: Box<dyn Store> = if is_mounted {
+            target::mounted(context, repo, args.jobs)
+        } else {
+            Box::new(DirStore::new(repo).sharing_files(!args.copy))
+        };
+        Ok(Self { store, made })
     }
 
     /// Returns the target.
@@ -111,6 +114,7 @@ impl Made {
         remove_if_there(&self.path.join(LOCK))?;
         first.iter().try_for_each(fs::remove_dir)?;
         remove_if_there(&self.path.join(FLIP_LOCK))?;
+        remove_if_there(&self.path.join(LEASE))?;
         rest.iter().try_for_each(fs::remove_dir)?;
         remove_if_there(&self.path.join(CONFIG))?;
         if self.had_directory {
@@ -124,6 +128,7 @@ impl Made {
 const CONFIG: &str = "config";
 const LOCK: &str = ".lock";
 const FLIP_LOCK: &str = "extensions/ostler/lock";
+const LEASE: &str = "extensions/ostler/lease";
 
 /// Returns the directories of a repository, each before those in it; `None` if there is any file in them but for those of a new
 /// repository.
@@ -133,7 +138,7 @@ fn directories_if_empty(path: &Path) -> io::Result<Option<Vec<PathBuf>>> {
     while let Some(directory) = found.get(next).cloned() {
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
-            let known = [CONFIG, LOCK, FLIP_LOCK].map(|file| path.join(file));
+            let known = [CONFIG, LOCK, FLIP_LOCK, LEASE].map(|file| path.join(file));
             if entry.file_type()?.is_dir() {
                 found.push(entry.path());
             } else if !known.contains(&entry.path()) {

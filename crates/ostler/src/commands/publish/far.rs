@@ -121,6 +121,7 @@ fn unfit(args: &Args) -> Option<(&'static str, &'static str)> {
             "'ostler fsck' there reads what it has, and every push mends what it meets",
         ),
         (args.copy, "--copy", STREAM),
+        (args.remote_fs, "--remote-fs", STREAM),
         (args.held_bytes != HELD_BYTES, "--held-bytes", STREAM),
         (args.jobs.is_some(), "--jobs", STREAM),
     ];

@@ -9,7 +9,7 @@ mod report;
 mod retention;
 
 use super::far::Way;
-use super::{Settle, Signing};
+use super::{Settle, Signing, target};
 use crate::context::Context;
 use crate::exit;
 use crate::interrupt::Interrupt;
@@ -42,6 +42,10 @@ short leaves DEST as it was, and the next one goes on from there.
 
 Clients that are pulling meanwhile lose nothing: a commit of DEST that no ref leads to any more, or that lies \
 behind the history that is kept, is retired first, and only removed by a run after the time of grace.
+
+Where DEST is mounted from another machine (sshfs, NFS, CIFS) the cost is that of the change as well: what is known is not looked at, and much is \
+under way at once. Locks do not cross such a mount: a file, extensions/ostler/lease, keeps other publishers out, and nobody else; nothing may prune DEST \
+over there meanwhile.
 
 To another machine a publish goes as a push does ('ostler push --help'): the rules of the far end say what may be done, and what it keeps, \
 signs and makes deltas of; options about these are refused.
@@ -107,10 +111,14 @@ pub(crate) struct Args {
     /// Copy objects even where hard links to the source's files could be made
     #[arg(long)]
     copy: bool,
+    /// Treat DEST as a directory of another machine that is mounted here, as is done where its file system is known to be one (sshfs
+    /// and other FUSE, NFS, CIFS, 9P, AFS, Ceph)
+    #[arg(long)]
+    remote_fs: bool,
     /// Up to so many bytes that can be linked are put while the source is locked; more are pinned by links first
     #[arg(long, value_name = "BYTES", default_value_t = HELD_BYTES)]
     held_bytes: u64,
-    /// How many objects are put at once [default: the number of processors]
+    /// How many objects are put at once [default: the number of processors; 16 into what is mounted from another machine]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
     #[command(flatten)]
@@ -141,7 +149,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
         deltas: deltas::rules(&args.deltas, &args.empty_deltas)?,
         moves: None,
     };
-    let destination = Destination::open(context, args, &source, &policy.selection)?;
+    let destination = Destination::open(context, args, &source, &policy.selection)
+        .map_err(|error| target::explain(error, &args.destination))?;
     args.retention
         .add_rules(&mut policy.retention, destination.store())?;
     retention::note_rules(context, &source, &policy);
@@ -149,10 +158,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let options = PublishOptions {
         policy: &policy,
         dry_run: args.dry_run,
-        jobs: args
-            .jobs
-            .or_else(|| std::thread::available_parallelism().ok())
-            .unwrap_or(NonZero::<usize>::MIN),
+        jobs: args.jobs.unwrap_or_else(|| destination.store().jobs()),
         held_bytes: args.held_bytes,
         sweep: (!args.no_sweep).then(|| args.grace.seconds()),
         clock: &|| context.environment().now(),
@@ -170,10 +176,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
                 .note("what has arrived stays out of sight; the same command goes on from there");
             Err(exit::Interrupted.into())
         }
-        Err(error) if error.is_partly_done() => Err(error.into()),
+        Err(error) if error.is_partly_done() => Err(target::explain(error.into(), &args.destination)),
         Err(error) => {
             destination.undo(&error);
-            Err(anyhow::Error::new(error).context(nothing_published(args)))
+            let error = anyhow::Error::new(error).context(nothing_published(args));
+            Err(target::explain(error, &args.destination))
         }
     }
 }
