@@ -108,3 +108,21 @@ fn what_is_no_pattern_is_bad_usage() {
     assert!(said.contains("'os/[' is not a pattern of refs: "), "{said}");
     assert!(!directory.path().join("new").exists());
 }
+
+#[test]
+fn directory_of_other_things_is_left_alone_and_said_to_be_no_repository() {
+    let directory = tempfile::tempdir().unwrap();
+    let _source = make_source(directory.path());
+    let other = directory.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("notes"), "ours").unwrap();
+    for options in [&[][..], &["--dry-run"]] {
+        let said = publish(directory.path(), &[&["other"], options].concat(), 2);
+        assert!(said.contains("other is not empty and no repository"), "{said}");
+    }
+    let left: Vec<_> = fs::read_dir(&other)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["notes"]);
+}

@@ -59,6 +59,7 @@ impl Destination {
                 had_directory,
             });
         }
+        refuse_other(path)?;
         let repo = context.open_at(path)?;
         if source.root().is_same(repo.root())? {
             let (target, source) = (path.display(), source.root().path().display());
@@ -66,7 +67,7 @@ impl Destination {
                 "{target} is {source}, the repository that is published itself"
             )));
         }
-        let is_mounted = args.remote_fs || target::is_mounted(&repo)?;
+        let is_mounted = args.remote_fs || (!args.local_fs && target::is_mounted(&repo)?);
         let store: Box<dyn Store> = if is_mounted {
             target::mounted(context, repo, args.jobs)
         } else {
@@ -175,6 +176,18 @@ fn make_target(path: &Path, source: &Repo) -> anyhow::Result<()> {
             path.display()
         )
     })
+}
+
+/// Refuses a directory that holds other things and no repository: nothing is put among what somebody else keeps there.
+fn refuse_other(path: &Path) -> anyhow::Result<()> {
+    let found = fs::metadata(path.join("objects"));
+    if !found.is_err_and(|fault| fault.kind() == io::ErrorKind::NotFound) {
+        return Ok(());
+    }
+    Err(exit::usage(format!(
+        "{} is not empty and no repository: name a repository, or a directory that is empty or not there",
+        path.display()
+    )))
 }
 
 /// What making a repository makes before `objects`, which makes it one.

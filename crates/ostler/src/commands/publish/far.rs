@@ -122,6 +122,7 @@ fn unfit(args: &Args) -> Option<(&'static str, &'static str)> {
         ),
         (args.copy, "--copy", STREAM),
         (args.remote_fs, "--remote-fs", STREAM),
+        (args.local_fs, "--local-fs", STREAM),
         (args.held_bytes != HELD_BYTES, "--held-bytes", STREAM),
         (args.jobs.is_some(), "--jobs", STREAM),
     ];

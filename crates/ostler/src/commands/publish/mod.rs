@@ -115,6 +115,10 @@ pub(crate) struct Args {
     /// and other FUSE, NFS, CIFS, 9P, AFS, Ceph)
     #[arg(long)]
     remote_fs: bool,
+    /// Treat DEST as a directory of this machine whatever its file system: a FUSE file system may be here (fuse-overlayfs, mergerfs), and
+    /// links and locks work on it
+    #[arg(long, conflicts_with = "remote_fs")]
+    local_fs: bool,
     /// Up to so many bytes that can be linked are put while the source is locked; more are pinned by links first
     #[arg(long, value_name = "BYTES", default_value_t = HELD_BYTES)]
     held_bytes: u64,

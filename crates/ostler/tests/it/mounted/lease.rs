@@ -137,3 +137,27 @@ fn publisher_that_lost_its_lease_changes_nothing_more() {
     let _told = run(&mut scene.publish_to("far/repo", &["--remote-fs"]));
     assert_eq!(strays(&scene.target()), Vec::<String>::new());
 }
+
+#[test]
+fn fuse_of_this_machine_needs_no_lease_where_that_is_said() {
+    let scene = Scene::mounted(60, &["dir_cache=no"]);
+    let _told = run(&mut scene.publish(&[]));
+    let mut config = crate::programs::ostler(scene.directory.path());
+    let _told = run(config.args([
+        "--repo=mount/repo",
+        "config",
+        "set",
+        "core.lock-timeout-secs",
+        "1",
+    ]));
+    let lease = scene.target().join("extensions/ostler/lease");
+    fs::write(&lease, FOREIGN).unwrap();
+    let commit = scene.advance("second");
+    let output = attempt(&mut scene.publish(&[]));
+    assert_eq!(output.status.code(), Some(1), "somebody else has the lease");
+    let _told = run(&mut scene.publish(&["--local-fs"]));
+    let target = StockRepo::open(&scene.target());
+    assert_eq!(target.rev_parse("main"), commit);
+    target.fsck();
+    assert_eq!(fs::read_to_string(&lease).unwrap(), FOREIGN, "it is left alone");
+}
