@@ -50,7 +50,7 @@ impl LeaseOwner {
             token: format!("{:016x}{:016x}", random(), random()),
             boot: boot()?,
             namespace: namespace()?,
-            started: start_of(pid)?,
+            started: Life::of(pid)?.started,
         })
     }
 
@@ -77,8 +77,8 @@ impl LeaseOwner {
         };
         match test_kill_process(pid) {
             Err(Errno::SRCH) => true,
-            // Others may have been given its number since.
-            _ => start_of(self.pid).is_ok_and(|started| started != self.started),
+            // Nobody may have asked yet how it ended; or others have been given its number since.
+            _ => Life::of(self.pid).is_ok_and(|life| life.is_over || life.started != self.started),
         }
     }
 }
@@ -112,10 +112,46 @@ fn namespace() -> io::Result<String> {
     Ok(std::fs::read_link("/proc/self/ns/pid")?.display().to_string())
 }
 
-/// Returns when a process started, in ticks since boot.
-fn start_of(pid: i32) -> io::Result<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let started = behind_name.split_whitespace().nth(19);
-    Ok(started.unwrap_or_default().to_owned())
+/// What the kernel tells of a process.
+struct Life {
+    /// Whether it has ended, and only its number is kept until its parent takes note.
+    is_over: bool,
+    /// When it started, in ticks since boot.
+    started: String,
+}
+
+impl Life {
+    fn of(pid: i32) -> io::Result<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let mut fields = behind_name.split_whitespace();
+        Ok(Self {
+            is_over: matches!(fields.next(), Some("Z" | "X")),
+            started: fields.nth(18).unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn owner_is_gone_when_it_has_ended_though_nobody_has_taken_note() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let owner = LeaseOwner {
+            pid,
+            started: Life::of(pid).unwrap().started,
+            ..LeaseOwner::of_this_process("somebody").unwrap()
+        };
+        assert!(!LeaseOwner::is_gone(Some(&owner), 0));
+        drop(child.stdin.take());
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let _status = waitid(WaitId::Pid(Pid::from_raw(pid).unwrap()), ended).unwrap();
+        assert!(LeaseOwner::is_gone(Some(&owner), 0));
+        let _status = child.wait().unwrap();
+    }
 }
