@@ -11,6 +11,30 @@ const BLOCK: usize = 32;
 /// How many threads read many small files: that is bound by the kernel, and more would only wait for each other.
 pub const READERS: usize = 2;
 
+/// How many threads there may be, and how many items each takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crew {
+    threads: usize,
+    block: usize,
+}
+
+impl Crew {
+    /// Threads that take one item after the other, also where there are few: each waits for another machine.
+    pub fn of_waiting(threads: usize) -> Self {
+        Self { threads, block: 1 }
+    }
+}
+
+impl From<usize> for Crew {
+    /// So many threads, for items that cost little; for few of them one does.
+    fn from(threads: usize) -> Self {
+        Self {
+            threads,
+            block: BLOCK,
+        }
+    }
+}
+
 /// Applies `work` to each of `items` on up to `threads` threads. Each thread gathers its results in a state of
 /// its own, which `start` makes; all states are returned. `tick` is told, on the calling thread, how many items
 /// are taken so far.
@@ -19,7 +43,7 @@ pub const READERS: usize = 2;
 /// The first error of `work`.
 pub fn spread<T: Sync, S: Send, E: Send>(
     items: &[T],
-    threads: usize,
+    threads: impl Into<Crew>,
     stop: &AtomicBool,
     start: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, &T) -> Result<(), E> + Sync,
@@ -35,31 +59,32 @@ pub fn spread<T: Sync, S: Send, E: Send>(
 pub fn spread_beside<T: Sync, S: Send, E: Send>(
     first: impl FnOnce() -> Result<(), E>,
     items: &[T],
-    threads: usize,
+    threads: impl Into<Crew>,
     stop: &AtomicBool,
     start: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, &T) -> Result<(), E> + Sync,
     mut tick: impl FnMut(usize),
 ) -> Result<Vec<S>, E> {
+    let Crew { threads, block } = threads.into();
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
     let run = |tick: &mut dyn FnMut(usize)| -> Result<S, E> {
         let mut state = start();
         loop {
-            let from = next.fetch_add(BLOCK, Ordering::Relaxed);
+            let from = next.fetch_add(block, Ordering::Relaxed);
             let Some(rest) = items.get(from..).filter(|rest| !rest.is_empty()) else {
                 return Ok(state);
             };
-            for item in rest.iter().take(BLOCK) {
+            for item in rest.iter().take(block) {
                 if stop.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed) {
                     return Ok(state);
                 }
                 work(&mut state, item).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
             }
-            tick(from.saturating_add(BLOCK).min(items.len()));
+            tick(from.saturating_add(block).min(items.len()));
         }
     };
-    let helpers = threads.min(items.len().div_ceil(BLOCK)).saturating_sub(1);
+    let helpers = threads.min(items.len().div_ceil(block)).saturating_sub(1);
     let mut told = 0;
     let mut tell = |taken: usize| {
         told = taken;

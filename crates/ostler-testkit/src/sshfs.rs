@@ -53,16 +53,6 @@ impl Sshfs {
         mount
     }
 
-    /// Returns the number of the process behind the mount.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Returns where the directory is mounted.
-    pub fn path(&self) -> &Path {
-        &self.point
-    }
-
     /// Kills the process behind the mount, which stays and answers nothing any more.
     pub fn cut(&mut self) {
         if self.child.kill().is_ok() {

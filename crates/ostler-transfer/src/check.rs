@@ -8,7 +8,7 @@
 
 use crate::added;
 use crate::error::{Result, TransferError};
-use crate::flight::in_flight;
+use crate::flight::{gathered, in_flight};
 use crate::generation::Generation;
 use crate::history::History;
 use crate::inventory::Inventory;
@@ -18,7 +18,7 @@ use crate::planner::missing_dirtree;
 use crate::snapshot::Snapshot;
 use crate::store::{Stamp, Store};
 use ostler_format::{Checksum, LIST_ENTRY, ObjectName, ObjectType, list_entry};
-use ostler_repo::parallel::{spread, spread_beside};
+use ostler_repo::parallel::{Crew, spread_beside};
 use ostler_repo::{ListedObject, ObjectList, Repo};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZero;
@@ -216,32 +216,11 @@ impl Closure {
     /// Looks with many looks under way at once. Of many objects the directories are listed first: what is missing costs no
     /// look then, and many file systems keep from a listing what they will be asked.
     fn look_at_distance(&self, store: &dyn Store) -> Result<BTreeSet<ObjectName>> {
-        let mut dirs: BTreeMap<u8, Vec<&Looked>> = BTreeMap::new();
-        for looked in &self.objects {
-            let [first, ..] = looked.0.checksum.as_bytes();
-            dirs.entry(*first).or_default().push(looked);
-        }
-        let mut found = Vec::new();
-        let mut there: Vec<&Looked> = self.objects.iter().collect();
-        if self.objects.len() > LISTED {
-            there.clear();
-            let dirs: Vec<_> = dirs.into_iter().collect();
-            let listed = in_flight(store.jobs(), &dirs, |(dir, objects)| {
-                let dir = format!("{dir:02x}");
-                let entries = store.list(&format!("objects/{dir}"))?.into_iter();
-                let names = entries.filter_map(|entry| ObjectName::from_loose(&dir, &entry.name));
-                let names: HashSet<_> = names.collect();
-                Ok::<_, TransferError>(
-                    objects
-                        .iter()
-                        .partition::<Vec<&Looked>, _>(|(name, _)| names.contains(name)),
-                )
-            })?;
-            for (present, missing) in listed {
-                there.extend(present);
-                found.extend(missing.into_iter().map(|(name, _)| (*name, 0)));
-            }
-        }
+        let (there, mut found) = if self.objects.len() > LISTED {
+            self.listed(store)?
+        } else {
+            (self.objects.iter().collect(), Vec::new())
+        };
         let odd = in_flight(store.jobs(), &there, |(name, size)| {
             let mut odd = Vec::new();
             look_at(store, name, *size, &mut odd)?;
@@ -249,6 +228,30 @@ impl Closure {
         })?;
         found.extend(odd.into_iter().flatten());
         holes_among(store, found)
+    }
+
+    /// Lists the directories of the objects; returns those that are there, and those that are missing.
+    fn listed(&self, store: &dyn Store) -> Result<(Vec<&Looked>, Vec<Odd>)> {
+        let mut dirs: BTreeMap<u8, Vec<&Looked>> = BTreeMap::new();
+        for looked in &self.objects {
+            let [first, ..] = looked.0.checksum.as_bytes();
+            dirs.entry(*first).or_default().push(looked);
+        }
+        let dirs: Vec<_> = dirs.into_iter().collect();
+        let listed = in_flight(store.jobs(), &dirs, |(dir, objects)| {
+            let dir = format!("{dir:02x}");
+            let entries = store.list(&format!("objects/{dir}"))?.into_iter();
+            let names = entries.filter_map(|entry| ObjectName::from_loose(&dir, &entry.name));
+            let names: HashSet<_> = names.collect();
+            let is_there = |(name, _): &&&Looked| names.contains(name);
+            Ok::<_, TransferError>(objects.iter().partition::<Vec<&Looked>, _>(is_there))
+        })?;
+        let (mut there, mut missing) = (Vec::new(), Vec::new());
+        for (present, absent) in listed {
+            there.extend(present);
+            missing.extend(absent.into_iter().map(|(name, _)| (*name, 0)));
+        }
+        Ok((there, missing))
     }
 
     /// Returns the objects that are not there, or are there and not what their names say.
@@ -309,25 +312,13 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<Option<R>> + Sync,
 ) -> Result<Vec<R>> {
-    if store.looks_are_dear() {
-        return Ok(in_flight(store.jobs(), items, work)?
-            .into_iter()
-            .flatten()
-            .collect());
-    }
-    let gather = |results: &mut Vec<R>, item: &T| {
-        results.extend(work(item)?);
-        Ok::<_, TransferError>(())
+    let jobs = store.jobs().get();
+    let crew = if store.looks_are_dear() {
+        Crew::of_waiting(jobs)
+    } else {
+        jobs.into()
     };
-    let states = spread(
-        items,
-        threads(),
-        &AtomicBool::new(false),
-        Vec::new,
-        gather,
-        |_| {},
-    )?;
-    Ok(states.into_iter().flatten().collect())
+    Ok(gathered(crew, items, work)?.into_iter().flatten().collect())
 }
 
 fn threads() -> usize {

@@ -1,12 +1,11 @@
-//! Many operations under way at once, on stores where each waits for another machine.
+//! Many operations under way at once.
 
-use crate::execute::lock;
+use ostler_repo::parallel::{Crew, spread};
 use std::num::NonZero;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::AtomicBool;
 
-/// Applies a function to all items, one at a time on each of `jobs` threads; the order of the results is not defined.
+/// Applies a function that waits for another machine to all items, one at a time on each of up to `jobs` threads; the order of the
+/// results is not defined.
 ///
 /// # Errors
 /// The first error of the function; items that nobody has begun with are left then.
@@ -15,34 +14,20 @@ pub(crate) fn in_flight<T: Sync, R: Send, E: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
-    let next = AtomicUsize::new(0);
-    let failed = AtomicBool::new(false);
-    let done = Mutex::new((Vec::with_capacity(items.len()), None));
-    let run = || {
-        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if failed.load(Ordering::Relaxed) {
-                return;
-            }
-            let result = work(item);
-            let mut done = lock(&done);
-            match result {
-                Ok(result) => done.0.push(result),
-                Err(error) => {
-                    done.1.get_or_insert(error);
-                    failed.store(true, Ordering::Relaxed);
-                }
-            }
-        }
+    gathered(Crew::of_waiting(jobs.get()), items, work)
+}
+
+/// As [`in_flight`], by a crew that suits the function.
+pub(crate) fn gathered<T: Sync, R: Send, E: Send>(
+    crew: Crew,
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let never = AtomicBool::new(false);
+    let gather = |done: &mut Vec<R>, item: &T| {
+        done.push(work(item)?);
+        Ok(())
     };
-    thread::scope(|scope| {
-        for _ in 1..jobs.get().min(items.len()) {
-            scope.spawn(run);
-        }
-        run();
-    });
-    let mut done = lock(&done);
-    match done.1.take() {
-        Some(error) => Err(error),
-        None => Ok(std::mem::take(&mut done.0)),
-    }
+    let states = spread(items, crew, &never, Vec::new, gather, |_| {})?;
+    Ok(states.into_iter().flatten().collect())
 }

@@ -115,13 +115,7 @@ fn new_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     match first {
         0..=191 => Some((usize::from(*first), rest)),
-        192..=223 => {
-            let (second, rest) = rest.split_first()?;
-            Some((
-                (usize::from(*first) - 192) * 256 + usize::from(*second) + 192,
-                rest,
-            ))
-        }
+        192..=223 => two(*first, rest),
         255 => long(rest),
         // A part only.
         224..=254 => None,

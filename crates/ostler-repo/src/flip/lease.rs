@@ -59,7 +59,7 @@ impl Repo {
     /// # Errors
     /// As [`recover_flip`](Self::recover_flip), and as [`lock_refs`](Self::lock_refs).
     pub fn complete_flip(&self) -> Result<Option<Recovery>> {
-        if !self.is_writable() || !self.flip_pending()? || self.is_leased()? {
+        if !self.is_writable() || !self.flip_pending()? || self.leaseholder()?.is_some() {
             return Ok(None);
         }
         self.make_holder()?;

@@ -34,7 +34,7 @@ mod recover;
 mod tests;
 
 pub use lease::FlipLease;
-pub use owner::LeaseOwner;
+pub use owner::{LeaseOwner, Leaseholder, wait_for_leaseholder};
 pub use recover::Recovery;
 
 use crate::error::{RepoError, Result};

@@ -1,15 +1,25 @@
 //! Who works in a repository through a mount, by the lease file that stands in for locks there.
 //!
-//! The file is made, kept alive and taken over by whoever publishes through a mount. Here it is only judged: a flip whose owner
-//! lives is completed by nobody else, also where its locks are not seen.
+//! The file is made, kept alive and taken over by whoever publishes through a mount. Here it is judged and waited for: a flip whose owner
+//! lives is completed by nobody else, and publishers for whom the directory is local wait for it, though its locks are not seen.
 
 use crate::error::{RepoError, Result};
+use crate::lock::{LockKind, LockWait, Observer};
 use crate::repo::Repo;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a wait for a lease file pauses between two looks: nobody tells when it goes.
+const PAUSE: Duration = Duration::from_millis(500);
+/// What others do not need to hear of.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The owner of a lease file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,15 +69,6 @@ impl LeaseOwner {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// Returns whether the owner of a file that was not written for so many seconds is gone: a process of this machine that is dead, or
-    /// somebody elsewhere who shows no sign of life.
-    pub fn is_gone(owner: Option<&Self>, silent: i64) -> bool {
-        match owner {
-            Some(owner) => owner.is_dead() || silent >= Self::STALE,
-            None => silent >= Self::STALE_UNNAMED,
-        }
-    }
-
     /// Returns whether it is known to be dead.
     fn is_dead(&self) -> bool {
         let is_here = boot().is_ok_and(|boot| boot == self.boot)
@@ -83,23 +84,98 @@ impl LeaseOwner {
     }
 }
 
+/// Who has a lease file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaseholder {
+    /// `None` where the file says nothing that can be read.
+    pub owner: Option<LeaseOwner>,
+    /// For how many seconds it was not written, by the clock of the file system.
+    pub silent: i64,
+}
+
+impl Leaseholder {
+    /// Returns whether it is gone: a process of this machine that is dead, or somebody elsewhere who shows no sign of life.
+    pub fn is_gone(&self) -> bool {
+        match &self.owner {
+            Some(owner) => owner.is_dead() || self.silent >= LeaseOwner::STALE,
+            None => self.silent >= LeaseOwner::STALE_UNNAMED,
+        }
+    }
+}
+
+impl fmt::Display for Leaseholder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.owner {
+            Some(owner) => write!(f, "{} (process {})", owner.who.escape_debug(), owner.pid)?,
+            None => f.write_str("somebody whom the file does not name")?,
+        }
+        write!(
+            f,
+            ", who showed a sign of life {} s ago (one who shows none for {} s is passed over)",
+            self.silent.max(0),
+            LeaseOwner::STALE
+        )
+    }
+}
+
+/// Asks again and again until nobody is in the way, at most for `limit`; `None` is for ever. `path` is that of the lease file.
+///
+/// # Errors
+/// [`RepoError::Locked`] when the time is over, and what `attempt` returns.
+pub fn wait_for_leaseholder(
+    path: &Path,
+    limit: Option<Duration>,
+    observer: Option<&dyn Observer>,
+    mut attempt: impl FnMut() -> Result<Option<Leaseholder>>,
+) -> Result<()> {
+    let start = Instant::now();
+    let mut tell_at = QUIET;
+    while let Some(holder) = attempt()? {
+        let waited = start.elapsed();
+        if limit.is_some_and(|limit| waited >= limit) {
+            return Err(RepoError::Locked {
+                path: path.to_owned(),
+                kind: LockKind::Exclusive,
+                holder: format!("; held by {holder}"),
+                waited,
+            });
+        }
+        if let Some(observer) = observer.filter(|_| waited >= tell_at) {
+            tell_at *= 2;
+            observer.waiting_for_lock(&LockWait {
+                path: path.to_owned(),
+                kind: LockKind::Exclusive,
+                holders: Vec::new(),
+                elsewhere: Some(holder.to_string()),
+                waited,
+                limit,
+            });
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
 impl Repo {
-    /// Returns whether somebody who lives works here through a mount, by the time that the file system has.
-    pub(super) fn is_leased(&self) -> Result<bool> {
+    /// Returns who lives and works here through a mount, by the time that the file system has.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`].
+    pub fn leaseholder(&self) -> Result<Option<Leaseholder>> {
         let failed = || RepoError::io("look at", self.root().path_of(LeaseOwner::PATH));
         let found = self.root().read_if_exists(LeaseOwner::PATH, LeaseOwner::LIMIT);
         let Some(bytes) = found.map_err(failed())? else {
-            return Ok(false);
+            return Ok(None);
         };
         let Some(stat) = self.root().stat(LeaseOwner::PATH).map_err(failed())? else {
-            return Ok(false);
+            return Ok(None);
         };
         let now = i64::try_from(self.present().map_err(failed())?).unwrap_or(i64::MAX);
-        let owner = LeaseOwner::parse(&bytes);
-        Ok(!LeaseOwner::is_gone(
-            owner.as_ref(),
-            now.saturating_sub(stat.mtime.0),
-        ))
+        let holder = Leaseholder {
+            owner: LeaseOwner::parse(&bytes),
+            silent: now.saturating_sub(stat.mtime.0),
+        };
+        Ok((!holder.is_gone()).then_some(holder))
     }
 }
 
@@ -147,11 +223,15 @@ mod tests {
             started: Life::of(pid).unwrap().started,
             ..LeaseOwner::of_this_process("somebody").unwrap()
         };
-        assert!(!LeaseOwner::is_gone(Some(&owner), 0));
+        let holder = Leaseholder {
+            owner: Some(owner),
+            silent: 0,
+        };
+        assert!(!holder.is_gone());
         drop(child.stdin.take());
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let _status = waitid(WaitId::Pid(Pid::from_raw(pid).unwrap()), ended).unwrap();
-        assert!(LeaseOwner::is_gone(Some(&owner), 0));
+        assert!(holder.is_gone());
         let _status = child.wait().unwrap();
     }
 }

@@ -4,12 +4,14 @@
 //! settled. Every object is hashed there, whether it was written or linked; a few that can be linked, while the source is
 //! locked, are hashed at the source and linked into place without that detour. The lease is the flip lock, then the
 //! exclusive repository lock: stock writers and prunes wait for the short time between the last look and the flip,
-//! and never for the transfer.
+//! and never for the transfer. Who publishes here through a mount of another machine is not seen by locks, and is waited for by its
+//! lease file, before the locks and again under them; one that comes while they are held is not kept out.
 
 use super::{Body, Edit, Entry, Item, Lease, Overwrite, Removed, Stamp, Store};
 use crate::error::{Damage, Result, TransferError};
 use crate::execute::lock;
 use ostler_format::{Checksum, ObjectName};
+use ostler_repo::flip::{LeaseOwner, wait_for_leaseholder};
 use ostler_repo::fs::{Dir, FileKind};
 use ostler_repo::parallel::READERS;
 use ostler_repo::{FlipLease, Incoming, Recovery, Repo, RepoError};
@@ -228,12 +230,29 @@ impl Store for DirStore {
     }
 
     fn lease(&self) -> Result<Box<dyn Lease + '_>> {
-        Ok(Box::new(self.repo.lease_flip()?))
+        let (limit, observer) = (self.repo.config().lock_timeout(), self.repo.observer());
+        let path = self.repo.root().path_of(LeaseOwner::PATH);
+        let mut lease = None;
+        wait_for_leaseholder(&path, limit, observer.as_deref(), || {
+            if let Some(holder) = self.repo.leaseholder()? {
+                return Ok(Some(holder));
+            }
+            lease = Some(self.repo.lease_flip()?);
+            let came = self.repo.leaseholder()?;
+            if came.is_some() {
+                lease = None;
+            }
+            Ok(came)
+        })?;
+        Ok(Box::new(lease.expect("nobody is in the way")))
     }
 
     fn try_lease(&self) -> Result<Option<Box<dyn Lease + '_>>> {
-        let lease = self.repo.try_lease_flip()?;
-        Ok(lease.map(|lease| Box::new(lease) as Box<dyn Lease>))
+        let Some(lease) = self.repo.try_lease_flip()? else {
+            return Ok(None);
+        };
+        let is_free = self.repo.leaseholder()?.is_none();
+        Ok(is_free.then(|| Box::new(lease) as Box<dyn Lease>))
     }
 
     fn settle_links(&self, source: &Repo, objects: &[ObjectName]) -> Result<bool> {

@@ -2,9 +2,10 @@
 
 use crate::context::Context;
 use anyhow::Context as _;
-use ostler_repo::Repo;
-use ostler_transfer::{DirStore, MountedStore, Store};
+use ostler_repo::{Repo, RepoError};
+use ostler_transfer::{DirStore, MountedStore, Store, TransferError};
 use rustix::io::Errno;
+use std::error::Error;
 use std::io;
 use std::num::NonZero;
 use std::path::Path;
@@ -48,8 +49,12 @@ pub(crate) fn is_mounted(repo: &Repo) -> anyhow::Result<bool> {
     (repo.root().is_remote()).with_context(|| format!("cannot tell on what file system {path} lies"))
 }
 
-/// Says what to do when the other end of a mount is gone.
+/// Says what to do when the other end of a mount is gone: of what failed at the target, not of failures of the source.
 pub(crate) fn explain(error: anyhow::Error, path: &Path) -> anyhow::Error {
+    let place = error.chain().find_map(place_of);
+    if place.is_some_and(|place| !place.starts_with(path)) {
+        return error;
+    }
     let mut faults = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>());
@@ -61,4 +66,40 @@ pub(crate) fn explain(error: anyhow::Error, path: &Path) -> anyhow::Error {
         "the file system of {path} does not answer as it should: if it is mounted from another machine, mount it again, and run the same \
          command, which goes on from there"
     ))
+}
+
+/// Returns the file that a call of the system failed at.
+fn place_of<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a Path> {
+    let fault = match cause.downcast_ref() {
+        Some(TransferError::Repo(fault)) => fault,
+        _ => cause.downcast_ref()?,
+    };
+    match fault {
+        RepoError::Io { path, .. } => Some(path),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_of_the_source_is_not_told_of_the_target() {
+        let failed = |path: &str| {
+            let fault = io::Error::from(Errno::IO);
+            TransferError::Repo(RepoError::io("read", path)(fault))
+        };
+        let told = |path: &str| format!("{:#}", explain(failed(path).into(), Path::new("mount/repo")));
+        let advice = "mount it again";
+        assert!(told("mount/repo/objects/ab").contains(advice));
+        assert!(!told("source/objects/ab").contains(advice));
+        let bare = anyhow::Error::new(io::Error::from(Errno::NOTCONN)).context("cannot look into it");
+        assert!(format!("{:#}", explain(bare, Path::new("mount/repo"))).contains(advice));
+        let other = anyhow::anyhow!("refused");
+        assert_eq!(
+            format!("{:#}", explain(other, Path::new("mount/repo"))),
+            "refused"
+        );
+    }
 }

@@ -10,16 +10,16 @@
 //! between that look and the change is not kept from it.
 
 use crate::execute::lock;
-use ostler_repo::flip::LeaseOwner;
+use ostler_repo::flip::{LeaseOwner, Leaseholder, wait_for_leaseholder};
 use ostler_repo::fs::{Dir, FileStat, Linked, sync_file};
-use ostler_repo::{LockKind, LockWait, Observer, RepoError};
+use ostler_repo::{Observer, RepoError};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The file, relative to the repository.
 const PATH: &str = LeaseOwner::PATH;
@@ -27,10 +27,6 @@ const HOLDER: &str = "extensions/ostler";
 const LIMIT: u64 = LeaseOwner::LIMIT;
 /// How often its owner writes it.
 const BEAT: Duration = Duration::from_secs(30);
-/// How long a wait pauses between two looks.
-const PAUSE: Duration = Duration::from_millis(500);
-/// What others do not need to hear of.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// The lease file of a repository, as one store uses it.
 #[derive(Debug)]
@@ -53,14 +49,6 @@ struct Beat {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Who is in the way.
-struct Other {
-    /// `None` where the file says nothing that can be read.
-    owner: Option<LeaseOwner>,
-    /// For how many seconds it was not written.
-    silent: i64,
-}
-
 impl LeaseFile {
     pub(super) fn new(root: Dir, who: &str) -> Self {
         Self {
@@ -79,34 +67,8 @@ impl LeaseFile {
         if lock(&self.held).is_some() {
             return Ok(false);
         }
-        let start = Instant::now();
-        let mut tell_at = QUIET;
-        loop {
-            let Some(other) = self.attempt()? else {
-                return Ok(true);
-            };
-            let waited = start.elapsed();
-            if limit.is_some_and(|limit| waited >= limit) {
-                return Err(RepoError::Locked {
-                    path: self.root.path_of(PATH),
-                    kind: LockKind::Exclusive,
-                    holder: format!("; held by {other}"),
-                    waited,
-                });
-            }
-            if let Some(observer) = observer.filter(|_| waited >= tell_at) {
-                tell_at *= 2;
-                observer.waiting_for_lock(&LockWait {
-                    path: self.root.path_of(PATH),
-                    kind: LockKind::Exclusive,
-                    holders: Vec::new(),
-                    elsewhere: Some(other.to_string()),
-                    waited,
-                    limit,
-                });
-            }
-            std::thread::sleep(PAUSE);
-        }
+        wait_for_leaseholder(&self.root.path_of(PATH), limit, observer, || self.attempt())?;
+        Ok(true)
     }
 
     /// Takes the file if it is free.
@@ -167,7 +129,7 @@ impl LeaseFile {
     }
 
     /// Takes the file, also from one who is gone; or tells who has it.
-    fn attempt(&self) -> Result<Option<Other>, RepoError> {
+    fn attempt(&self) -> Result<Option<Leaseholder>, RepoError> {
         let mut held = lock(&self.held);
         if held.is_some() {
             return Ok(None);
@@ -183,7 +145,7 @@ impl LeaseFile {
         }
     }
 
-    fn take(&self, owner: &LeaseOwner) -> io::Result<Result<Beat, Other>> {
+    fn take(&self, owner: &LeaseOwner) -> io::Result<Result<Beat, Leaseholder>> {
         let bytes = serde_json::to_vec(owner)?;
         self.root.ensure_dir(HOLDER, 0o777)?;
         let own = format!("{PATH}-{}", owner.token);
@@ -194,7 +156,7 @@ impl LeaseFile {
     }
 
     /// Writes a file of its own, which tells the time of the far end as well, and gives it the name by which it counts.
-    fn take_by(&self, owner: &LeaseOwner, own: &str, bytes: &[u8]) -> io::Result<Result<Beat, Other>> {
+    fn take_by(&self, owner: &LeaseOwner, own: &str, bytes: &[u8]) -> io::Result<Result<Beat, Leaseholder>> {
         loop {
             self.root.unlink(own)?;
             let Some(file) = self.written(own, bytes)? else {
@@ -220,13 +182,11 @@ impl LeaseFile {
             let Some(stat) = self.root.stat(PATH)? else {
                 continue;
             };
-            let other = Other {
+            let other = Leaseholder {
                 owner: LeaseOwner::parse(&found),
                 silent: now - stat.mtime.0,
             };
-            if !LeaseOwner::is_gone(other.owner.as_ref(), other.silent)
-                || !self.put_aside(owner, &found, &stat)?
-            {
+            if !other.is_gone() || !self.put_aside(owner, &found, &stat)? {
                 return Ok(Err(other));
             }
         }
@@ -287,21 +247,6 @@ impl Drop for LeaseFile {
     }
 }
 
-impl std::fmt::Display for Other {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.owner {
-            Some(owner) => write!(f, "{} (process {})", owner.who.escape_debug(), owner.pid)?,
-            None => f.write_str("somebody whom the file does not name")?,
-        }
-        write!(
-            f,
-            ", who showed a sign of life {} s ago (one who shows none for {} s is passed over)",
-            self.silent.max(0),
-            LeaseOwner::STALE
-        )
-    }
-}
-
 impl Beat {
     fn start(file: File, bytes: Vec<u8>, every: Duration) -> io::Result<Self> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
@@ -341,6 +286,7 @@ impl Drop for Beat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     #[test]
     fn owner_writes_its_file_again_and_again_whatever_its_name() {

@@ -58,8 +58,9 @@ impl Destination {
                 path: path.clone(),
                 had_directory,
             });
+        } else {
+            refuse_other(path)?;
         }
-        refuse_other(path)?;
         let repo = context.open_at(path)?;
         if source.root().is_same(repo.root())? {
             let (target, source) = (path.display(), source.root().path().display());

@@ -139,25 +139,46 @@ fn publisher_that_lost_its_lease_changes_nothing_more() {
 }
 
 #[test]
-fn fuse_of_this_machine_needs_no_lease_where_that_is_said() {
-    let scene = Scene::mounted(60, &["dir_cache=no"]);
-    let _told = run(&mut scene.publish(&[]));
-    let mut config = crate::programs::ostler(scene.directory.path());
-    let _told = run(config.args([
-        "--repo=mount/repo",
-        "config",
-        "set",
-        "core.lock-timeout-secs",
-        "1",
-    ]));
+fn publisher_over_there_waits_for_one_who_works_through_a_mount() {
+    let scene = Scene::new(40);
+    let _told = run(&mut scene.publish_to("far/repo", &[]));
+    let _commit = scene.advance("second");
+    // So that there is something to sweep.
+    let _told = run(&mut scene.publish_to("far/repo", &["--depth=0"]));
+    let _commit = scene.advance("third");
     let lease = scene.target().join("extensions/ostler/lease");
     fs::write(&lease, FOREIGN).unwrap();
+    let target = StockRepo::open(&scene.target());
+    let before = target.rev_parse("main");
+    target.run(&["config", "set", "core.lock-timeout-secs", "1"]);
+    let mut sweep = crate::programs::ostler(scene.directory.path());
+    sweep.args(["sweep", "far/repo", "--grace=0"]);
+    for mut command in [scene.publish_to("far/repo", &[]), sweep] {
+        let output = attempt(&mut command);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("held by eve@elsewhere (process 7)"), "{said}");
+        assert_eq!(target.rev_parse("main"), before);
+    }
+    fs::remove_file(&lease).unwrap();
+    let _told = run(&mut scene.publish_to("far/repo", &[]));
+    assert_eq!(target.rev_parse("main"), scene.source().rev_parse("main"));
+    assert_eq!(strays(&scene.target()), Vec::<String>::new());
+}
+
+#[test]
+fn fuse_of_this_machine_is_published_to_as_a_local_directory_where_that_is_said() {
+    let scene = Scene::mounted(60, &[]);
+    let _told = run(&mut scene.publish(&[]));
+    // Where a publish through a mount stages.
+    let staging = scene.target().join("tmp/ostler-mounted");
+    fs::write(&staging, "").unwrap();
     let commit = scene.advance("second");
     let output = attempt(&mut scene.publish(&[]));
-    assert_eq!(output.status.code(), Some(1), "somebody else has the lease");
+    assert_eq!(output.status.code(), Some(1), "it cannot stage");
     let _told = run(&mut scene.publish(&["--local-fs"]));
     let target = StockRepo::open(&scene.target());
     assert_eq!(target.rev_parse("main"), commit);
     target.fsck();
-    assert_eq!(fs::read_to_string(&lease).unwrap(), FOREIGN, "it is left alone");
+    assert!(staging.exists(), "nobody has asked for it");
 }
