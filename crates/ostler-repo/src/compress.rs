@@ -107,9 +107,9 @@ fn deflate_tiny(
     }
 }
 
-/// Fills `out` with the inflated bytes of `deflated`, which must be exactly `size`.
-pub(crate) fn inflate_whole(deflated: &[u8], size: usize, out: &mut Vec<u8>) -> io::Result<()> {
-    out.resize(size, 0);
+/// Fills `out` with the inflated bytes of `deflated`, which must be exactly as many.
+pub(crate) fn inflate_whole(deflated: &[u8], out: &mut [u8]) -> io::Result<()> {
+    let size = out.len();
     let produced = ENGINES
         .with_borrow_mut(|engines| engines.decompressor.deflate_decompress(deflated, out))
         .map_err(|error| match error {
@@ -314,8 +314,8 @@ mod tests {
                 deflated(1, &payload),
                 streamed.finish().unwrap(),
             ] {
-                let mut out = Vec::new();
-                inflate_whole(&bytes, payload.len(), &mut out).unwrap();
+                let mut out = vec![0; payload.len()];
+                inflate_whole(&bytes, &mut out).unwrap();
                 assert_eq!(out, payload);
                 assert_eq!(inflated(&bytes, payload.len() as u64).unwrap(), payload);
             }
@@ -331,7 +331,7 @@ mod tests {
     fn output_beyond_or_short_of_the_declared_size_is_refused() {
         let bytes = deflated(6, &vec![0; 1 << 20]);
         for size in [0_usize, 1, (1 << 20) - 1, (1 << 20) + 1] {
-            assert!(inflate_whole(&bytes, size, &mut Vec::new()).is_err(), "{size}");
+            assert!(inflate_whole(&bytes, &mut vec![0; size]).is_err(), "{size}");
             assert!(inflated(&bytes, size as u64).is_err(), "{size}");
         }
     }
@@ -342,7 +342,7 @@ mod tests {
         let bytes = deflated(6, &payload);
         for length in 0..bytes.len() {
             assert!(
-                inflate_whole(&bytes[..length], payload.len(), &mut Vec::new()).is_err(),
+                inflate_whole(&bytes[..length], &mut vec![0; payload.len()]).is_err(),
                 "{length}"
             );
             assert!(

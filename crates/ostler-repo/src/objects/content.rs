@@ -13,7 +13,7 @@
 //! stream of a small object, which [`Checking::Quick`] does not see.
 
 use super::loose::{LooseStore, Opened, read_sized};
-use crate::buffers::{self, Buffer};
+use crate::buffers::{self, Buffer, Room};
 use crate::compress::{InflateReader, WHOLE_LIMIT, inflate_whole, read_some};
 use crate::error::{RepoError, Result};
 use crate::fs::FileStat;
@@ -72,7 +72,7 @@ enum Body {
     /// Compressed, in memory from `start` on, small enough to be inflated at once.
     Small { stored: Buffer, start: usize },
     /// Inflated, in memory.
-    Inflated(Cursor<Buffer>),
+    Inflated(Cursor<Room>),
     /// Compressed, inflated as it is read.
     Stream(Box<InflateReader<Stored>>),
     /// As it is, with so many bytes left.
@@ -140,8 +140,8 @@ impl ContentReader {
         if let Body::Small { stored, start } = &self.body {
             let deflated = stored.get(*start..).unwrap_or_default();
             let size = usize::try_from(self.size).map_err(io::Error::other)?;
-            let mut inflated = buffers::empty();
-            inflate_whole(deflated, size, &mut inflated)?;
+            let mut inflated = buffers::room(size);
+            inflate_whole(deflated, &mut inflated)?;
             self.body = Body::Inflated(Cursor::new(inflated));
         }
         Ok(())
