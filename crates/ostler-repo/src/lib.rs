@@ -13,6 +13,7 @@ mod compress;
 pub mod config;
 pub mod deltas;
 pub mod diff;
+mod ending;
 pub mod error;
 mod export;
 pub mod finder;
@@ -57,6 +58,7 @@ pub use commit::{
 };
 pub use config::{Config, MinFreeSpace, remote_group};
 pub use diff::{DiffOptions, DiffSide, DiffStats, TreeDiff};
+pub use ending::wait_for;
 pub use error::{RepoError, Result};
 pub use export::ExportOptions;
 pub use flip::{FlipLease, Recovery};

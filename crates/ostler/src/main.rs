@@ -21,6 +21,8 @@ mod mounts;
 mod network;
 mod patience;
 mod program;
+mod real_path;
+mod running;
 mod shell_words;
 mod short_options;
 mod sizes;

@@ -4,10 +4,9 @@
 //! child is waited for. Its pipes are served by threads, so that neither side waits for the other.
 
 use super::interruption::Interruption;
+use crate::ending::wait_for;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -125,19 +124,12 @@ fn attend(child: &mut Child, input: &[u8], until: &Until<'_>) -> io::Result<Done
 /// Waits for the end of a child that has closed its streams, which need not be at once.
 fn ended(child: &mut Child, until: &Until<'_>) -> io::Result<ExitStatus> {
     loop {
-        if let Some(status) = child.try_wait()? {
+        let limit = until.next();
+        // One that has ended counts, however late we look.
+        if let Some(status) = wait_for(child, *limit.as_ref().unwrap_or(&Duration::ZERO))? {
             return Ok(status);
         }
-        let wait = until.next()?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
-        let handle = pidfd_open(pid, PidfdFlags::empty())?;
-        let timeout = Timespec::try_from(wait).map_err(io::Error::other)?;
-        // Readable is one that has ended.
-        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+        limit?;
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::rules::HookProgram;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use ostler_repo::wait_for;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
@@ -107,11 +108,10 @@ impl Call<'_> {
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => is_listening = false,
                 }
-            } else if ended.is_none() {
-                thread::sleep(LOOK);
             }
             if ended.is_none() {
-                let status = child.try_wait().map_err(Fault::System)?;
+                let limit = if is_listening { Duration::ZERO } else { LOOK };
+                let status = wait_for(child, limit).map_err(Fault::System)?;
                 ended = status.map(|status| (status, Instant::now()));
             }
             match ended {

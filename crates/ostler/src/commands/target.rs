@@ -1,6 +1,8 @@
 //! The directory that a command publishes to, sweeps or rolls back: of this machine, or mounted from another one.
 
 use crate::context::Context;
+use crate::exit;
+use crate::real_path::real_path;
 use anyhow::Context as _;
 use ostler_repo::{Repo, RepoError};
 use ostler_transfer::{DirStore, MountedStore, Store, TransferError};
@@ -66,6 +68,24 @@ pub(crate) fn explain(error: anyhow::Error, path: &Path) -> anyhow::Error {
         "the file system of {path} does not answer as it should: if it is mounted from another machine, mount it again, and run the same \
          command, which goes on from there"
     ))
+}
+
+/// Refuses a target that lies inside of the repository that is published, or around it: what sweeps and prunes there would find what is not
+/// theirs. Nothing need be at `path` yet.
+pub(crate) fn refuse_nested(path: &Path, source: &Repo) -> anyhow::Result<()> {
+    let resolve =
+        |path: &Path| real_path(path).with_context(|| format!("cannot tell where {} lies", path.display()));
+    let (target, source) = (resolve(path)?, resolve(source.path())?);
+    let how = match (target.starts_with(&source), source.starts_with(&target)) {
+        (true, false) => "inside of",
+        (false, true) => "around",
+        (true, true) | (false, false) => return Ok(()),
+    };
+    Err(exit::usage(format!(
+        "{} lies {how} {}, the repository that is published: name a directory beside it",
+        path.display(),
+        source.display()
+    )))
 }
 
 /// Returns the file that a call of the system failed at.

@@ -126,3 +126,52 @@ fn directory_of_other_things_is_left_alone_and_said_to_be_no_repository() {
         .collect();
     assert_eq!(left, ["notes"]);
 }
+
+#[test]
+fn neither_repository_may_lie_inside_of_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let outer = StockRepo::init(&directory.path().join("outer"), "archive");
+    let source = make_source(&outer.path().join("tmp"));
+    std::os::unix::fs::symlink("outer/tmp/source", directory.path().join("source")).unwrap();
+    std::os::unix::fs::symlink("source", directory.path().join("other")).unwrap();
+    for (target, how) in [
+        ("source/public", "inside of"),
+        ("other/tmp/new/public", "inside of"),
+        ("outer/tmp/source/objects/../public", "inside of"),
+        ("outer", "around"),
+    ] {
+        for command in ["publish", "push"] {
+            let mut call = ostler(directory.path());
+            let output = attempt(call.args(["--repo=source", command, target]));
+            let said = describe(&call, &output);
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(said.contains(&format!("{target} lies {how}")), "{said}");
+        }
+    }
+    assert!(!source.path().join("public").exists() && !source.path().join("tmp/new").exists());
+    assert_eq!(outer.refs(), Vec::<String>::new());
+    publish(directory.path(), &["outer/../public"], 0);
+}
+
+#[test]
+fn a_name_of_a_remote_and_of_a_directory_is_neither() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = make_source(directory.path());
+    let [here, there] =
+        ["public", "there"].map(|name| StockRepo::init(&directory.path().join(name), "archive"));
+    let url = format!("file://{}", there.path().display());
+    source.run(&["remote", "add", "--no-gpg-verify", "public", &url]);
+    for command in ["publish", "push"] {
+        let mut call = ostler(directory.path());
+        let output = attempt(call.args(["--repo=source", command, "public"]));
+        let said = describe(&call, &output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("write ./public for the directory") && said.contains(&url),
+            "{said}"
+        );
+    }
+    assert_eq!((here.refs(), there.refs()), (vec![], vec![]));
+    publish(directory.path(), &["./public"], 0);
+    assert_eq!((here.refs(), there.refs()), (source.refs(), vec![]));
+}

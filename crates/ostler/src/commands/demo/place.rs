@@ -1,6 +1,7 @@
 //! The directory of the demo, and what lies where in it.
 
 use crate::exit;
+use crate::real_path::real_path;
 use anyhow::Context as _;
 use std::fs;
 use std::io::ErrorKind;
@@ -37,7 +38,7 @@ pub(super) struct Place(PathBuf);
 impl Place {
     /// Makes the directory, or takes an empty one. It may not lie in the tree that is to be left alone.
     pub(super) fn make(dir: &Path, tree: Option<&Path>) -> anyhow::Result<Self> {
-        let dir = resolve(dir).with_context(|| format!("cannot work in {}", dir.display()))?;
+        let dir = real_path(dir).with_context(|| format!("cannot work in {}", dir.display()))?;
         if let Some(tree) = tree {
             let tree = fs::canonicalize(tree).with_context(|| format!("cannot read {}", tree.display()))?;
             if !tree.is_dir() {
@@ -95,23 +96,6 @@ impl Place {
     pub(super) fn checkout(&self, who: Who, version: u8) -> PathBuf {
         self.0.join(format!("{}checkout-{version}", who.prefix()))
     }
-}
-
-/// Returns an absolute path without symbolic links in the part that exists.
-fn resolve(path: &Path) -> std::io::Result<PathBuf> {
-    let path = std::path::absolute(path)?;
-    for above in path.ancestors() {
-        match fs::canonicalize(above) {
-            Ok(real) => {
-                let rest = path.strip_prefix(above).unwrap_or(Path::new(""));
-                // Joining nothing would add a slash.
-                return Ok(real.components().chain(rest.components()).collect());
-            }
-            Err(fault) if fault.kind() == ErrorKind::NotFound => {}
-            Err(fault) => return Err(fault),
-        }
-    }
-    Ok(path)
 }
 
 #[cfg(test)]

@@ -1,40 +1,11 @@
 //! Running another program to its end; it does not outlive us, and a signal to us ends it.
 
 use crate::interrupt::Interrupt;
+use crate::running::Running;
 use anyhow::{Context as _, bail};
-use std::io::{self, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::Read;
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
-
-/// How often we look whether the program has ended or a signal has come.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// A running program; ended when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // One that has ended already needs neither.
-        let _ended = self.0.kill().and_then(|()| self.0.wait());
-    }
-}
-
-impl Running {
-    /// Waits for the end. With a signal to us that end comes at once.
-    fn wait(&mut self, interrupt: &Interrupt) -> io::Result<ExitStatus> {
-        loop {
-            if let Some(status) = self.0.try_wait()? {
-                return Ok(status);
-            }
-            if interrupt.is_set() {
-                self.0.kill()?;
-                return self.0.wait();
-            }
-            thread::sleep(LOOK);
-        }
-    }
-}
 
 /// Runs a program, which must succeed, and returns its standard output.
 pub(super) fn run(command: &mut Command, interrupt: &Interrupt) -> anyhow::Result<String> {

@@ -2,7 +2,7 @@
 
 use crate::exit;
 use ostler_repo::Repo;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A place to bring commits to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,10 +29,29 @@ impl Destination {
         if Self::may_be_remote(text)
             && let Some(remote) = source.remote(text)
         {
+            Self::refuse_ambiguous(text, source)?;
             let url = remote.text("url")?.unwrap_or_default();
             return Self::of_url(&url, &format!("remote '{text}' is at {url}"));
         }
         Self::read(text)
+    }
+
+    /// Refuses a name that stands for a remote and for a directory alike: neither is brought anything by mistake.
+    ///
+    /// # Errors
+    /// A usage error that says how to name either.
+    pub(crate) fn refuse_ambiguous(text: &str, source: &Repo) -> anyhow::Result<()> {
+        if !Self::may_be_remote(text) || !Path::new(text).exists() {
+            return Ok(());
+        }
+        let Some(remote) = source.remote(text) else {
+            return Ok(());
+        };
+        let url = remote.text("url")?.unwrap_or_default();
+        Err(exit::usage(format!(
+            "'{text}' is a remote of {} and a directory as well: write ./{text} for the directory, or {url} for the remote",
+            source.path().display()
+        )))
     }
 
     /// Returns whether the remotes of a repository decide what is meant.

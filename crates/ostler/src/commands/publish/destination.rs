@@ -41,6 +41,7 @@ impl Destination {
         selection: &Selection,
     ) -> anyhow::Result<Self> {
         let path = &args.destination;
+        target::refuse_nested(path, source)?;
         let mut made = None;
         if is_unmade(path)? {
             Snapshot::take(source, selection).with_context(|| nothing_published(args))?;

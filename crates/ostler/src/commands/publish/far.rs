@@ -15,8 +15,11 @@ use ostler_transfer::TransferError;
 use ostler_transfer::push::Wanted;
 use std::collections::BTreeMap;
 
-/// Returns where the run goes, if that is another machine: what is there as a directory is one.
+/// Returns where the run goes, if that is another machine: what is there as a directory is one, unless a remote has its name.
 pub(super) fn destination(args: &Args, source: &Repo) -> anyhow::Result<Option<Destination>> {
+    if let Some(text) = args.destination.to_str() {
+        Destination::refuse_ambiguous(text, source)?;
+    }
     let Some(text) = args.destination.to_str().filter(|_| !args.destination.exists()) else {
         return Ok(None);
     };

@@ -7,6 +7,7 @@ mod tunnel;
 pub(crate) use tunnel::while_serving;
 
 use super::far::{Destination, Line, Way};
+use crate::commands::target;
 use crate::context::Context;
 use crate::exit;
 use crate::interrupt::Interrupt;
@@ -132,6 +133,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     }
     let source = context.open()?;
     let destination = Destination::parse(&args.destination, &source)?;
+    if let Destination::Directory(path) = &destination {
+        target::refuse_nested(path, &source)?;
+    }
     let updates = updates(&source, args)?;
     let interrupt = Interrupt::watch()?;
     let heard = Heard::new(context.ui());

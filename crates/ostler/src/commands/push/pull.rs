@@ -5,14 +5,10 @@ use super::Args;
 use crate::commands::far::{ALL, Destination, quoted};
 use crate::context::Context;
 use crate::interrupt::Interrupt;
+use crate::running::Running;
 use anyhow::{Context as _, bail};
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
-
-/// How often we look whether it is through.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs it.
 pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
@@ -25,19 +21,9 @@ pub(super) fn run(context: &Context, args: &Args) -> anyhow::Result<()> {
     let mut command = call(context, args, &destination)?;
     let program = command.get_program().display().to_string();
     let child = command.stdin(Stdio::null()).spawn();
-    let mut child = child.with_context(|| format!("cannot start {program}"))?;
-    let status = loop {
-        if interrupt.is_set() {
-            drop(child.kill());
-        }
-        match child
-            .try_wait()
-            .with_context(|| format!("cannot wait for {program}"))?
-        {
-            Some(status) => break status,
-            None => thread::sleep(LOOK),
-        }
-    };
+    let mut child = Running(child.with_context(|| format!("cannot start {program}"))?);
+    let status = child.wait(&interrupt);
+    let status = status.with_context(|| format!("cannot wait for {program}"))?;
     interrupt.check()?;
     if !status.success() {
         // Why is said by the far end, or by ssh.

@@ -10,6 +10,7 @@
 use crate::commands::far::Way;
 use crate::context::Context;
 use crate::interrupt::Interrupt;
+use crate::running::Running;
 use crate::ui::Ui;
 use anyhow::{Context as _, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -23,7 +24,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often we look whether somebody wants us to stop.
 const LOOK: Duration = Duration::from_millis(100);
@@ -43,8 +44,8 @@ const MAX_TEMPORARY: usize = 60;
 /// The connection.
 #[derive(Debug)]
 pub(super) struct Forward {
-    master: Child,
-    watch: Child,
+    watch: Running,
+    master: Running,
     directory: PathBuf,
     port: u16,
     host: String,
@@ -81,18 +82,18 @@ impl Forward {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
-        let mut master = started.context("cannot start ssh")?;
-        let watch = match watch(&master, &directory) {
+        let mut master = Running(started.context("cannot start ssh")?);
+        let watch = match watch(&master.0, &directory) {
             Ok(watch) => watch,
             Err(fault) => {
                 end(&mut master);
                 return Err(fault).context("cannot start a shell");
             }
         };
-        let told = master.stderr.take();
+        let told = master.0.stderr.take();
         let mut forward = Self {
-            master,
             watch,
+            master,
             directory,
             port: port.unwrap_or_default(),
             host: host.to_owned(),
@@ -136,7 +137,8 @@ impl Forward {
                 Ok(port) => return Ok(port),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    let status = self.master.wait().context("cannot wait for ssh")?;
+                    let status = self.master.wait(interrupt).context("cannot wait for ssh")?;
+                    interrupt.check()?;
                     bail!("ssh ended with {status}");
                 }
             }
@@ -147,28 +149,23 @@ impl Forward {
 impl Drop for Forward {
     fn drop(&mut self) {
         // First who would end a process of that number, then the process.
-        drop(self.watch.kill());
-        drop(self.watch.wait());
+        drop(self.watch.0.kill());
+        drop(self.watch.0.wait());
         end(&mut self.master);
         drop(fs::remove_dir_all(&self.directory));
     }
 }
 
 /// Lets ssh end, with what it has started itself.
-fn end(ssh: &mut Child) {
+fn end(ssh: &mut Running) {
     // One that is gone need not be ended.
-    let _gone = kill_process(Pid::from_child(ssh), Signal::TERM);
-    let asked = Instant::now();
-    while matches!(ssh.try_wait(), Ok(None)) && asked.elapsed() < FAREWELL {
-        thread::sleep(Duration::from_millis(5));
-    }
-    drop(ssh.kill());
-    drop(ssh.wait());
+    let _gone = kill_process(Pid::from_child(&ssh.0), Signal::TERM);
+    ssh.give(FAREWELL, || false);
 }
 
 /// Starts what ends `ssh` when we are gone.
-fn watch(ssh: &Child, directory: &Path) -> io::Result<Child> {
-    Command::new("/bin/sh")
+fn watch(ssh: &Child, directory: &Path) -> io::Result<Running> {
+    let shell = Command::new("/bin/sh")
         .args(["-c", WATCH, "sh", &ssh.id().to_string()])
         .arg(directory)
         .stdin(Stdio::piped())
@@ -176,7 +173,8 @@ fn watch(ssh: &Child, directory: &Path) -> io::Result<Child> {
         .stderr(Stdio::null())
         // A signal from the terminal is for the others.
         .process_group(0)
-        .spawn()
+        .spawn();
+    shell.map(Running)
 }
 
 /// Passes on what ssh says, but for the port.

@@ -21,6 +21,7 @@ use super::{Delivery, Heard};
 use crate::commands::far::{Way, quoted};
 use crate::context::Context;
 use crate::interrupt::Interrupt;
+use crate::running::Running;
 use anyhow::{Context as _, bail};
 use crossbeam_channel::{Receiver, unbounded};
 use forward::Forward;
@@ -118,22 +119,11 @@ pub(crate) fn while_serving(
     let tunnel = Tunnel::dig(context, host, way, &interrupt)?;
     let heard = Heard::new(context.ui());
     tunnel.open(&shelf, threads(None), &heard, |tunnel| {
-        let mut session = tunnel
-            .forward
-            .session(&far(&tunnel.url))
-            .spawn()
-            .context("cannot start ssh")?;
-        loop {
-            if interrupt.is_set() {
-                drop(session.kill());
-                drop(session.wait());
-                interrupt.check()?;
-            }
-            if let Some(status) = session.try_wait().context("cannot wait for ssh")? {
-                return Ok(status);
-            }
-            thread::sleep(std::time::Duration::from_millis(20));
-        }
+        let session = tunnel.forward.session(&far(&tunnel.url)).spawn();
+        let mut session = Running(session.context("cannot start ssh")?);
+        let status = session.wait(&interrupt).context("cannot wait for ssh")?;
+        interrupt.check()?;
+        Ok(status)
     })
 }
 

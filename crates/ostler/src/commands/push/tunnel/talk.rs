@@ -13,12 +13,13 @@
 //! ```
 
 use crate::interrupt::Interrupt;
+use crate::running::Running;
 use anyhow::{Context as _, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use ostler_format::{Checksum, RefName};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ const MARK: &str = "@ostler ";
 
 /// The script, as it runs at the far end.
 pub(super) struct Talk<'a> {
-    session: Child,
+    session: Running,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
     interrupt: &'a Interrupt,
@@ -59,9 +60,9 @@ impl<'a> Talk<'a> {
         moves: &'a dyn Fn() -> u64,
     ) -> anyhow::Result<Self> {
         session.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut session = session.spawn().context("cannot start ssh")?;
-        let input = session.stdin.take();
-        let output = session.stdout.take().context("ssh has no pipes")?;
+        let mut session = Running(session.spawn().context("cannot start ssh")?);
+        let input = session.0.stdin.take();
+        let output = session.0.stdout.take().context("ssh has no pipes")?;
         let (sender, lines) = unbounded();
         thread::spawn(move || {
             let mut output = BufReader::new(output);
@@ -143,7 +144,8 @@ impl<'a> Talk<'a> {
             match self.lines.recv_timeout(LOOK) {
                 Ok(line) => return Ok(line),
                 Err(RecvTimeoutError::Disconnected) => {
-                    let status = self.session.wait().context("cannot wait for ssh")?;
+                    let status = self.session.wait(self.interrupt).context("cannot wait for ssh")?;
+                    self.interrupt.check()?;
                     bail!("the connection to the far end broke: ssh ended with {status}");
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -161,15 +163,7 @@ impl<'a> Talk<'a> {
 impl Drop for Talk<'_> {
     fn drop(&mut self) {
         drop(self.input.take());
-        let asked = Instant::now();
-        while !self.interrupt.is_set()
-            && asked.elapsed() < FAREWELL
-            && matches!(self.session.try_wait(), Ok(None))
-        {
-            thread::sleep(Duration::from_millis(5));
-        }
-        drop(self.session.kill());
-        drop(self.session.wait());
+        self.session.give(FAREWELL, || self.interrupt.is_set());
     }
 }
 
